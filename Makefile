@@ -1,0 +1,42 @@
+# `make` alone says what there is. Everything happens in .venv, made on first use.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# Tests and demos compute with one thread a process: several processes share the cores.
+export OMP_NUM_THREADS := 1
+
+.PHONY: help demo test lint format bench clean
+
+help: ## Say what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(READY) ## Install, attack real pictures on the CPU, say where the report and the pictures are
+	$(BIN)/invbench run examples/quickstart.yaml --device cpu
+
+test: lint ## Install, then ruff, mypy, import-linter, pytest
+	$(BIN)/pytest --numprocesses 2 --dist worksteal --quiet
+
+lint: $(READY) ## Check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## Put the code into its standard form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## Measure speed and write benchmarks/report.md
+	$(BIN)/python benchmarks/lanes.py
+
+clean: ## Remove the environment, caches and own results (not results/reference)
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find results -mindepth 1 -maxdepth 1 ! -name reference -exec rm -rf {} +
+	find . -name __pycache__ -prune -exec rm -rf {} +

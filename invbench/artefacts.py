@@ -1,0 +1,71 @@
+"""Things made once and shared by cells: trained victims, guesses on noise. Content-addressed safetensors.
+
+An artefact's name is the hash of everything that it depends on, so a stored one is never stale. Two
+processes that want the same one wait for each other: the second finds it made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+Tensors = dict[str, Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Artefact:
+    """`key`: all that it depends on, as JSON. `make()` gives its tensors. `what`: for a person to read."""
+
+    what: str
+    key: Mapping[str, Any]
+    make: Callable[[], Tensors]
+
+    @property
+    def name(self) -> str:
+        text = json.dumps(self.key, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+    @property
+    def path(self) -> Path:
+        return cache_folder() / f"{self.name}.safetensors"
+
+    @property
+    def made(self) -> bool:
+        return self.path.exists()
+
+
+def cache_folder() -> Path:
+    """`$INVBENCH_CACHE`, else the user's cache folder."""
+    if given := os.environ.get("INVBENCH_CACHE"):
+        return Path(given)
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "invbench"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "invbench"
+
+
+def fetch(artefact: Artefact) -> Tensors:
+    """The artefact's tensors on the CPU, made now if nobody has made them. A damaged file is made again."""
+    path = artefact.path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        if path.exists():
+            try:
+                return load_file(path)
+            except SafetensorError:
+                path.unlink()
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in artefact.make().items()}
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        save_file(tensors, temporary)
+        os.replace(temporary, path)
+        return tensors

@@ -1,0 +1,42 @@
+"""The exact input of a first fully connected layer with bias.
+
+Phong et al. 2017 (IEEE TIFS 13(5), "Privacy-Preserving Deep Learning via Additively Homomorphic
+Encryption", section 3); Geiping et al. 2020 (arXiv 2003.14053), proposition 3.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from invbench.matching.labels import guess_label
+from invbench.observation import Failed, Guess, Public, UpdateObservation
+from invbench.registry import attack
+
+
+@attack(game="update")
+@dataclass(frozen=True, kw_only=True)
+class Analytic:
+    """The first layer's exact input: `x = (dL/dW)_i / (dL/db)_i` for any unit i with `(dL/db)_i != 0`.
+
+    For z = W x + b, dL/dW_i = dL/dz_i x and dL/db_i = dL/dz_i. At batch 1 one active unit is enough.
+    """
+
+    def unsupported(self, public: Public) -> str | None:
+        first = public.first_layer()
+        if not isinstance(first, nn.Linear) or first.bias is None:
+            bias = " without bias" if isinstance(first, nn.Linear) else ""
+            return f"needs a first fully connected layer with bias; {public.model} starts with {type(first).__name__}{bias}"
+        if public.batch_size != 1:
+            return f"needs batch_size 1, not {public.batch_size}: a sum over pictures does not divide out"
+        return None
+
+    def __call__(self, seen: UpdateObservation) -> Guess:
+        weight, bias = seen.update[0].double(), seen.update[1].double()  # (units, C*H*W), (units,)
+        unit = int(bias.abs().argmax())  # the largest divisor loses the fewest digits
+        if bias[unit] == 0:
+            raise Failed("dL/db of the first layer is zero: no unit was active")
+        image = (weight[unit] / bias[unit]).reshape(1, *seen.public.image_shape)
+        labels = seen.labels if seen.labels is not None else guess_label(seen)
+        return Guess(images=seen.to_unit_range(image.nan_to_num()).float(), labels=labels, evaluations=1)

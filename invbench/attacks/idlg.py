@@ -1,0 +1,20 @@
+"""Improved Deep Leakage from Gradients (Zhao, Mopuri and Bilen 2020, arXiv 2001.02610, algorithm 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from invbench.matching.leakage import LeakageRecipe
+from invbench.registry import attack, parameter
+
+
+@attack(game="update")
+@dataclass(frozen=True, kw_only=True)
+class Idlg(LeakageRecipe):
+    """The exact label from the last layer's gradient first, then the picture as in DLG.
+
+    Given labels are never read.
+    """
+
+    labels: Literal["idlg", "joint"] = parameter("idlg", help="where labels come from")  # type: ignore[assignment]

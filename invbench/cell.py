@@ -1,0 +1,116 @@
+"""One cell of the matrix: frozen, with a stable id.
+
+The id hashes what can change the cell's result and nothing else; where it ran, which controls were asked
+for and how long it may take stand beside it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from invbench import registry
+
+RESULTS_VERSION = 1
+"""Raised by hand when a change of the code changes what a cell computes."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A part by name with all of its settings, defaults filled in: `{name: clip, norm: 1.0}`."""
+
+    kind: str
+    name: str
+    settings: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def part(self) -> registry.Part:
+        return registry.load(self.kind, self.name)
+
+    def build(self) -> Any:
+        """The attack, model, defence, ... itself."""
+        return self.part.build(dict(self.settings))
+
+    @property
+    def short(self) -> str:
+        """As it prints everywhere: `name` or `name(key=value,...)`."""
+        return self.part.short(dict(self.settings))
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """JSON form, for ids, records and random streams. Paths are left out: content is hashed, not place."""
+        plain = {k: list(v) if isinstance(v, tuple) else v for k, v in self.settings if not isinstance(v, Path)}
+        return {"name": self.name, **plain}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One attack on one victim. Axes that the game does not use are None (`defense`: None, not empty)."""
+
+    game: str
+    attack: Choice
+    model: Choice
+    dataset: Choice
+    data_hash: str  # SHA-256 of images, labels and split
+    normalisation: tuple[tuple[float, ...], tuple[float, ...]] | None  # mean, std per channel
+    batch_size: int | None
+    defense: tuple[Choice, ...] | None  # () is `none`
+    protocol: Choice | None
+    targets: int
+    offset: int
+    seed: int
+    threads: int = 1
+    compile: str = "off"
+    controls: tuple[str, ...] = ("grey", "mean")  # outside the id
+    timeout: float = 600.0  # seconds; outside the id
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Everything that can change the result, as JSON."""
+        return {
+            "version": RESULTS_VERSION,
+            "game": self.game,
+            "data": self.data_hash,
+            "normalisation": self.normalisation,
+            "attack": self.attack.key,
+            "model": self.model.key,
+            "batch_size": self.batch_size,
+            "defense": None if self.defense is None else [d.key for d in self.defense],
+            "protocol": None if self.protocol is None else self.protocol.key,
+            "targets": self.targets,
+            "offset": self.offset,
+            "seed": self.seed,
+            "threads": self.threads,
+            "compile": self.compile,
+        }
+
+    @cached_property
+    def id(self) -> str:
+        """16 hexadecimal digits of the settings' SHA-256."""
+        text = json.dumps(self.settings, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def names(self) -> dict[str, Any]:
+        """The axes as they print in every table; None for an axis that the game does not use."""
+        return {
+            "game": self.game,
+            "dataset": self.dataset.short,
+            "attack": self.attack.short,
+            "model": self.model.short,
+            "batch_size": self.batch_size,
+            "defense": defense_name(self.defense),
+            "protocol": None if self.protocol is None else self.protocol.short,
+            "seed": self.seed,
+        }
+
+
+def defense_name(stack: tuple[Choice, ...] | None) -> str | None:
+    """`none`, `clip(norm=1)+gaussian(std=0.01)`, or None where the game has no defences."""
+    if stack is None:
+        return None
+    return "+".join(choice.short for choice in stack) or "none"

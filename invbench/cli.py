@@ -1,0 +1,274 @@
+"""The command line: words to calls. How things print is `console/`'s business; nothing is decided here.
+
+Everything heavy is imported inside a command, so that `--help`, completion and what reads a finished result
+stay quick and never import torch.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+import click
+
+from invbench import __version__
+from invbench.errors import Refusal
+
+WRONG, INTERRUPTED = 2, 130
+
+RESULT = click.Path(exists=True, file_okay=False, path_type=Path)
+FILE = click.Path(dir_okay=False, path_type=Path)
+KINDS = ("attacks", "models", "defenses", "datasets", "protocols", "metrics", "games")
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with its exit code.
+
+    0 all well, 1 a cell failed or a check did not pass, 2 the words or a file are wrong, 130 interrupted.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        code = invbench.main(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted: what was finished is kept, the same command goes on from there", err=True)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # the reader of a pipe has seen enough
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="invbench")
+def invbench() -> None:
+    """Measure how much private training data leaks, and what each defence buys."""
+
+
+@invbench.command()
+@click.argument("path", type=FILE, default="matrix.yaml")
+def init(path: Path) -> None:
+    """Write a commented matrix.yaml that runs."""
+    from invbench.template import TEMPLATE
+
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(TEMPLATE)
+    except FileExistsError:
+        raise Refused(f"{path} is there already; it is left as it is") from None
+    except OSError as error:
+        raise Refused(f"{path} cannot be written: {error.strerror}") from None
+    click.echo(f"wrote {path}; next: invbench run {path}")
+
+
+@invbench.command()
+@click.argument("matrix", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="Results folder [results/NAME].")
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N", help="Where cells run.")
+@click.option("--workers", type=click.IntRange(min=1), help="Cells at a time [CPU: cores / threads; GPU: 1].")
+@click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True)
+@click.option("--fresh", is_flag=True, help="Compute every cell again.")
+@click.option("--dry-run", is_flag=True, help="Show the cells, what cannot run and why, and a forecast; compute nothing.")
+@click.option("--only", multiple=True, metavar="KEY=VALUE", help="Only the cells that agree; may be repeated.")
+@click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change the matrix; may be repeated.")
+@click.option("--quiet", is_flag=True, help="Print errors only.")
+def run(
+    matrix: Path,
+    output: Path | None,
+    device: str,
+    workers: int | None,
+    executor: str,
+    fresh: bool,
+    dry_run: bool,
+    only: tuple[str, ...],
+    sets: tuple[str, ...],
+    quiet: bool,
+) -> int:
+    """Run the cells of MATRIX that have no result yet."""
+    if executor == "ray":
+        raise Refused("--executor ray is not built yet; local is")
+    from invbench.matrix import load, select
+
+    read = refusing(load, matrix, sets)
+    cells = refusing(select, read.cells, only) if only else list(read.cells)
+    for warning in read.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    from invbench import report
+    from invbench.console import plan, progress, tables
+    from invbench.devices import resolve
+    from invbench.run import default_workers
+    from invbench.run import run as run_cells
+    from invbench.store import Results, environment
+
+    where = refusing(resolve, device)
+    at_once = workers or default_workers(where, read.threads)
+    if dry_run:
+        plan.print_plan(cells, where, at_once, read.threads)
+        return 0
+    results = Results(output or Path("results") / read.name)
+    facts = {**environment(), "device": where, "threads": read.threads, "workers": at_once, "command": sys.argv[1:]}
+    shows = progress.progress_display(quiet, len(cells), at_once)
+    try:
+        with shows as listen:
+            records = run_cells(
+                read, cells, results, facts, device=where, workers=at_once, fresh=fresh, listen=listen
+            )
+    except Refusal as error:
+        raise Refused(str(error)) from None
+    finally:
+        if (results.path / "plan.json").exists():
+            report.write_files(results)
+    if not quiet:
+        tables.print_outcome(records, results.path)
+    return int(any(record.status in ("failed", "timeout") for record in records))
+
+
+@invbench.command("report")
+@click.argument("result", type=RESULT)
+@click.option("--format", "form", type=click.Choice(["markdown", "html", "csv", "json", "latex"]), default="markdown")
+@click.option("-o", "--output", type=FILE, help="File to write instead of printing.")
+def report_(result: Path, form: str, output: Path | None) -> None:
+    """Print a result as a page of tables."""
+    if form != "markdown":
+        raise Refused(f"--format {form} is not built yet; markdown is")
+    from invbench import report
+    from invbench.store import Results, write_atomic
+
+    page = refusing(report.markdown, Results(result), output.absolute().parent if output else Path.cwd())
+    if output:
+        refusing(write_atomic, output, page)
+    else:
+        click.echo(page, nl=False)
+
+
+@invbench.command()
+@click.argument("result", type=RESULT)
+@click.option("-o", "--output", type=FILE, required=True, help="The baseline file to write.")
+def baseline(result: Path, output: Path) -> None:
+    """Freeze a result as the baseline that `check` holds others against."""
+    from invbench import gate
+    from invbench.store import Results, write_atomic
+
+    frozen = refusing(gate.freeze, Results(result))
+    refusing(write_atomic, output, gate.to_text(frozen))
+    for line in gate.left_out(Results(result)):
+        click.echo(f"left out: {line}", err=True)
+    click.echo(f"wrote {output}: {len(frozen['cells'])} cells")
+
+
+@invbench.command()
+@click.argument("result", type=RESULT)
+@click.option("--baseline", "frozen", type=click.Path(path_type=Path), required=True, help="From `invbench baseline`.")
+@click.option("--tolerance", multiple=True, metavar="METRIC=VALUE", help="Change that is put up with; may be repeated.")
+@click.option("--direction", type=click.Choice(["weaker", "stronger", "both"]), default="weaker", show_default=True)
+@click.option("--junit", type=FILE, help="Also write the verdicts as JUnit XML.")
+@click.option("--github", is_flag=True, hidden=True)
+@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
+def check(
+    result: Path,
+    frozen: Path,
+    tolerance: tuple[str, ...],
+    direction: Any,
+    junit: Path | None,
+    github: bool,
+    as_json: bool,
+) -> int:
+    """Hold a result against a baseline: exit code 1 where something regressed."""
+    if github:
+        raise Refused("--github is not built yet; --junit is")
+    import json
+
+    from invbench import gate
+    from invbench.console import tables
+    from invbench.store import Results, write_atomic
+
+    tolerances = refusing(gate.read_tolerances, tolerance)
+    verdicts = refusing(gate.check, Results(result), refusing(gate.read_baseline, frozen), tolerances, direction)
+    if junit:
+        refusing(write_atomic, junit, gate.junit(verdicts))
+    if as_json:
+        click.echo(json.dumps(gate.as_json(verdicts), indent=2, allow_nan=False))
+    else:
+        tables.print_check(verdicts)
+    return 0 if gate.passed(verdicts) else 1
+
+
+@invbench.command()
+@click.argument("first", type=RESULT)
+@click.argument("second", type=RESULT)
+def compare(first: Path, second: Path) -> None:
+    """Two results side by side."""
+    from invbench import gate
+    from invbench.console import tables
+    from invbench.store import Results
+
+    tables.print_comparison(refusing(gate.compare, Results(first), Results(second)))
+
+
+@invbench.command()
+@click.argument("result", type=RESULT)
+@click.argument("cell")
+def show(result: Path, cell: str) -> None:
+    """One CELL (its id or the beginning of it): numbers, settings, picture."""
+    from invbench import report
+    from invbench.store import Results
+
+    click.echo(refusing(report.cell_page, Results(result), cell), nl=False)
+
+
+@invbench.command("list")
+@click.argument("kind", type=click.Choice(KINDS), required=False)
+@click.argument("name", required=False)
+@click.option("--schema", is_flag=True, help="Print the settings of NAME as JSON Schema.")
+def list_(kind: str | None, name: str | None, schema: bool) -> None:
+    """What there is, and the settings of each part."""
+    import json
+
+    from invbench import catalogue
+    from invbench.console import tables
+
+    if schema and name is None:
+        raise Refused("--schema needs a KIND and a NAME, as in: invbench list attacks dlg --schema")
+    if kind is None:
+        tables.print_catalogue(catalogue.overview())
+    elif name is None:
+        tables.print_names(kind, refusing(catalogue.summaries, kind))
+    elif schema:
+        click.echo(json.dumps(refusing(catalogue.schema, kind, name), indent=2))
+    else:
+        tables.print_part(refusing(catalogue.page, kind, name))
+
+
+@invbench.command()
+def doctor() -> None:
+    """What works here: devices, data, weights, optional parts."""
+    from invbench.console import tables
+    from invbench.doctor import examine
+
+    tables.print_findings(examine())
+
+
+class Refused(click.ClickException):
+    """Words, a matrix or a file that are wrong: the message, and exit code 2."""
+
+    exit_code = WRONG
+
+    def show(self, file: Any = None) -> None:
+        click.echo(self.message, err=True)
+
+
+def refusing(call: Callable[..., Any], *arguments: Any) -> Any:
+    """The call's answer; what it refuses with becomes a message and exit code 2."""
+    try:
+        return call(*arguments)
+    except Refusal as error:
+        raise Refused(str(error)) from None
+
+
+def _interrupt(*_: Any) -> NoReturn:
+    raise KeyboardInterrupt

@@ -1,0 +1,99 @@
+"""Tables and lists of the terminal."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from invbench.gate import Verdict, passed
+from invbench.report import comparison
+
+if TYPE_CHECKING:
+    from invbench.catalogue import Page
+    from invbench.doctor import Finding
+    from invbench.store import Record
+
+
+def print_outcome(records: Sequence[Record], folder: Path) -> None:
+    """How the cells ended and where to look."""
+    counts = Counter(record.status for record in records)
+    click.echo(", ".join(f"{count} {status}" for status, count in counts.most_common()))
+    click.echo(f"report:   {folder / 'report.md'}")
+    click.echo(f"table:    {folder / 'summary.csv'}")
+    pictures = [r for r in records if (folder / "cells" / r.id / "grid.png").exists()]
+    if pictures:
+        click.echo(f"pictures: {folder / 'cells'}/*/grid.png")
+
+
+def print_check(verdicts: Sequence[Verdict]) -> None:
+    """What moved, one row a metric, then whether it passes."""
+    moved = [verdict for verdict in verdicts if verdict.outcome != "same"]
+    if moved:
+        _print_verdicts(moved)
+    counts = Counter(verdict.outcome for verdict in verdicts)
+    words = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+    click.echo(f"{'passed' if passed(verdicts) else 'NOT passed'}: {words or 'nothing to compare'}")
+
+
+def print_comparison(verdicts: Sequence[Verdict]) -> None:
+    """Every metric of every cell of two results."""
+    click.echo(comparison(verdicts), nl=False)
+
+
+def print_catalogue(names: Mapping[str, Sequence[str]]) -> None:
+    """All names by kind."""
+    table = _table("kind", "names")
+    for kind, listed in names.items():
+        table.add_row(kind, ", ".join(listed))
+    Console().print(table)
+    click.echo("more: invbench list KIND, invbench list KIND NAME")
+
+
+def print_names(kind: str, summaries: Sequence[tuple[str, str]]) -> None:
+    """One kind's names and what each is."""
+    table = _table(kind, "what it is")
+    for name, summary in summaries:
+        table.add_row(name, summary)
+    Console().print(table)
+
+
+def print_part(page: Page) -> None:
+    """One part: what it is, where it comes from, its settings."""
+    click.echo(f"{page.name}\n\n{page.text}\n")
+    if page.settings:
+        table = _table("setting", "type", "default", "meaning")
+        for row in page.settings:
+            table.add_row(*row)
+        Console().print(table)
+
+
+def print_findings(findings: Sequence[Finding]) -> None:
+    """What works, what is missing, what is optional."""
+    marks = {True: "ok", False: "BROKEN", None: "-"}
+    table = _table("what", "", "detail")
+    for finding in findings:
+        table.add_row(finding.what, marks[finding.works], finding.detail)
+    Console().print(table)
+
+
+def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
+    table = _table("cell", "what", "metric", "before", "after", "outcome")
+    for v in verdicts:
+        what = ", ".join(str(v.names[axis]) for axis in ("attack", "model", "batch_size", "defense") if v.names.get(axis))
+        numbers = ["" if n is None else f"{n:.4g}" for n in (v.before, v.after)]
+        outcome = f"{v.outcome}: {v.message}" if v.message else v.outcome
+        table.add_row(v.cell[:8], what, v.metric or "", *numbers, outcome)
+    Console().print(table)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

@@ -1,0 +1,94 @@
+"""A user's own pictures in a NumPy archive, read without unpickling anything."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from invbench.data import BadData, ImagePool
+from invbench.data._files import Stamp, expand, stamp
+from invbench.data._pool import Constants, user_pool
+from invbench.registry import dataset, parameter
+
+
+@dataset(data="images")
+@dataclass(frozen=True, kw_only=True)
+class Npz:
+    """Pictures of an npz file: `images` (N x C x H x W, uint8, or float in [0, 1]) and `labels` (N whole numbers).
+
+    They are attacked in the file's order; for a trained victim the first 70 % of each class train and the
+    rest are the targets. There are as many classes as the largest label plus one.
+    """
+
+    path: Path = parameter(help="the npz file")
+    mean: tuple[float, ...] | None = parameter(None, help="normalisation per channel; the file's own by default")
+    std: tuple[float, ...] | None = parameter(
+        None, above=0, help="normalisation per channel; the file's own by default"
+    )
+
+    def load(self) -> ImagePool:
+        return _load(stamp(expand(self.path)), self.mean, self.std)
+
+
+@lru_cache(maxsize=8)
+def _load(source: Stamp, mean: Constants | None, std: Constants | None) -> ImagePool:
+    file = source[0]
+    arrays = _read(file)
+    images = _checked_images(file, arrays["images"])
+    labels = _checked_labels(file, arrays["labels"], len(images))
+    return user_pool(file, images, labels, int(labels.max()) + 1, mean, std)
+
+
+def _read(file: Path) -> dict[str, NDArray[Any]]:
+    if not zipfile.is_zipfile(file):
+        raise BadData(f"{file}: is not an npz archive, or is cut short")
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            held = list(archive.files)
+            arrays = {key: np.asarray(archive[key]) for key in ("images", "labels") if key in held}
+    except Exception as error:  # zipfile, zlib and NumPy each have their own errors for damaged bytes
+        raise BadData(f"{file}: cannot be read ({error})") from None
+    for key in ("images", "labels"):
+        if key not in arrays:
+            raise BadData(f"{file}: has no {key!r}; it holds {', '.join(map(repr, held)) or 'nothing'}")
+    return arrays
+
+
+def _checked_images(file: Path, images: NDArray[Any]) -> NDArray[Any]:
+    if images.ndim != 4:
+        raise BadData(f"{file}: images must be N x C x H x W; they are {_shape(images)}")
+    if images.size == 0:
+        raise BadData(f"{file}: images are empty ({_shape(images)})")
+    if images.dtype == np.uint8:
+        return images
+    if images.dtype.kind != "f":
+        raise BadData(f"{file}: images must be uint8, or float in [0, 1]; they are {images.dtype}")
+    infinite = ~np.isfinite(images).all(axis=(1, 2, 3))
+    if infinite.any():
+        raise BadData(f"{file}: images[{infinite.argmax()}] holds NaN or infinity")
+    low, high = float(images.min()), float(images.max())
+    if low < 0 or high > 1:
+        raise BadData(f"{file}: float images must lie in [0, 1]; they go from {low:g} to {high:g}")
+    return images.astype(np.float32)
+
+
+def _checked_labels(file: Path, labels: NDArray[Any], count: int) -> NDArray[np.int64]:
+    if labels.ndim != 1 or len(labels) != count:
+        raise BadData(f"{file}: {count} images need {count} labels in one row; labels are {_shape(labels)}")
+    if labels.dtype.kind not in "iu":
+        raise BadData(f"{file}: labels must be whole numbers; they are {labels.dtype}")
+    if labels.min() < 0:
+        raise BadData(f"{file}: labels[{labels.argmin()}] is {labels.min()}; labels start at 0")
+    if labels.max() > np.iinfo(np.int32).max:
+        raise BadData(f"{file}: labels[{labels.argmax()}] is {labels.max()}; that is no class number")
+    return labels.astype(np.int64)
+
+
+def _shape(array: NDArray[Any]) -> str:
+    return " x ".join(map(str, array.shape)) or "a single value"

@@ -1,0 +1,21 @@
+"""Additive noise over the whole update."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from invbench.defenses import flatten
+from invbench.observation import Update
+
+
+def add_noise(shared: Update, draw: Callable[[int], Tensor]) -> Update:
+    """The update plus `draw(n)`: one CPU vector `(n,)` in float64 for all its n coordinates.
+
+    One draw over the whole vector, because the mechanisms are defined on R^n: how a model cuts its
+    parameters into tensors does not change the noise. In float64, because it is then the same noise, up
+    to rounding, for every type of update.
+    """
+    vector, restore = flatten(shared)
+    return restore(vector + draw(vector.numel()).to(vector))

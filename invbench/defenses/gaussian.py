@@ -1,0 +1,25 @@
+"""Gaussian noise on the update (Zhu et al. 2019, arXiv 1906.08935, section 5.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from invbench.defenses._noise import add_noise
+from invbench.observation import Update
+from invbench.registry import defense, parameter
+
+
+@defense
+@dataclass(frozen=True, kw_only=True)
+class Gaussian:
+    """Add N(0, std^2) to every coordinate of the update, independently.
+
+    No epsilon by itself: without a clip before it the update's sensitivity is unbounded.
+    """
+
+    std: float = parameter(help="standard deviation of the noise", unit="the update's own", at_least=0)
+
+    def update(self, shared: Update, generator: torch.Generator) -> Update:
+        return add_noise(shared, lambda n: self.std * torch.randn(n, generator=generator, dtype=torch.float64))

@@ -1,0 +1,43 @@
+"""Laplace noise on the update (Zhu et al. 2019, arXiv 1906.08935, section 5.1)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from invbench.defenses._noise import add_noise
+from invbench.observation import Update
+from invbench.registry import defense, parameter
+
+
+@defense
+@dataclass(frozen=True, kw_only=True)
+class Laplace:
+    """Add Laplace noise of standard deviation `std`, scale b = std / sqrt(2), to every coordinate of the update.
+
+    No epsilon by itself: without a clip before it the update's sensitivity is unbounded.
+    """
+
+    std: float = parameter(
+        help="standard deviation of the noise; its scale is std / sqrt(2)", unit="the update's own", at_least=0
+    )
+
+    def update(self, shared: Update, generator: torch.Generator) -> Update:
+        def draw(n: int) -> Tensor:
+            uniform = torch.rand(2, n, generator=generator, dtype=torch.float64)
+            return self.std / math.sqrt(2) * standard_laplace(uniform)
+
+        return add_noise(shared, draw)
+
+
+def standard_laplace(uniform: Tensor) -> Tensor:
+    """Laplace draws `(n,)` of scale 1 from uniform ones `(2, n)` in [0, 1).
+
+    The difference of two exponentials -log(1 - u). The usual inverse, -sign(v) log(1 - 2 |v|) with v in
+    [-1/2, 1/2), is infinite where a generator returns its lowest value, as it may; here 1 - u is never 0.
+    """
+    exponentials = -torch.log1p(-uniform)
+    return exponentials[0] - exponentials[1]

@@ -1,0 +1,35 @@
+"""Random-k sparsification (rand_k of Stich et al. 2018, arXiv 1809.07599, without their memory).
+
+Rescaled, it is the subsampling of Konecny et al. 2016, arXiv 1610.05492, section 3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from invbench.defenses import flatten
+from invbench.defenses._sparse import kept_count, only
+from invbench.observation import Update
+from invbench.registry import defense, parameter
+
+
+@defense
+@dataclass(frozen=True, kw_only=True)
+class RandomK:
+    """Share k coordinates of the whole update, drawn uniformly without replacement, zeros elsewhere.
+
+    k = max(1, round(fraction * n)). The draw is the client's own; with `rescale` what is shared is the
+    update in expectation.
+    """
+
+    fraction: float = parameter(help="share of coordinates kept", above=0, at_most=1)
+    rescale: bool = parameter(False, help="multiply what is kept by n/k, so that the mean is unbiased")
+
+    def update(self, shared: Update, generator: torch.Generator) -> Update:
+        vector, restore = flatten(shared)
+        n = vector.numel()
+        k = kept_count(self.fraction, n)
+        kept = torch.randperm(n, generator=generator)[:k].to(vector.device)
+        return restore(only(vector, kept) * (n / k if self.rescale else 1))

@@ -1,0 +1,19 @@
+"""Signs instead of values (signSGD: Bernstein et al. 2018, arXiv 1802.04434, Algorithm 1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from invbench.observation import Update
+from invbench.registry import defense
+
+
+@defense
+@dataclass(frozen=True, kw_only=True)
+class Sign:
+    """Share the sign of every coordinate: -1, 1, or 0 where it is exactly zero."""
+
+    def update(self, shared: Update, generator: torch.Generator) -> Update:
+        return tuple(tensor.sign() for tensor in shared)

@@ -1,0 +1,137 @@
+"""A result against a baseline, cell by cell and target by target.
+
+Cells of one id have equal settings, so their targets are paired. A cell whose settings changed has another
+id: it is found again by its parts and called changed, never compared as if it were the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+from typing import Any
+
+from invbench.columns import COLUMNS
+from invbench.gate.baseline import GateError, Measured, measured, measured_cells, nearest, parse
+from invbench.gate.pairs import differing_settings, match_changed
+from invbench.gate.verdicts import Direction, Outcome, Verdict, compare_metric
+from invbench.statistics import mean
+from invbench.store import AXES, Record, Results
+
+
+def check(
+    results: Results,
+    baseline: Mapping[str, Any],
+    tolerances: Mapping[str, float] = MappingProxyType({}),
+    direction: Direction = "weaker",
+) -> list[Verdict]:
+    """Verdicts of a result against a baseline, sorted by the cells' names; GateError where the baseline is bad.
+
+    `tolerances` replaces the columns' own. `direction` `weaker`: a regression is an attack that got worse by
+    its metric's own direction; `stronger`: one that leaks more; `both`: either.
+    """
+    return _judge(parse(dict(baseline), "baseline"), results, tolerances, direction)
+
+
+def compare(first: Results, second: Results, tolerances: Mapping[str, float] = MappingProxyType({})) -> list[Verdict]:
+    """Two results side by side: `before` is the first, `after` the second.
+
+    `improved`: the attack is stronger in the second; `missing`: measured only in the first; `new`: only in
+    the second. Every metric that either has measured is a row, also where the other has none.
+    """
+    before, after = measured_cells(first), measured_cells(second)
+    return [row for v in _judge(before, second, tolerances, "weaker") for row in _rows(v, before, after)]
+
+
+def read_tolerances(words: Iterable[str]) -> dict[str, float]:
+    """`METRIC=VALUE` words to tolerances; GateError for an unknown metric (with the nearest) or a bad value."""
+    tolerances: dict[str, float] = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals:
+            raise GateError(f"tolerance {word!r}: must be METRIC=VALUE")
+        if name not in COLUMNS:
+            raise GateError(f"tolerance {word!r}: no metric is called {name!r}{nearest(name)}")
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and value >= 0):
+            raise GateError(f"tolerance {word!r}: must be a number of at least 0, not {text!r}")
+        tolerances[name] = value
+    return tolerances
+
+
+def _judge(
+    before: Mapping[str, Measured], results: Results, tolerances: Mapping[str, float], direction: Direction
+) -> list[Verdict]:
+    limits = {name: column.tolerance for name, column in COLUMNS.items()} | dict(tolerances)
+    records = {record.id: record for record in results.records()}
+    gone = [cell for id, cell in before.items() if id not in records]
+    fresh = [measured(r) for r in records.values() if r.id not in before and r.status == "ok"]
+    changed = match_changed(gone, fresh)
+    planned = set(results.plan())
+    verdicts: list[Verdict] = []
+    for id, cell in before.items():
+        record = records.get(id)
+        if record is not None and record.status == "ok":
+            now = measured(record)
+            verdicts += [compare_metric(cell, now, m, limits[m], direction) for m in _metrics(cell, now)]
+        elif record is not None:
+            verdicts.append(_not_measured(record))
+        elif id in changed:
+            verdicts += _changed_cell(cell, changed[id])
+        else:
+            why = "planned, but not run" if id in planned else "is not there any more"
+            verdicts.append(Verdict(id, cell.names, None, "missing", message=why))
+    answered = {cell.id for cell in changed.values()}
+    verdicts += [
+        Verdict(c.id, c.names, None, "new", message="was not there before") for c in fresh if c.id not in answered
+    ]
+    verdicts += [_not_measured(r) for r in records.values() if r.id not in before and r.status in ("failed", "timeout")]
+    return sorted(verdicts, key=_order)
+
+
+def _rows(verdict: Verdict, before: Mapping[str, Measured], after: Mapping[str, Measured]) -> list[Verdict]:
+    """A verdict on a whole cell as one a metric, with the numbers of the side that has them."""
+    first, second = before.get(verdict.cell), after.get(verdict.cell)
+    metrics = [m for m in COLUMNS if (first and first.of(m)) or (second and second.of(m))]
+    if verdict.metric is not None or not metrics:
+        return [verdict]
+    old = {m: mean(first.of(m)) if first else None for m in metrics}
+    new = {m: mean(second.of(m)) if second else None for m in metrics}
+    return [replace(verdict, metric=m, before=old[m], after=new[m]) for m in metrics]
+
+
+def _not_measured(record: Record) -> Verdict:
+    """A cell of the result that has no numbers: one that cannot be attacked any more is missing."""
+    outcome: Outcome = "missing" if record.status == "unsupported" else "failed"
+    message = f"{record.status}: {record.reason}" if record.reason else record.status
+    return Verdict(record.id, record.names, None, outcome, message=message)
+
+
+def _changed_cell(before: Measured, after: Measured) -> list[Verdict]:
+    """One verdict a metric, with both means but no interval: other settings do not pair targets."""
+    message = f"settings changed (now cell {after.id}): " + "; ".join(differing_settings(before, after))
+    verdicts = []
+    for metric in _metrics(before, after):
+        old, new = mean(before.of(metric)), mean(after.of(metric))
+        difference = None if old is None or new is None else new - old
+        verdicts.append(Verdict(before.id, after.names, metric, "changed", old, new, difference, None, message))
+    return verdicts
+
+
+def _metrics(before: Measured, after: Measured) -> list[str]:
+    """Metrics that have a value on either side, in the columns' order; GateError for an unknown one."""
+    for metric in after.values:
+        if metric not in COLUMNS:
+            raise GateError(f"cell {after.id}: no metric is called {metric!r}{nearest(metric)}")
+    return [metric for metric in COLUMNS if before.of(metric) or after.of(metric)]
+
+
+def _order(verdict: Verdict) -> tuple[Any, ...]:
+    """By the cell's axes (numbers as numbers), then its id, then the columns' order."""
+    values = [verdict.names.get(axis) for axis in AXES]
+    axes = tuple((value, "") if isinstance(value, int) else (-1, str(value or "")) for value in values)
+    return axes, verdict.cell, -1 if verdict.metric is None else list(COLUMNS).index(verdict.metric)

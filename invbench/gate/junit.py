@@ -1,0 +1,43 @@
+"""Verdicts as a JUnit report, the XML that CI systems show: a test case for each cell and metric."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from xml.etree import ElementTree
+
+from invbench.gate.baseline import label
+from invbench.gate.verdicts import FAILING, Verdict
+
+NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that XML 1.0 cannot hold, escaped or not."""
+
+
+def junit(verdicts: Iterable[Verdict]) -> str:
+    """The report; what does not pass is a `<failure>` whose type is the outcome."""
+    listed = list(verdicts)
+    failing = sum(v.outcome in FAILING for v in listed)
+    counts = {"tests": str(len(listed)), "failures": str(failing), "errors": "0"}
+    root = ElementTree.Element("testsuites", counts)
+    suite = ElementTree.SubElement(root, "testsuite", {"name": "invbench check", **counts, "skipped": "0"})
+    for verdict in listed:
+        _add_case(suite, verdict)
+    ElementTree.indent(root)
+    text = ElementTree.tostring(root, encoding="unicode")
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'
+
+
+def _add_case(suite: ElementTree.Element, verdict: Verdict) -> None:
+    subject = f"{label(verdict.names)} [{verdict.cell}]".strip()
+    name = _legal(f"{subject}: {verdict.metric or 'cell'}")
+    case = ElementTree.SubElement(suite, "testcase", {"classname": "invbench", "name": name, "time": "0"})
+    message = _legal(verdict.message or verdict.outcome)
+    if verdict.outcome in FAILING:
+        failure = ElementTree.SubElement(case, "failure", {"type": verdict.outcome, "message": message})
+        failure.text = message
+    elif verdict.message:
+        ElementTree.SubElement(case, "system-out").text = f"{verdict.outcome}: {message}"
+
+
+def _legal(text: str) -> str:
+    return NOT_XML.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)

@@ -1,0 +1,11 @@
+"""Gradient matching: find pictures whose simulated update equals the one seen.
+
+One engine with parts; an attack of the gradient-matching family is a preset of them:
+
+- `objectives.py`: how far a simulated update is from the one seen;
+- `regularisers.py`: what pictures look like;
+- `labels.py`: where labels come from (known, idlg, joint);
+- `problem.py`: the parts put together as one batched function of many lanes;
+- `adam.py`, `lbfgs.py`: optimisers of many lanes, each with a state of its own;
+- `recipe.py`: the settings that presets share, targets and restarts as lanes, the choice of an answer.
+"""

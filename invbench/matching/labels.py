@@ -1,0 +1,57 @@
+"""Where an attack's labels come from.
+
+`known`: those that the protocol grants; `idlg`: read off the last layer's gradient, exact at batch 1;
+`joint`: soft labels optimised together with the pictures.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from invbench.observation import Public, UpdateObservation
+
+
+def guess_label(seen: UpdateObservation) -> Tensor:
+    """The label `(1,)` of a batch of one from the last layer's gradient (Zhao et al. 2020, arXiv 2001.02610).
+
+    With cross-entropy dL/dz_i = p_i - [i = y]: only the label's entry is negative (equation 3). The last
+    bias's gradient is that vector; without a bias, dL/dW_i = (p_i - [i = y]) h, whose product with the
+    other rows' sum has its sign, and for a non-negative h so has its sum.
+    """
+    last = seen.public.last_linear()
+    if last is None:
+        raise ValueError(f"{seen.public.model} does not end in a fully connected layer")
+    weight, bias = seen.update_of(last[0])
+    if bias is not None:
+        return bias.argmin().reshape(1)
+    # Rows are multiples of one h; measured along the heaviest row's direction their multiples show.
+    heaviest = weight[weight.square().sum(dim=1).argmax()]  # |p_y - 1| = the sum of the other p_i: the label's
+    return (weight @ heaviest).argmax().reshape(1)
+
+
+def label_strategy(asked: str, public: Public) -> tuple[str, str | None]:
+    """The strategy that will be used, and why it cannot be (None where it can).
+
+    Under `labels: hidden` an attack set to `known` uses `idlg` at batch 1.
+    """
+    strategy = "idlg" if asked == "known" and public.labels == "hidden" else asked
+    if strategy != "idlg":
+        return strategy, None
+    if public.batch_size != 1:
+        why = "the protocol hides the labels, and " if asked == "known" else ""
+        return strategy, f"{why}idlg needs batch_size 1, not {public.batch_size}"
+    if public.last_linear() is None:
+        return strategy, f"idlg needs a last fully connected layer; {public.model} does not end in one"
+    return strategy, None
+
+
+def labels_for(strategy: str, seen: UpdateObservation) -> Tensor | None:
+    """Fixed labels `(B,)` for one observation, or None where they are optimised."""
+    if strategy == "joint":
+        return None
+    if strategy == "idlg":
+        return guess_label(seen)
+    if seen.labels is None:
+        raise ValueError("the observation has no labels")
+    return seen.labels.to(torch.int64)

@@ -1,0 +1,123 @@
+"""L-BFGS on many lanes, each with a history of its own (Nocedal and Wright, chapter 7.2).
+
+Steps have length 1 and no line search, as DLG's authors run it: the first is scaled to `min(1, 1/|g|_1)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from invbench.matching.adam import Outcome
+from invbench.matching.problem import Problem
+
+_FLAT = 1e-7  # largest gradient entry at which a lane is at a stationary point
+_STILL = 1e-9  # largest change of a variable at which a lane no longer moves
+_PROGRESS = 0.8  # a lane gets on while `patience` steps bring its objective below this share of what it was
+
+
+class History:
+    """The last `memory` pairs of every lane: steps and gradient changes `(memory, L, D)`, oldest first.
+
+    A pair that a lane does not take is stored as zeros with rho 0, which leaves the recursion unchanged.
+    """
+
+    def __init__(self, lanes: int, memory: int) -> None:
+        self.memory = memory
+        self.steps: list[Tensor] = []
+        self.changes: list[Tensor] = []
+        self.rho: list[Tensor] = []
+        self.scale = torch.ones(lanes)
+
+    def push(self, step: Tensor, change: Tensor) -> None:
+        """Take the pair where its curvature is positive."""
+        curvature = (step * change).sum(dim=1)
+        taken = curvature > 1e-10
+        size = change.square().sum(dim=1)
+        self.scale = torch.where(taken, curvature / torch.where(taken, size, 1.0), self.scale.to(size.device))
+        self.steps.append(step * taken[:, None])
+        self.changes.append(change * taken[:, None])
+        self.rho.append(torch.where(taken, 1 / torch.where(taken, curvature, 1.0), 0.0))
+        if len(self.steps) > self.memory:
+            for series in (self.steps, self.changes, self.rho):
+                del series[0]
+
+    def direction(self, gradient: Tensor) -> Tensor:
+        """The quasi-Newton direction `-H g` `(L, D)` by the two-loop recursion."""
+        q, weights = -gradient, []
+        for s, y, rho in zip(reversed(self.steps), reversed(self.changes), reversed(self.rho), strict=True):
+            weight = rho * (s * q).sum(dim=1)
+            q = q - weight[:, None] * y
+            weights.append(weight)
+        q = q * self.scale.to(q.device)[:, None]
+        for s, y, rho, weight in zip(self.steps, self.changes, self.rho, reversed(weights), strict=True):
+            q = q + (weight - rho * (y * q).sum(dim=1))[:, None] * s
+        return q
+
+    def keep(self, lanes: Tensor) -> None:
+        """Drop the lanes that left."""
+        self.scale = self.scale.to(lanes.device)[lanes]
+        self.steps, self.changes, self.rho = ([t[lanes] for t in series] for series in (self.steps, self.changes, self.rho))
+
+
+def lbfgs(
+    problem: Problem,
+    start: Tensor,
+    *,
+    iterations: int,
+    lr: float,
+    memory: int,
+    patience: int,
+    tolerance: Tensor,
+    report: Callable[[int, float], None],
+) -> Outcome:
+    """Minimise every lane from `start` `(L, D)`; a lane leaves when it converged, diverged or came to rest.
+
+    Converged: its objective is at most its `tolerance` `(L,)`. Diverged: its value is no longer finite. At
+    rest: no entry of its gradient above 1e-7, no variable moved by more than 1e-9, or its best objective fell
+    by less than a fifth in the last `patience` steps. Every lane returns its best finite iterate by its own
+    objective, else its start.
+    """
+    lanes = torch.arange(len(start), device=start.device)  # those still running, by their place in `start`
+    end = Outcome(
+        variables=start.clone(),
+        objective=torch.full_like(start[:, 0], torch.inf),
+        evaluations=torch.zeros(len(start), dtype=torch.int64),
+        diverged=torch.zeros(len(start), dtype=torch.bool, device=start.device),
+        converged=torch.zeros(len(start), dtype=torch.bool, device=start.device),
+    )
+    variables, before, step = start.clone(), None, torch.zeros_like(start)
+    history = History(len(start), memory)
+    milestone = end.objective.clone()  # each lane's best objective when patience was last asked for
+    for iteration in range(iterations + 1):
+        at = problem.evaluate(variables)
+        end.evaluations[lanes.cpu()] += 1
+        finite = torch.isfinite(at.total) & torch.isfinite(at.gradient).all(dim=1)
+        better = finite & (at.objective < end.objective[lanes])
+        end.variables[lanes[better]], end.objective[lanes[better]] = variables[better], at.objective[better]
+        converged = finite & (at.objective <= tolerance)
+        resting = at.gradient.abs().amax(dim=1) <= _FLAT
+        if before is not None:
+            resting |= step.abs().amax(dim=1) <= _STILL
+        if iteration and iteration % patience == 0:
+            resting |= end.objective[lanes] > _PROGRESS * milestone[lanes]
+            milestone = end.objective.clone()
+        end.diverged[lanes[~finite]] = True
+        end.converged[lanes[converged]] = True
+        going = torch.nonzero(finite & ~converged & ~resting).flatten()
+        if not len(going) or iteration == iterations:
+            break
+        report(iteration + 1, float(at.objective[going].mean()))
+        if before is not None:
+            history.push(step, at.gradient - before)
+        if len(going) < len(lanes):
+            history.keep(going)
+            problem, lanes, tolerance = problem.only(going), lanes[going], tolerance[going]
+        before = at.gradient[going]
+        direction = history.direction(before)
+        length = lr if history.steps else lr * (1 / before.abs().sum(dim=1)).clamp(max=1)[:, None]
+        moved = (variables[going] + length * direction).clamp(problem.lower, problem.upper)
+        step, variables = moved - variables[going], moved
+    return end

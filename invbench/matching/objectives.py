@@ -1,0 +1,55 @@
+"""Distances between a simulated update and the one seen; scalars, differentiable, zero or near it when equal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from invbench.observation import Update
+
+Objective = Callable[[Update, Update], Tensor]
+
+
+def l2(simulated: Update, seen: Update) -> Tensor:
+    """Sum of squared differences over every parameter (Zhu et al. 2019, equation 4)."""
+    return torch.stack([(a - b).square().sum() for a, b in zip(simulated, seen, strict=True)]).sum()
+
+
+def layer_l2(simulated: Update, seen: Update) -> Tensor:
+    """Squared differences of each tensor over its own squared norm, averaged over the tensors.
+
+    Layers whose gradients are small then count as much as the others. A tensor that is all zero is left
+    as an absolute difference.
+    """
+    terms = []
+    for a, b in zip(simulated, seen, strict=True):
+        size = b.square().sum()
+        terms.append((a - b).square().sum() / torch.where(size > 0, size, 1.0))
+    return torch.stack(terms).mean()
+
+
+def cosine(simulated: Update, seen: Update) -> Tensor:
+    """1 - cosine of the angle between the two updates as whole vectors (Geiping et al. 2020, equation 4)."""
+    product = torch.stack([(a * b).sum() for a, b in zip(simulated, seen, strict=True)]).sum()
+    return 1 - product / (_norm(simulated) * _norm(seen)).clamp_min(torch.finfo(product.dtype).tiny)
+
+
+def masked_cosine(simulated: Update, seen: Update) -> Tensor:
+    """The same over the coordinates that were shared: for sparsified updates, where zero means "not sent"."""
+    masked = tuple(torch.where(b != 0, a, 0.0) for a, b in zip(simulated, seen, strict=True))
+    return cosine(masked, seen)
+
+
+OBJECTIVES: dict[str, Objective] = {
+    "l2": l2,
+    "layer-l2": layer_l2,
+    "cosine": cosine,
+    "masked-cosine": masked_cosine,
+}
+
+
+def _norm(update: Update) -> Tensor:
+    square = torch.stack([a.square().sum() for a in update]).sum()
+    return torch.where(square > 0, square, 1.0).sqrt() * (square > 0)  # the root's slope at zero is infinite

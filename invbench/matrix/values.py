@@ -1,0 +1,118 @@
+"""The matrix's own keys: what each may hold, its default and its meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+from invbench.cell import Choice
+from invbench.matrix.choices import Reader, read_choice, read_stack
+from invbench.matrix.errors import Errors
+from invbench.registry import Parameter, nearest_name
+from invbench.yaml_source.nodes import Entry, Items, Node, Place, Table, plain, show
+
+CONTROLS = ("grey", "mean", "noise")
+MOST_THREADS = 1024
+
+SETTINGS = {
+    field.name: field
+    for field in (
+        Parameter("targets", int, 8, "batches attacked per cell", at_least=1),
+        Parameter("offset", int, 0, "index of the first batch", unit="batches", at_least=0),
+        Parameter("seed", int, 0, "of weights, client and attack; a list makes it an axis", at_least=0),
+        Parameter("timeout", float, 600.0, "time limit of a cell", unit="s", above=0),
+        Parameter("threads", int, 1, "threads of one cell", at_least=1, at_most=MOST_THREADS),
+        Parameter("compile", Literal["off", "on"], "off", "compile the attack's steps"),
+        Parameter("batch_size", int, 1, "images of one client's batch", at_least=1),
+    )
+}
+AXES = ("attack", "model", "batch_size", "defense", "protocol")
+MATRIX_KEYS = (
+    *("name", "dataset", "targets", "offset", "seed", "timeout", "threads", "compile", "controls"),
+    *("grid", "exclude", "include"),
+)
+INCLUDE_KEYS = (*AXES, "dataset", "targets", "offset", "seed")
+EXCLUDE_KEYS = (*AXES, "dataset", "seed")
+
+
+def refuse_unknown(table: Table, known: Iterable[str], what: str, errors: Errors) -> None:
+    """Note every key that is not among the known ones."""
+    known = list(known)
+    for key, entry in table.entries.items():
+        if key not in known:
+            errors.add(entry.place, f"{what} has no {key!r}", nearest_name(key, known))
+
+
+def read_setting(name: str, node: Node, errors: Errors) -> Any | None:
+    """The value of one of SETTINGS, or None where it is refused."""
+    field, value = SETTINGS[name], plain(node)
+    try:
+        return field.read(value)
+    except ValueError as error:
+        errors.add(node.place, f"{name} {error}", nearest_name(str(value), field.choices))
+        return None
+
+
+def setting(name: str, table: Table, errors: Errors, default: Any = None) -> Any:
+    """The value under a key; where it is absent or refused, `default`, else the setting's own."""
+    entry = table.entries.get(name)
+    value = None if entry is None else read_setting(name, entry.value, errors)
+    if value is not None:
+        return value
+    return SETTINGS[name].default if default is None else default
+
+
+def read_compile(table: Table, errors: Errors) -> str:
+    value: str = setting("compile", table, errors)
+    if value == "on":
+        errors.add(table.entries["compile"].value.place, "compile: on is not built yet; write off")
+    return value
+
+
+def read_name(entry: Entry | None, stem: str, place: Place, errors: Errors) -> str:
+    """The matrix's name, by default the file's own without its suffix: a plain file name."""
+    place = place if entry is None else entry.value.place
+    name = stem if entry is None else plain(entry.value)
+    if not isinstance(name, str):
+        errors.add(place, f"name must be a word, not {show(name)}")
+        return stem
+    unfit = [c for c in name if not c.isprintable() or c in '/\\:*?"<>|']
+    if unfit or not name or name[0] in ".-~ " or name[-1] in ". " or len(name.encode(errors="replace")) > 100:
+        errors.add(place, f"name must be a plain file name, not {name!r}")
+    return name
+
+
+def read_controls(entry: Entry | None, errors: Errors) -> tuple[str, ...]:
+    """The controls asked for, in their fixed order."""
+    if entry is None:
+        return CONTROLS[:2]
+    node = entry.value
+    items = node.items if isinstance(node, Items) else (node,)
+    if not items:
+        errors.add(node.place, "controls is empty")
+    asked = []
+    for item in items:
+        word = plain(item)
+        if word not in CONTROLS:
+            words = f"{', '.join(CONTROLS[:-1])} or {CONTROLS[-1]}"
+            errors.add(item.place, f"a control is {words}, not {show(word)}", nearest_name(str(word), CONTROLS))
+        elif word in asked:
+            errors.add(item.place, f"control {word!r} is repeated")
+        asked.append(word)
+    return tuple(control for control in CONTROLS if control in asked)
+
+
+def read_axis(axis: str, node: Node, reader: Reader) -> tuple[Any, ...]:
+    """An axis's values in their order; a single value is an axis of one."""
+    items = node.items if isinstance(node, Items) else (node,)
+    if not items:
+        reader.errors.add(node.place, f"{axis} is an empty axis")
+    values = [read_value(axis, item, reader) for item in items]
+    return tuple(value for value in values if value is not None)
+
+
+def read_value(axis: str, node: Node, reader: Reader) -> int | Choice | tuple[Choice, ...] | None:
+    """One value of an axis, or None where it is refused."""
+    if axis in SETTINGS:
+        return read_setting(axis, node, reader.errors)
+    return read_stack(node, reader) if axis == "defense" else read_choice(axis, node, reader)

@@ -1,0 +1,69 @@
+"""The peak memory of one stretch of work, in a process that does many."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+
+_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+class Peak:
+    """Filled when the stretch ends: MB (10^6 bytes) above what the process held before it."""
+
+    mb: float | None = None
+
+
+@contextmanager
+def peak_memory(device: torch.device) -> Iterator[Peak]:
+    """Measure the block's peak: the GPU's allocations on a GPU, resident memory elsewhere.
+
+    Resident memory is measured above what the process held at the block's start, after giving back what
+    earlier work left unused, so a reused worker does not count what it did before. None where the system
+    does not tell (no `/proc`).
+    """
+    peak = Peak()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        yield peak
+        peak.mb = torch.cuda.max_memory_allocated(device) / 1e6
+        return
+    _give_back()
+    before = _resident("VmRSS") if _reset() else None
+    yield peak
+    after = _resident("VmHWM")
+    if before is not None and after is not None:
+        peak.mb = max(0.0, after - before)
+
+
+def _give_back() -> None:
+    gc.collect()
+    if sys.platform == "linux":
+        try:
+            ctypes.CDLL(None).malloc_trim(0)
+        except AttributeError:  # a C library without it
+            return
+
+
+def _reset() -> bool:
+    """Start the high-water mark anew; False where the system has none to start."""
+    try:
+        _RESET.write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def _resident(field: str) -> float | None:
+    try:
+        lines = _STATUS.read_text().splitlines()
+    except OSError:
+        return None
+    found = [line for line in lines if line.startswith(field + ":")]
+    return int(found[0].split()[1]) * 1024 / 1e6 if found else None

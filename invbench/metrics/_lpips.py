@@ -1,0 +1,123 @@
+"""Learned perceptual image patch similarity (Zhang et al. 2018, arXiv 1801.03924): AlexNet, v0.1.
+
+Network and linear heads are the `lpips` package's. AlexNet's trunk, which that package would download,
+comes from `invbench/assets` (see `NOTICE`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import lpips as package  # type: ignore[import-untyped]
+import numpy as np
+import numpy.typing as npt
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from invbench.metrics._images import Floats, image_pairs, unit_images
+
+if TYPE_CHECKING:
+    from invbench.metrics._images import Images
+
+_SIDE = 32  # below it AlexNet's deeper layers have almost no pixels left
+_BLOCK = 2048  # coordinates at a time: 100 differences stay in the processor's cache, float32 sums stay short
+
+
+def lpips(a: Images, b: Images) -> Floats:
+    """LPIPS of each pair, `(N,)`, at least 0; 0 for equal pictures.
+
+    `a`, `b`: arrays or tensors `(N, 1 or 3, H, W)` of any float type in [0, 1], else ValueError. Grey is
+    repeated to three channels; a smaller side under 32 pixels is first upsampled to 32 (bilinear, aspect
+    kept). Pairs pass one at a time, in float32 on the CPU: a pair's bits do not depend on its neighbours.
+    """
+    first, second = image_pairs(a, b)
+    network = _network()
+    with torch.no_grad():
+        values = [network(x, y).item() for x, y in zip(_inputs(first, "a"), _inputs(second, "b"), strict=True)]
+    return np.array(values, dtype=np.float64)
+
+
+def lpips_features(images: Images) -> npt.NDArray[np.float32]:
+    """One vector a picture, `(N, D)`, such that LPIPS is the squared Euclidean distance of two of them.
+
+    LPIPS is a sum over layers of the mean over pixels of a weighted sum of squares; the weights (never
+    negative) and the means go into the vectors as square roots. D is 5,760 at 32 x 32 and 484,992 at
+    224 x 224 (1.9 MB a picture). Images as for `lpips`.
+    """
+    inputs = _inputs(unit_images(images, "images"), "images")
+    with torch.no_grad():
+        vectors = [_vector(x) for x in inputs]
+    return np.stack(vectors) if vectors else np.empty((0, 0), dtype=np.float32)
+
+
+def lpips_distances(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> Floats:
+    """LPIPS of every picture of `a` to every one of `b`, `(Na, Nb)`, from their `lpips_features`.
+
+    From differences, not inner products, so that equal pictures are at exactly 0.
+    """
+    distances = np.zeros((len(a), len(b)), dtype=np.float64)
+    for start in range(0, a.shape[1], _BLOCK):
+        block = slice(start, start + _BLOCK)
+        for row, vector in zip(distances, a[:, block], strict=True):
+            difference = b[:, block] - vector
+            row += np.einsum("nd,nd->n", difference, difference)
+    return distances
+
+
+def lpips_note(image_shape: tuple[int, ...]) -> str | None:
+    """What is done to images of this shape `(C, H, W)` before LPIPS, or None where nothing is."""
+    height, width = image_shape[-2:]
+    if min(height, width) >= _SIDE:
+        return None
+    rows, columns = _upsampled(height, width)
+    return f"lpips: {height} x {width} pixels upsampled to {rows} x {columns} first"
+
+
+@cache
+def _network() -> Any:
+    """The network in evaluation mode, once per process.
+
+    It is built on the meta device: its AlexNet would otherwise first draw 61 million random weights, from
+    torch's global stream.
+    """
+    with warnings.catch_warnings(), torch.device("meta"):
+        warnings.filterwarnings("ignore", category=UserWarning, module=r"torchvision\.models\._utils")
+        network = package.LPIPS(net="alex", version="0.1", pretrained=False, pnet_rand=True, verbose=False)
+    heads = files("lpips") / "weights" / "v0.1" / "alex.pth"
+    trunk = files("invbench") / "assets" / "alexnet_trunk.safetensors"
+    with heads.open("rb") as opened:
+        state = torch.load(opened, map_location="cpu", weights_only=True)
+    state |= safetensors.torch.load(trunk.read_bytes())
+    network.load_state_dict(state, strict=False, assign=True)  # a weight left out stays on meta and cannot run
+    return network.requires_grad_(False).eval()
+
+
+def _inputs(images: Floats, name: str) -> list[Tensor]:
+    """The network's inputs, one `(1, 3, H, W)` float32 tensor in [-1, 1] an image."""
+    channels, *size = images.shape[1:]
+    if channels not in (1, 3):
+        raise ValueError(f"{name} must have 1 or 3 channels for lpips, not {channels}")
+    tensor = torch.from_numpy(images.astype(np.float32)).expand(-1, 3, -1, -1)
+    if min(size) < _SIDE:
+        tensor = torch.nn.functional.interpolate(tensor, size=_upsampled(*size), mode="bilinear", align_corners=False)
+    return [image[None] for image in 2 * tensor - 1]
+
+
+def _upsampled(height: int, width: int) -> tuple[int, int]:
+    scale = _SIDE / min(height, width)
+    return round(height * scale), round(width * scale)
+
+
+def _vector(image: Tensor) -> npt.NDArray[np.float32]:
+    network = _network()
+    layers = network.net(network.scaling_layer(image))
+    parts = []
+    for head, layer in zip(network.lins, layers, strict=True):
+        weights = head.model[-1].weight.reshape(1, -1, 1, 1)
+        pixels = layer.shape[2] * layer.shape[3]
+        parts.append((package.normalize_tensor(layer) * (weights / pixels).sqrt()).flatten())
+    return np.asarray(torch.cat(parts).numpy())

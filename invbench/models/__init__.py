@@ -1,0 +1,35 @@
+"""Victims that see pictures: one file an architecture, each a frozen dataclass that builds an `nn.Module`.
+
+A network takes normalised images `(N, C, H, W)` and returns class scores `(N, classes)`. It computes
+nothing in place and chooses no branch by a value, so that its gradient can be differentiated again and
+mapped over lanes (`torch.func`).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from invbench.registry import parameter
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageModel(ABC):
+    """An architecture with its settings; pictures' shape and class count come with the data."""
+
+    trained: bool = parameter(False, help="train the victim on the data set's training pool before the attack")
+
+    @abstractmethod
+    def build(self, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+        """The network for pictures `(C, H, W)`, its weights drawn from torch's global generator.
+
+        The caller seeds that generator (`build_victim`), or builds under `torch.device("meta")`.
+        """
+
+    def unsupported(self, image_shape: tuple[int, int, int], classes: int) -> str | None:
+        """Why this architecture cannot take such pictures, or None. Cheap: no weights are made."""
+        return None

@@ -1,0 +1,19 @@
+"""A victim's weights from a seed, whatever the process has drawn before."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from invbench.models import ImageModel
+
+
+def build_victim(model: ImageModel, image_shape: tuple[int, int, int], classes: int, seed: int) -> nn.Module:
+    """The untrained network, float32 on the CPU and in eval mode: the same bits for the same arguments.
+
+    Only the CPU generator is forked and seeded: initialisation draws nothing elsewhere.
+    """
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        torch.default_generator.manual_seed(seed)
+        network = model.build(image_shape, classes)
+    return network.to(torch.float32).eval()

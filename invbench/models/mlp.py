@@ -1,0 +1,34 @@
+"""Fully connected layers on the flattened picture."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+
+from torch import nn
+
+from invbench.models import ImageModel
+from invbench.models._layers import ACTIVATIONS, Activation
+from invbench.registry import model, parameter
+
+
+@model(data="images")
+@dataclass(frozen=True, kw_only=True)
+class MLP(ImageModel):
+    """A multi-layer perceptron of `depth` equal hidden layers. PyTorch's own start.
+
+    `width=1024, depth=3` is the one of Geiping et al. 2020 (arXiv 2003.14053).
+    """
+
+    width: int = parameter(256, at_least=1, unit="units", help="size of each hidden layer")
+    depth: int = parameter(2, at_least=1, unit="layers", help="number of hidden layers")
+    activation: Activation = parameter("relu", help="after each hidden layer")
+    bias: bool = parameter(True, help="give every layer a bias; with one, the first layer's input can be read exactly")
+
+    def build(self, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+        sizes = [math.prod(image_shape)] + [self.width] * self.depth
+        layers: list[nn.Module] = [nn.Flatten()]
+        for inputs, outputs in pairwise(sizes):
+            layers += [nn.Linear(inputs, outputs, bias=self.bias), ACTIVATIONS[self.activation]()]
+        return nn.Sequential(*layers, nn.Linear(self.width, classes, bias=self.bias))

@@ -1,0 +1,200 @@
+"""The types that cross the wall between attacker and truth.
+
+A game makes `Observation`s, an attack answers with `Guess`es. An observation holds what its threat
+model grants and nothing else; this module imports nothing of invbench, so a guess cannot reach the
+client, the data or the scores through it.
+
+Images are float tensors `(N, C, H, W)`. "Unit range" is [0, 1]; "normalised" is `(x - mean) / std` per
+channel, the space in which the victim sees pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+Update = tuple[Tensor, ...]
+"""What a client shares: one tensor a parameter, in the order of `model.named_parameters()`."""
+
+
+class Failed(Exception):
+    """The attack has no answer for this one observation; the reason is kept, a missing guess is scored."""
+
+
+@dataclass(frozen=True)
+class PublicDefense:
+    """A defence as the attacker knows it: its name and its public parameters."""
+
+    name: str
+    parameters: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Public:
+    """What everybody knows of one cell of game `update` before any update is seen.
+
+    `network` is the victim's architecture on the meta device: layers and shapes, no weights.
+    """
+
+    model: str
+    network: nn.Module
+    image_shape: tuple[int, int, int]  # (C, H, W)
+    classes: int
+    batch_size: int
+    labels: str  # "known" or "hidden"
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    protocol: str = "fedsgd"
+    protocol_settings: Mapping[str, Any] = field(default_factory=dict)
+    defenses: tuple[PublicDefense, ...] = ()
+
+    def first_layer(self) -> nn.Module:
+        """The first layer that has weights of its own."""
+        return next(layer for layer in self.network.modules() if has_own_weight(layer))
+
+    def last_linear(self) -> tuple[str, nn.Linear] | None:
+        """Name and layer of the classifier's last fully connected layer, if it gives the class scores."""
+        layers = [(name, m) for name, m in self.network.named_modules() if has_own_weight(m)]
+        name, layer = layers[-1]
+        if isinstance(layer, nn.Linear) and layer.out_features == self.classes:
+            return name, layer
+        return None
+
+
+@dataclass(frozen=True)
+class UpdateObservation:
+    """One client's shared update, as the server sees it (game `update`).
+
+    `model` is a fresh copy of the global model: no `.grad`, in the mode the client used.
+    `update` is the (defended) gradient, one tensor a parameter. `labels` `(B,)` only where the protocol
+    says that they are known. `generator` is the attacker's own random stream (CPU).
+    """
+
+    public: Public
+    model: nn.Module
+    update: Update
+    labels: Tensor | None
+    generator: torch.Generator
+    device: torch.device = torch.device("cpu")
+
+    def channel_constants(self) -> tuple[Tensor, Tensor]:
+        """Normalisation constants `mean, std`, each `(C, 1, 1)`."""
+        shape = (-1, 1, 1)
+        mean = torch.tensor(self.public.mean, dtype=torch.float32, device=self.device).reshape(shape)
+        std = torch.tensor(self.public.std, dtype=torch.float32, device=self.device).reshape(shape)
+        return mean, std
+
+    def to_unit_range(self, images: Tensor) -> Tensor:
+        """Normalised images back to [0, 1], clamped."""
+        mean, std = self.channel_constants()
+        return (images * std + mean).clamp(0, 1)
+
+    def nothing(self, reason: str) -> Guess:
+        """The guess of an attack that has no answer: no picture, and why."""
+        return Guess(images=torch.zeros(0, *self.public.image_shape), notes=(reason,))
+
+    def update_of(self, layer: str) -> tuple[Tensor, Tensor | None]:
+        """The shared update of one layer's weight and of its bias (None where it has none)."""
+        names = [name for name, _ in self.model.named_parameters()]
+        weight = self.update[names.index(f"{layer}.weight")]
+        bias = f"{layer}.bias"
+        return weight, self.update[names.index(bias)] if bias in names else None
+
+
+@dataclass(frozen=True)
+class Guess:
+    """An attack's answer to one update: unit-range images `(N, C, H, W)` and labels `(N,)` or None.
+
+    N may differ from the batch size. `diverged`: the guess comes from a lane that diverged.
+    `objective`: the attacker's own final objective, None where it has none.
+    """
+
+    images: Tensor
+    labels: Tensor | None = None
+    evaluations: int = 0
+    diverged: bool = False
+    objective: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+class AttributeModel(Protocol):
+    """A released model, as whoever holds it can use it."""
+
+    def log_likelihood(self, output: float, attributes: Mapping[str, Any]) -> float:
+        """Log density of an output given every attribute, up to a constant that no attribute changes."""
+        ...
+
+
+@dataclass(frozen=True)
+class AttributePrior:
+    """What is published of a population whose attributes are independent within each group.
+
+    `group`: the attribute that makes the groups (race). `shares[g]`: probability of group g.
+    `table[name][g][value]`: probability of a value of attribute `name` in group g.
+    """
+
+    group: str
+    shares: Mapping[str, float]
+    table: Mapping[str, Mapping[str, Mapping[Any, float]]]
+
+    def marginal(self, name: str) -> dict[Any, float]:
+        """Probabilities of an attribute's values over all groups."""
+        total: dict[Any, float] = {}
+        for group, share in self.shares.items():
+            for value, probability in self.table[name][group].items():
+                total[value] = total.get(value, 0.0) + share * probability
+        return total
+
+
+@dataclass(frozen=True)
+class AttributePublic:
+    """What everybody knows of one cell of game `attribute`.
+
+    `values`: the sensitive attribute's possible values, in a fixed order. `background`: the attributes
+    that the attacker is given of each person, the prior's group among them.
+    """
+
+    model: str
+    sensitive: str
+    values: tuple[str, ...]
+    background: tuple[str, ...]
+    prior: AttributePrior
+
+
+@dataclass(frozen=True)
+class AttributeObservation:
+    """One person's output and other attributes (game `attribute`).
+
+    `attributes`: those of the background, by name. `output`: what the model's owner released (`iwpc`: the
+    stable dose, mg/week). `model`: the released model itself, a fresh copy. `generator`: the attacker's own
+    random stream (CPU).
+    """
+
+    public: AttributePublic
+    attributes: Mapping[str, Any]
+    output: float
+    model: AttributeModel
+    generator: torch.Generator
+
+    def nothing(self, reason: str) -> AttributeGuess:
+        """The answer of an attack that failed: every value as likely as the next."""
+        count = len(self.public.values)
+        return AttributeGuess(probabilities=(1 / count,) * count, notes=(reason,))
+
+
+@dataclass(frozen=True)
+class AttributeGuess:
+    """Probabilities `(len(values),)` over the sensitive attribute's values; the guess is the largest."""
+
+    probabilities: Sequence[float]
+    evaluations: int = 0
+    notes: tuple[str, ...] = ()
+
+
+def has_own_weight(layer: nn.Module) -> bool:
+    """Whether a layer holds a `weight` itself, not only through its children."""
+    return isinstance(layer._parameters.get("weight"), Tensor)

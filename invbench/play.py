@@ -1,0 +1,209 @@
+"""One cell, from its settings to its record: game, attack, game.
+
+    game: victim + data -> observations | attack -> guesses | game: scores
+
+The only place that knows both a game and an attack. Functions that a worker calls by name return plain
+values that can be sent between processes.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from invbench import registry
+from invbench.artefacts import Artefact, fetch
+from invbench.attacks import answer_all
+from invbench.cell import Cell
+from invbench.memory import peak_memory
+from invbench.observation import Guess
+from invbench.store import Record
+
+
+@dataclass(frozen=True)
+class Played:
+    """What one cell gives to the results folder."""
+
+    record: Record
+    arrays: dict[str, Any] | None = None
+    grid: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a cell should take at most: seconds of one worker, and the peak in MB (None where it is unknown)."""
+
+    seconds: float
+    memory_mb: float | None
+
+
+def why_unsupported(cell: Cell) -> str | None:
+    """Why the cell cannot be played, by its game, then by its attack; None where it can."""
+    if cell.attack.part.facts["game"] != cell.game:
+        return f"{cell.attack.name} is no attack of game {cell.game}"
+    game, attack = _game(cell), cell.attack.build()
+    reason: str | None = game.unsupported(cell)
+    if reason is None and hasattr(attack, "unsupported"):
+        reason = attack.unsupported(game.public(cell))
+    return reason
+
+
+def requested_controls(cell: Cell) -> frozenset[str]:
+    """Those of the matrix's controls that the cell's game has."""
+    return frozenset(cell.controls) & frozenset(getattr(_game(cell), "requestable_controls", ()))
+
+
+def artefacts(cell: Cell) -> dict[str, str]:
+    """Name and description of everything not yet made that the cell needs made first."""
+    return {artefact.name: artefact.what for artefact in _artefacts(cell, "cpu") if not artefact.made}
+
+
+def make_artefact(name: str, cell: Cell, device: str) -> None:
+    """Make the one of the cell's artefacts that has this name."""
+    fetch(next(artefact for artefact in _artefacts(cell, device) if artefact.name == name))
+
+
+def play(cell: Cell, device: str) -> Played:
+    """Play the cell. Whatever goes wrong inside is its record's `failed`, with the reason and the place."""
+    started = time.perf_counter()
+    with peak_memory(torch.device(device)) as peak:
+        try:
+            played = _play(cell, device)
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            played = Played(unplayed(cell, "failed", f"out of memory: {_in_one_line(error)}"))
+        except RuntimeError as error:
+            full = "can't allocate memory" in str(error)  # how PyTorch's CPU allocator says it
+            reason = f"out of memory: {_in_one_line(error)}" if full else _where(error)
+            played = Played(unplayed(cell, "failed", reason))
+        except Exception as error:  # an exception is a failed cell, never a result
+            played = Played(unplayed(cell, "failed", _where(error)))
+    seconds = {**played.record.seconds, "cell": time.perf_counter() - started}
+    facts = {"seconds": seconds, "memory_mb": peak.mb, "device": device, "torch": torch.__version__}
+    return replace(played, record=replace(played.record, **facts))
+
+
+def unplayed(cell: Cell, status: str, reason: str) -> Record:
+    """The record of a cell that has no scores: failed, timeout or unsupported, and why."""
+    return Record(
+        id=cell.id,
+        status=status,  # type: ignore[arg-type]
+        reason=reason,
+        names=cell.names,
+        settings=cell.settings,
+        targets=cell.targets,
+        images=cell.targets * (cell.batch_size or 1),
+        dataset=_dataset(cell),
+    )
+
+
+def with_seconds(record: Record, seconds: float, device: str) -> Record:
+    """The record of a cell that did not end by itself, with how long it ran and where."""
+    return replace(record, seconds={"cell": seconds}, device=device, torch=torch.__version__)
+
+
+def forecast(cell: Cell, device: str) -> Forecast:
+    """An upper estimate, from a short version of the attack run here and now on the first target."""
+    one = replace(cell, targets=1)
+    attack = cell.attack.build()
+    trial, factor = attack.trial() if hasattr(attack, "trial") else (attack, 1.0)
+    with peak_memory(torch.device(device)) as peak:
+        round_ = _game(cell).stage(one, torch.device(device))
+        answer_all(trial, round_.observations)  # the first call pays for loading kernels
+        started = time.perf_counter()
+        answer_all(trial, round_.observations)
+        seconds = time.perf_counter() - started
+    return Forecast(seconds * factor * cell.targets, peak.mb)
+
+
+def _play(cell: Cell, device: str) -> Played:
+    game, attack = _game(cell), cell.attack.build()
+    if cell.dataset.build().load().content != cell.data_hash:
+        raise ValueError(f"data set {cell.dataset.short} changed while the matrix ran")
+    round_ = game.stage(cell, torch.device(device))
+    clock = time.perf_counter()
+    guesses = answer_all(attack, round_.observations)
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+    attack_seconds = time.perf_counter() - clock
+    if len(guesses) != cell.targets:
+        raise ValueError(f"{cell.attack.name} gave {len(guesses)} guesses for {cell.targets} observations")
+    clock = time.perf_counter()
+    scores = round_.score(guesses)
+    scoring_seconds = time.perf_counter() - clock
+    clock = time.perf_counter()
+    controls = round_.controls()
+    if "noise" in requested_controls(cell):
+        controls["noise"] = round_.score(_noise_guesses(cell, device))
+    record = replace(
+        unplayed(cell, "ok", ""),
+        reason=None,
+        scores=scores,
+        controls=controls,
+        diverged=sum(getattr(guess, "diverged", False) for guess in guesses),
+        evaluations=tuple(guess.evaluations for guess in guesses),
+        objectives=tuple(getattr(guess, "objective", None) for guess in guesses),
+        notes=(*round_.notes, *_counted(guesses)),
+        seconds={"attack": attack_seconds, "scoring": scoring_seconds, "controls": time.perf_counter() - clock},
+    )
+    grid = round_.grid(guesses, scores) if hasattr(round_, "grid") else None
+    return Played(record, round_.arrays(guesses), grid)
+
+
+def _game(cell: Cell) -> Any:
+    return registry.load("game", cell.game).build({})
+
+
+def _artefacts(cell: Cell, device: str) -> list[Artefact]:
+    found = list(_game(cell).artefacts(cell))
+    if "noise" in requested_controls(cell):
+        found.append(_noise_artefact(cell, device))
+    return found
+
+
+def _noise_artefact(cell: Cell, device: str) -> Artefact:
+    """The attack's guesses on noise. They do not depend on the defence, so cells that differ in it share them."""
+    bare = replace(cell, defense=())
+    key = {"noise": {**bare.settings, "defense": None}}
+
+    def make() -> dict[str, Tensor]:
+        round_ = _game(bare).stage(bare, torch.device(device))
+        guesses = answer_all(bare.attack.build(), round_.noise())
+        images = {f"images.{k}": guess.images for k, guess in enumerate(guesses)}
+        labels = {f"labels.{k}": guess.labels for k, guess in enumerate(guesses) if guess.labels is not None}
+        return {**images, **labels}
+
+    return Artefact(f"{cell.attack.short} on noise, {cell.model.short}, batch {cell.batch_size}", key, make)
+
+
+def _noise_guesses(cell: Cell, device: str) -> list[Guess]:
+    stored = fetch(_noise_artefact(cell, device))
+    return [Guess(images=stored[f"images.{k}"], labels=stored.get(f"labels.{k}")) for k in range(cell.targets)]
+
+
+def _dataset(cell: Cell) -> dict[str, Any]:
+    path = dict(cell.dataset.settings).get("path")
+    return {"name": cell.dataset.short, "hash": cell.data_hash, "path": path.name if path else None}
+
+
+def _counted(guesses: Sequence[Any]) -> list[str]:
+    """Each note of the attack once, with the number of targets that have it."""
+    notes = [note for guess in guesses for note in guess.notes]
+    return [f"{note} ({notes.count(note)} of {len(guesses)} targets)" for note in dict.fromkeys(notes)]
+
+
+def _in_one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def _where(error: Exception) -> str:
+    """`TypeError: what was wrong (file.py:12)`: the innermost place."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if "invbench" in frame.filename] or frames
+    place = f" ({ours[-1].filename.rsplit('/', 1)[-1]}:{ours[-1].lineno})" if ours else ""
+    return f"{type(error).__name__}: {_in_one_line(error)}{place}"

@@ -1,0 +1,348 @@
+"""Names to parts: attacks, defences, models, data sets, protocols, games.
+
+A part is one file in its folder and its name is the file's name (`top_k.py` is `top-k`); a file that
+starts with an underscore is a helper, not a part. So names are known without importing a part (and
+without torch). The file holds one class marked by its decorator: a frozen dataclass whose fields, made by
+`parameter`, say once what the YAML keys, `invbench list` and the JSON schema show.
+
+Packages outside add parts by an entry point in the group `invbench.plugins`, named `FOLDER.NAME`
+(`attacks.my-attack = "my_package.my_attack"`). A matrix file can never name code to import.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+import inspect
+import math
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType, UnionType
+from typing import Any, Literal, TypeVar
+
+from invbench.errors import Refusal
+
+KINDS = {
+    "attack": "attacks",
+    "model": "models",
+    "defense": "defenses",
+    "dataset": "data",
+    "protocol": "protocol",
+    "game": "games",
+}
+"""A part's kind and its folder."""
+
+T = TypeVar("T", bound=type)
+
+
+class UnknownName(Refusal):
+    """No part of that kind has that name; `nearest` is the closest one, or None."""
+
+    def __init__(self, kind: str, name: str, nearest: str | None) -> None:
+        super().__init__(f"no {kind} is called {name!r}")
+        self.nearest = nearest
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a part's settings: the key at fault (None: the part itself), and the remedy."""
+
+    key: str | None
+    message: str
+    nearest: str | None = None
+
+
+class BadSettings(Exception):
+    """Settings that a part refuses: every problem at once."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(p.message for p in problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One typed setting of a part, as its field declares it."""
+
+    name: str
+    annotation: Any
+    default: Any  # dataclasses.MISSING where it must be given
+    help: str
+    unit: str = ""
+    above: float | None = None
+    at_least: float | None = None
+    below: float | None = None
+    at_most: float | None = None
+
+    @property
+    def required(self) -> bool:
+        return self.default is dataclasses.MISSING
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """Allowed words of a `Literal` field, else nothing."""
+        return tuple(v for kind in _alternatives(self.annotation) for v in typing.get_args(kind) if isinstance(v, str))
+
+    def read(self, value: Any) -> Any:
+        """The value in the field's own type, or ValueError saying what is wrong."""
+        result = _convert(value, self.annotation)
+        for number in result if isinstance(result, tuple) else (result,):
+            if isinstance(number, int | float) and not isinstance(number, bool):
+                self._check_bounds(number)
+        return result
+
+    def bounds(self) -> str:
+        """The bounds in words: `above 0, at most 1`."""
+        words = ("above", "at_least", "below", "at_most")
+        given = [(word.replace("_", " "), getattr(self, word)) for word in words]
+        return ", ".join(f"{word} {bound:g}" for word, bound in given if bound is not None)
+
+    def _check_bounds(self, number: float) -> None:
+        inside = (
+            (self.above is None or number > self.above)
+            and (self.at_least is None or number >= self.at_least)
+            and (self.below is None or number < self.below)
+            and (self.at_most is None or number <= self.at_most)
+        )
+        if not inside:
+            raise ValueError(f"must be {self.bounds()}, not {number:g}")
+
+
+def parameter(
+    default: Any = dataclasses.MISSING,
+    *,
+    help: str,
+    unit: str = "",
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    at_most: float | None = None,
+) -> Any:
+    """A dataclass field with its meaning, unit and bounds; without a default it must be given."""
+    facts = {"help": help, "unit": unit, "above": above, "at_least": at_least, "below": below, "at_most": at_most}
+    return dataclasses.field(default=default, metadata={"parameter": facts})
+
+
+@dataclass(frozen=True)
+class Part:
+    """A named, registered class and what its decorator said of it."""
+
+    kind: str
+    name: str
+    cls: type
+    facts: Mapping[str, Any]
+
+    @property
+    def parameters(self) -> dict[str, Parameter]:
+        return _parameters(self.cls)
+
+    @property
+    def text(self) -> str:
+        """The module's and the class's docstrings: what it is, its source, its traps."""
+        written = [inspect.getdoc(importlib.import_module(self.cls.__module__)), inspect.getdoc(self.cls)]
+        return "\n\n".join(text for text in written if text)
+
+    @property
+    def summary(self) -> str:
+        """First line of the class's docstring."""
+        return (inspect.getdoc(self.cls) or "").partition("\n")[0]
+
+    def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """All settings, defaults filled in and values in their own types; BadSettings names every problem."""
+        known = self.parameters
+        problems = [
+            Problem(key, f"{self.name} has no {key!r}", nearest_name(key, known)) for key in given if key not in known
+        ]
+        values: dict[str, Any] = {}
+        for key, field in known.items():
+            if key not in given:
+                if field.required:
+                    problems.append(Problem(None, f"{self.name} needs {key!r} ({field.help})"))
+                else:
+                    values[key] = field.default
+                continue
+            try:
+                values[key] = field.read(given[key])
+            except ValueError as error:
+                near = nearest_name(str(given[key]), field.choices)
+                problems.append(Problem(key, f"{self.name}: {key} {error}", near))
+        if problems:
+            raise BadSettings(problems)
+        return values
+
+    def build(self, settings: Mapping[str, Any]) -> Any:
+        """The part with these settings (a `variant` such as torchvision/NAME's is one of them)."""
+        return self.cls(**self.settings(settings))
+
+    def short(self, settings: Mapping[str, Any]) -> str:
+        """`name` or `name(key=value,...)`: the settings that differ from the defaults, in field order."""
+        known = self.parameters
+        name = f"{self.name}/{settings['variant']}" if "variant" in known else self.name
+        changed = [
+            f"{key}={show_value(settings[key])}"
+            for key, field in known.items()
+            if key != "variant" and key in settings and (field.required or settings[key] != field.default)
+        ]
+        return f"{name}({','.join(changed)})" if changed else name
+
+
+def show_value(value: Any) -> str:
+    """A setting as it prints in tables: `true`, `0.01`, `[1,2]`."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.12g}"
+    if isinstance(value, tuple | list):
+        return "[" + ",".join(show_value(v) for v in value) + "]"
+    return str(value)
+
+
+def attack(*, game: str) -> Callable[[T], T]:
+    """Mark a class as the attack of its file; `game` is its threat model's name."""
+    return _mark("attack", game=game)
+
+
+def model(*, data: str) -> Callable[[T], T]:
+    """Mark a class as the model of its file; `data` is what it takes: `images` or `table`."""
+    return _mark("model", data=data)
+
+
+def dataset(*, data: str) -> Callable[[T], T]:
+    """Mark a class as the data set of its file; `data` is what it holds: `images` or `table`."""
+    return _mark("dataset", data=data)
+
+
+def defense(cls: T) -> T:
+    """Mark a class as the defence of its file; the stages it acts at are the methods it has."""
+    return _mark("defense")(cls)
+
+
+def protocol(cls: T) -> T:
+    """Mark a class as the protocol of its file."""
+    return _mark("protocol")(cls)
+
+
+def game(*, data: str) -> Callable[[T], T]:
+    """Mark a class as the game of its file; `data` is the kind of data it is played on."""
+    return _mark("game", data=data)
+
+
+def names(kind: str) -> list[str]:
+    """Every name of that kind, sorted, without importing a part."""
+    return sorted(_files(kind) | set(_plugins(kind)))
+
+
+def plugin_names(kind: str) -> set[str]:
+    """The names of that kind that other packages add."""
+    return set(_plugins(kind))
+
+
+@cache
+def load(kind: str, name: str) -> Part:
+    """The part of that name; UnknownName with the nearest one."""
+    plugins = _plugins(kind)
+    if name in _files(kind):
+        module = importlib.import_module(f"invbench.{KINDS[kind]}.{name.replace('-', '_')}")
+    elif name in plugins:
+        module = importlib.import_module(plugins[name])
+    else:
+        raise UnknownName(kind, name, nearest_name(name, names(kind)))
+    cls, facts = _marked(module, kind)
+    return Part(kind, name, cls, facts)
+
+
+def nearest_name(word: str, known: typing.Iterable[str]) -> str | None:
+    """The known name closest to a misspelt one, or None where nothing is close."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return close[0] if close else None
+
+
+def _mark(kind: str, **facts: Any) -> Callable[[T], T]:
+    def mark(cls: T) -> T:
+        cls.__invbench__ = (kind, facts)  # type: ignore[attr-defined]
+        return cls
+
+    return mark
+
+
+def _marked(module: ModuleType, kind: str) -> tuple[type, Mapping[str, Any]]:
+    found = [
+        value
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and value.__module__ == module.__name__
+        and vars(value).get("__invbench__", (None,))[0] == kind
+    ]
+    if len(found) != 1:
+        raise TypeError(f"{module.__name__} must hold exactly one class marked as {kind}, not {len(found)}")
+    return found[0], vars(found[0])["__invbench__"][1]
+
+
+@cache
+def _files(kind: str) -> set[str]:
+    folder = Path(__file__).parent / KINDS[kind]
+    return {f.stem.replace("_", "-") for f in folder.glob("*.py") if not f.stem.startswith("_")}
+
+
+@cache
+def _plugins(kind: str) -> dict[str, str]:
+    prefix = KINDS[kind] + "."
+    found = entry_points(group="invbench.plugins")
+    clashes = [e.name for e in found if e.name.startswith(prefix) and e.name.removeprefix(prefix) in _files(kind)]
+    if clashes:
+        raise TypeError(f"plugin {clashes[0]} has the name of a part that invbench holds already")
+    return {e.name.removeprefix(prefix): e.value for e in found if e.name.startswith(prefix)}
+
+
+@cache
+def _parameters(cls: type) -> dict[str, Parameter]:
+    if not dataclasses.is_dataclass(cls):
+        return {}
+    hints = typing.get_type_hints(cls)
+    return {
+        field.name: Parameter(field.name, hints[field.name], field.default, **field.metadata["parameter"])
+        for field in dataclasses.fields(cls)
+        if "parameter" in field.metadata
+    }
+
+
+def _alternatives(annotation: Any) -> tuple[Any, ...]:
+    if typing.get_origin(annotation) in (UnionType, typing.Union):
+        return typing.get_args(annotation)
+    return (annotation,)
+
+
+def _convert(value: Any, annotation: Any) -> Any:
+    kinds = _alternatives(annotation)
+    if value is None and type(None) in kinds:
+        return None
+    for kind in kinds:
+        if typing.get_origin(kind) is Literal and (type(value), value) in [(type(v), v) for v in typing.get_args(kind)]:
+            return value
+        if typing.get_origin(kind) is tuple and isinstance(value, list | tuple):
+            return tuple(_convert(v, typing.get_args(kind)[0]) for v in value)
+        if kind is float and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+            return float(value)
+        if kind in (int, bool, str) and type(value) is kind:
+            return value
+        if kind is Path and isinstance(value, str | Path):
+            return Path(value)
+    raise ValueError(f"must be {_in_words(kinds)}, not {value!r}")
+
+
+def _in_words(kinds: tuple[Any, ...]) -> str:
+    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a word", Path: "a path"}
+    parts = []
+    for kind in kinds:
+        if typing.get_origin(kind) is Literal:
+            parts += [str(v) for v in typing.get_args(kind)]
+        elif typing.get_origin(kind) is tuple:
+            parts.append("a list")
+        elif kind is not type(None):
+            parts.append(words.get(kind, str(kind)))
+    return " or ".join(parts)

@@ -1,0 +1,114 @@
+"""What `invbench show DIR CELL` prints: one cell's numbers, settings and picture."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from invbench.columns import COLUMNS
+from invbench.errors import Refusal
+from invbench.report import wording
+from invbench.report.figures import Figures, figures_of
+from invbench.report.tables import code, facts, table, text
+from invbench.statistics import target_means
+from invbench.store import Results
+
+MOST_TARGETS = 32
+POOLED = frozenset({"macro_auc"})
+"""Metrics of the whole cell: their values by target are jackknife pseudo-values, which nobody should read alone."""
+
+
+class CellError(Refusal):
+    """No cell, or more than one, begins with the word given; the message names the nearest ids."""
+
+
+def cell_page(results: Results, word: str) -> str:
+    """The page of the cell whose id is `word` or begins with it, as Markdown that reads well as it is.
+
+    CellError where no cell or several match; StoreError where the folder or the record cannot be read.
+    """
+    id = find_cell(results, word)
+    record = results.record(id)
+    if record is None:
+        return f"# Cell {id}\n\nPlanned, not computed yet.\n"
+    figures = figures_of(record)
+    parts = [f"# Cell {id}", text(wording.whole_cell(record.names)), _outcome(figures)]
+    if figures.scores:
+        parts += ["## Numbers", _numbers(figures), _by_target(figures)]
+    parts += ["## Files", _files(results, id), "## Settings", facts(record.settings)]
+    if record.notes:
+        parts += ["## Notes", "\n".join(f"- {text(note)}" for note in record.notes)]
+    return "\n\n".join(parts) + "\n"
+
+
+def find_cell(results: Results, word: str) -> str:
+    """The one id, planned or computed, that is `word` or begins with it."""
+    computed = {path.parent.name for path in (results.path / "cells").glob("*/record.json")}
+    ids = list(dict.fromkeys([*results.plan(), *sorted(computed)]))
+    wanted = word.strip().lower()
+    matches = [id for id in ids if id.startswith(wanted)] if wanted else []
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise CellError(f"{len(matches)} cells begin with {word!r}: {_quoted(matches)}")
+    nearest = difflib.get_close_matches(wanted, ids, n=3, cutoff=0.3) or ids[:3]
+    hint = f"; nearest: {_quoted(nearest)}" if nearest else ", which has none"
+    raise CellError(f"no cell {word!r} in {results.path}{hint}")
+
+
+def _quoted(ids: list[str]) -> str:
+    shown = ", ".join(repr(id) for id in ids[:5])
+    return f"{shown}, ..." if len(ids) > 5 else shown
+
+
+def _outcome(figures: Figures) -> str:
+    """Status, reason or finding, cost: a table of facts."""
+    record = figures.record
+    pairs: dict[str, Any] = {"status": record.status, "reason": record.reason}
+    if record.status == "ok":
+        pairs["above the strongest control"] = wording.finding(record, figures.leak)
+    pairs |= {"targets": record.targets, "images": record.images, "diverged": record.diverged}
+    pairs["evaluations"] = sum(record.evaluations) if record.evaluations else None
+    seconds = {name: f"{value:.3g} s" for name, value in record.seconds.items()}
+    pairs |= {f"wall time of the {name}": words for name, words in seconds.items()}
+    pairs["peak memory"] = None if record.memory_mb is None else f"{record.memory_mb:.0f} MB"
+    pairs |= {"device": record.device, "torch": record.torch}
+    pairs |= {f"data set {key}": value for key, value in record.dataset.items()}
+    return facts(pairs)
+
+
+def _numbers(figures: Figures) -> str:
+    """A row a metric: mean, standard deviation, interval, and every control's mean."""
+    controls = list(figures.record.controls)
+    header = ["metric", "mean", "std", "95 % interval", *(f"control {text(name)}" for name in controls)]
+    rows = []
+    for metric, summary in figures.scores.items():
+        show = COLUMNS[metric].show
+        interval = f"[{show(summary.ci_low)}, {show(summary.ci_high)}]"
+        means = [show(figures.controls[metric].get(name)) for name in controls]
+        rows.append([wording.column_title(metric), show(summary.mean), show(summary.std), interval, *means])
+    return table(header, rows, right=frozenset(range(1, len(header))))
+
+
+def _by_target(figures: Figures) -> str:
+    """A row a target: each metric's mean over its items, and what the attack itself knows."""
+    record, metrics = figures.record, [metric for metric in figures.scores if metric not in POOLED]
+    means = {metric: target_means(record.scores[metric]) for metric in metrics}
+    rows = []
+    for k in range(min(record.targets, MOST_TARGETS)):
+        values = [COLUMNS[metric].show(means[metric][k]) for metric in metrics]
+        objective = record.objectives[k] if k < len(record.objectives) else None
+        evaluations = str(record.evaluations[k]) if k < len(record.evaluations) else ""
+        rows.append([str(k), *values, evaluations, "" if objective is None else f"{objective:.3g}"])
+    header = ["target", *map(wording.column_title, metrics), "evaluations", "objective"]
+    listed = table(header, rows, right=frozenset(range(len(header))))
+    hidden = record.targets - len(rows)
+    return listed + (f"\n\n{hidden} more targets stand in the record." if hidden else "")
+
+
+def _files(results: Results, id: str) -> str:
+    """Paths of what is kept of the cell."""
+    folder = results.cell(id)
+    names = {"picture": "grid.png", "arrays": "arrays.npz", "record": "record.json"}
+    there = {what: code(folder / name) for what, name in names.items() if (folder / name).is_file()}
+    return "\n".join(f"- {what}: {path}" for what, path in there.items())

@@ -1,0 +1,64 @@
+"""What `invbench compare` and `invbench check` print: verdicts of the gate as rows of a table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from invbench.columns import COLUMNS
+from invbench.report import wording
+from invbench.report.tables import code, table, text
+
+
+class Compared(Protocol):
+    """One metric of one cell, before and after, or (`metric` None) a whole cell: the gate's verdict, as data."""
+
+    @property
+    def cell(self) -> str: ...
+    @property
+    def names(self) -> Mapping[str, Any]: ...
+    @property
+    def metric(self) -> str | None: ...
+    @property
+    def outcome(self) -> str: ...
+    @property
+    def before(self) -> float | None: ...
+    @property
+    def after(self) -> float | None: ...
+    @property
+    def difference(self) -> float | None: ...
+    @property
+    def interval(self) -> tuple[float, float] | None: ...
+    @property
+    def message(self) -> str: ...
+
+
+HEADER = ("cell", "what", "metric", "before", "after", "difference", "95 % interval", "outcome", "why")
+
+
+def rows(compared: Sequence[Compared]) -> list[tuple[str, ...]]:
+    """One row of plain words for each, in the order given; the columns are `HEADER`'s."""
+    return [_row(one) for one in compared]
+
+
+def comparison(compared: Sequence[Compared]) -> str:
+    """Markdown: how many of each outcome, then a row for each."""
+    if not compared:
+        return "Nothing to compare.\n"
+    counts = Counter(one.outcome for one in compared)
+    summary = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+    cells = [[code(row[0]), *map(text, row[1:])] for row in rows(compared)]
+    return f"**{summary}**\n\n{table(HEADER, cells, right=frozenset({3, 4, 5, 6}))}\n"
+
+
+def _row(one: Compared) -> tuple[str, ...]:
+    if one.metric is None:
+        numbers = ("", "", "", "", "")
+    else:
+        show = COLUMNS[one.metric].show
+        decimals = COLUMNS[one.metric].decimals
+        difference = "" if one.difference is None else f"{one.difference:+z.{decimals}f}"
+        interval = "" if one.interval is None else "[{:+z.{d}f}, {:+z.{d}f}]".format(*one.interval, d=decimals)
+        numbers = (wording.column_title(one.metric), show(one.before), show(one.after), difference, interval)
+    return (one.cell[:8], wording.whole_cell(one.names), *numbers, one.outcome, one.message)

@@ -1,0 +1,70 @@
+"""The first lines of a report: how many cells there are, and what leaks most under each defence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from invbench.report import wording
+from invbench.report.figures import Figures, Leak
+from invbench.report.sections import grouped
+from invbench.report.tables import code, text
+
+MOST_DEFENSES = 12
+"""Sentences on defences of one game; a longer list would be no headline."""
+
+
+def headlines(figures: Sequence[Figures], planned: int) -> list[str]:
+    """Paragraphs and lists of Markdown, one string each."""
+    lines = [_counts(figures, planned)]
+    for game, of_game in grouped(figures, lambda one: one.record.names["game"]).items():
+        measured = [(one, one.leak) for one in of_game if one.leak is not None]
+        if measured:
+            lines.append(_leaks(str(game), measured))
+    return lines
+
+
+def _counts(figures: Sequence[Figures], planned: int) -> str:
+    """`**16 cells: 14 ok, 1 failed, 1 unsupported.**`"""
+    if not planned:
+        return "**The matrix has no cells.**"
+    words = []
+    for status in ("ok", "failed", "timeout", "unsupported"):
+        count = sum(one.record.status == status for one in figures)
+        if count:
+            words.append(f"{count} {status}")
+    if planned > len(figures):
+        words.append(f"{planned - len(figures)} not run yet")
+    return f"**{wording.cells(planned)}: {', '.join(words)}.**"
+
+
+def _leaks(game: str, measured: Sequence[tuple[Figures, Leak]]) -> str:
+    """The most that was read in one game under each of its defences, the weakest defence first."""
+    by_defense: dict[str | None, list[tuple[Figures, Leak]]] = {}
+    for one, leak in measured:
+        by_defense.setdefault(one.record.names["defense"], []).append((one, leak))
+    most = [max(cells, key=_gain) for cells in by_defense.values()]
+    most.sort(key=_gain, reverse=True)
+    lines = [f"- {_sentence(one, leak)}" for one, leak in most[:MOST_DEFENSES]]
+    if len(most) > MOST_DEFENSES:
+        lines.append(f"- {len(most) - MOST_DEFENSES} stronger defences stand in the tables.")
+    read = sum(leak.read for _, leak in measured)
+    lines.append(
+        f"- Measured cells in which the attack read something: {read} of {len(measured)};"
+        f" {len(measured) - read} {wording.NOTHING} beyond their control."
+    )
+    return f"What leaks most in game {text(game)}:\n\n" + "\n".join(lines)
+
+
+def _gain(pair: tuple[Figures, Leak]) -> float:
+    return pair[1].gain
+
+
+def _sentence(one: Figures, leak: Leak) -> str:
+    """The strongest attack under one defence, or that even it has read nothing."""
+    names, metric, control = one.record.names, leak.metric, leak.control
+    attacked, value = wording.attacked(names), wording.with_unit(metric, one.scores[metric].mean)
+    under = {None: "", "none": "Without a defence, "}.get(names["defense"], f"Under {code(names['defense'])}, ")
+    what = f"{attacked} reads most" if leak.read else f"no attack reads anything; the nearest is {attacked}"
+    against = f"the strongest control ({text(control.name)}) {wording.with_unit(metric, control.mean)}"
+    sentence = f"{under}{what}: {wording.metric_name(metric)} {value}, {against}; {wording.setting(names)}."
+    return sentence[0].upper() + sentence[1:]

@@ -1,0 +1,106 @@
+"""The report: GitHub-flavoured Markdown from a results folder alone."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from invbench.columns import COLUMNS
+from invbench.report import wording
+from invbench.report.figures import MARGINS, Figures, figures_of
+from invbench.report.headlines import headlines
+from invbench.report.sections import Link, grouped, section
+from invbench.report.tables import address, code, facts, table, text
+from invbench.store import Results
+
+LISTS = {
+    "failed": "Failed",
+    "timeout": "Timed out",
+    "unsupported": "Unsupported",
+}
+"""Statuses of cells without numbers and the headings of their lists."""
+
+LEGEND = f"""\
+How to read the tables:
+
+- PSNR, SSIM and LPIPS: mean ± standard deviation over pictures. Shares and areas: mean and 95 % bootstrap interval
+  over targets. ↑ and ↓ point to where more leaks; the value of each column that leaks most is in bold.
+- A control answers without reading anything from the victim. Beside a metric stands the strongest one, or each.
+- "{wording.NOTHING.capitalize()}": the attack's mean is no more than {MARGINS["psnr"]:g} dB (accuracy: no more than \
+{COLUMNS["accuracy"].tolerance:g}) above its
+  strongest control's, or the 95 % interval of the difference, paired by target, holds zero.
+- The last column is the beginning of the cell's id, for `invbench show DIR CELL`; it leads to the cell's pictures."""
+
+
+def markdown(results: Results, links_from: Path) -> str:
+    """The report of a results folder. `links_from`: the folder in which the text will stand; links start there.
+
+    StoreError where the folder is no result of invbench or a record is damaged.
+    """
+    return document(results, [figures_of(record) for record in results.records()], links_from)
+
+
+def document(results: Results, figures: Sequence[Figures], links_from: Path) -> str:
+    """The same from numbers computed already."""
+    link = _links(results, links_from)
+    parts = [f"# invbench: {text(results.path.resolve().name)}", *headlines(figures, planned=len(results.plan()))]
+    if any(one.scores for one in figures):
+        parts.append(LEGEND)
+    axes = ("game", "dataset", "batch_size", "protocol")
+    groups = grouped(figures, lambda one: tuple(one.record.names[axis] for axis in axes))
+    parts += [section(group, link) for group in groups.values()]
+    parts += [_without_numbers(figures, status) for status in LISTS]
+    parts += [_notes(figures), _provenance(results, figures)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _links(results: Results, links_from: Path) -> Link:
+    there = os.path.relpath(results.path.resolve(), links_from.resolve())
+
+    def link(cell: str, name: str) -> str | None:
+        return address(there, "cells", cell, name) if (results.cell(cell) / name).is_file() else None
+
+    return link
+
+
+def _without_numbers(figures: Sequence[Figures], status: str) -> str:
+    """The cells of one status with their reasons, or nothing."""
+    records = [one.record for one in figures if one.record.status == status]
+    if not records:
+        return ""
+    rows = [[code(r.id[:8]), text(wording.whole_cell(r.names)), text(r.reason or "no reason given")] for r in records]
+    return f"## {LISTS[status]} ({len(records)})\n\n" + table(["cell", "what", "reason"], rows)
+
+
+def _notes(figures: Sequence[Figures]) -> str:
+    """Every different note with the number of cells that made it, the most frequent first."""
+    counts = Counter(note for one in figures for note in dict.fromkeys(one.record.notes))
+    if not counts:
+        return ""
+    rows = [[str(count), text(note)] for note, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
+    return "## Notes\n\n" + table(["cells", "note"], rows, right=frozenset({0}))
+
+
+def _provenance(results: Results, figures: Sequence[Figures]) -> str:
+    """Where the numbers come from: machine, versions, revision, devices, data, what else lies in the folder."""
+    found: dict[str, Any] = results.environment()
+    if isinstance(words := found.get("command"), list):
+        found["command"] = shlex.join(["invbench", *map(str, words)])
+    for name in ("device", "torch"):
+        values = {value for one in figures if (value := getattr(one.record, name)) is not None}
+        found[f"cells computed with {name}"] = ", ".join(sorted(values)) or None
+    sets = dict.fromkeys(_data_set(one.record.dataset) for one in figures if one.record.dataset)
+    found |= {f"data set {number}": words for number, words in enumerate(sets, start=1)}
+    older = results.older()
+    found["not in this report"] = f"{wording.cells(older)} of earlier matrices in the same folder" if older else None
+    return "## Provenance\n\n" + facts(found)
+
+
+def _data_set(dataset: Mapping[str, Any]) -> str:
+    """A data set by its name, its file's name (whose folder is its owner's business) and its content's hash."""
+    file = f", file {Path(dataset['path']).name}" if dataset.get("path") else ""
+    return f"{dataset.get('name')}{file}, content {dataset.get('hash')}"

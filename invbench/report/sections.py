@@ -1,0 +1,143 @@
+"""The report's tables: a section for each game, data set, batch size and protocol, a table for each attack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from invbench.columns import COLUMNS, GAME_COLUMNS
+from invbench.report import wording
+from invbench.report.figures import Figures
+from invbench.report.tables import code, table, text
+from invbench.report.wording import Spread
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a game's tables show: metrics, a column for each of these controls (none: the strongest one)."""
+
+    metrics: tuple[str, ...]
+    controls: tuple[str, ...]
+    spread: Spread
+
+
+LAYOUTS = {
+    "update": Layout(("psnr", "ssim", "lpips"), (), "std"),
+    "attribute": Layout(("accuracy", "macro_auc"), ("mode", "imputation"), "interval"),
+}
+
+Link = Callable[[str, str], str | None]
+"""`(cell id, file name)` to the address of that file of the cell, None where there is none."""
+
+
+def section(figures: Sequence[Figures], link: Link) -> str:
+    """One section: its heading, the best cell with its picture, a table for each attack."""
+    names = figures[0].record.names
+    batch = "" if names["batch_size"] is None else f", batch size {names['batch_size']}"
+    protocol = "" if names["protocol"] is None else f", protocol {text(names['protocol'])}"
+    parts = [f"## Game {text(names['game'])}: {text(names['dataset'])}{batch}{protocol}"]
+    best = strongest(figures)
+    if best is not None:
+        parts += _best(best, link)
+    for attack, of_attack in grouped(figures, lambda one: one.record.names["attack"]).items():
+        parts.append(f"### {text(attack)}")
+        ran = [one for one in of_attack if one.record.status == "ok"]
+        parts.append(_table(of_attack, link) if ran else _none_ran(of_attack))
+    return "\n\n".join(parts)
+
+
+def strongest(figures: Iterable[Figures]) -> Figures | None:
+    """The cell that leaks most by its game's first metric, the earliest of equals; None where none has it."""
+    measured = [one for one in figures if _first(one) in one.scores]
+    return max(measured, key=lambda one: COLUMNS[_first(one)].gain(one.scores[_first(one)].mean), default=None)
+
+
+def grouped(figures: Iterable[Figures], key: Callable[[Figures], object]) -> dict[object, list[Figures]]:
+    """Cells by a key, both in the order of their first appearance."""
+    groups: dict[object, list[Figures]] = {}
+    for one in figures:
+        groups.setdefault(key(one), []).append(one)
+    return groups
+
+
+def _first(one: Figures) -> str:
+    return GAME_COLUMNS.get(one.record.names["game"], ("",))[0]
+
+
+def _best(best: Figures, link: Link) -> list[str]:
+    names, metric = best.record.names, _first(best)
+    defense = "" if names["defense"] is None else f" under {code(names['defense'])}"
+    value = f"{wording.metric_name(metric)} {wording.with_unit(metric, best.scores[metric].mean)}"
+    found = wording.finding(best.record, best.leak)
+    line = f"Best here: {wording.attacked(names)}{defense}, {value} (above control: {found})."
+    picture = link(best.record.id, "grid.png")
+    return [line] if picture is None else [line, f"![originals above guesses, cell {best.record.id}]({picture})"]
+
+
+def _none_ran(figures: Sequence[Figures]) -> str:
+    counts = grouped(figures, lambda one: one.record.status)
+    return (
+        "No cell has numbers: "
+        + ", ".join(f"{len(cells)} {status}" for status, cells in counts.items())
+        + "; reasons below."
+    )
+
+
+def _table(figures: Sequence[Figures], link: Link) -> str:
+    """Rows model and defence; the best value of each metric's column in bold."""
+    layout = _layout(figures[0])
+    header, columns = ["model"], [[code(one.record.names["model"]) for one in figures]]
+    for title, axis in (("defence", "defense"), ("seed", "seed")):
+        values = [one.record.names[axis] for one in figures]
+        if (axis == "seed" and len(set(values)) > 1) or (axis == "defense" and any(v is not None for v in values)):
+            header.append(title)
+            columns.append([code(value) if axis == "defense" else str(value) for value in values])
+    words = len(header)
+    header.append("targets")
+    columns.append([str(one.record.targets) for one in figures])
+    for metric in layout.metrics:
+        header.append(wording.column_title(metric))
+        columns.append(_metric_cells(figures, metric, layout.spread))
+        for name in layout.controls:
+            header.append(text(name))
+            columns.append([COLUMNS[metric].show(one.controls.get(metric, {}).get(name)) for one in figures])
+        if not layout.controls:
+            header.append("control")
+            columns.append([_control(one, metric) for one in figures])
+    right = frozenset(range(words, len(header)))
+    header += ["above control", "cell"]
+    columns.append([wording.finding(one.record, one.leak) for one in figures])
+    columns.append([_cell_link(one, link) for one in figures])
+    return table(header, list(zip(*columns, strict=True)), right)
+
+
+def _layout(one: Figures) -> Layout:
+    game = one.record.names["game"]
+    return LAYOUTS.get(game, Layout(GAME_COLUMNS.get(game, ()), (), "interval"))
+
+
+def _metric_cells(figures: Sequence[Figures], metric: str, spread: Spread) -> list[str]:
+    column = COLUMNS[metric]
+    means = [one.scores[metric].mean for one in figures if metric in one.scores]
+    best = column.show(max(means, key=column.gain)) if means else None
+    cells = []
+    for one in figures:
+        summary = one.scores.get(metric)
+        if summary is None:
+            cells.append("")
+            continue
+        count = one.record.images if spread == "std" else one.record.targets
+        shown = wording.mean_and_spread(metric, summary, spread, count)
+        cells.append(f"**{shown}**" if column.show(summary.mean) == best else shown)
+    return cells
+
+
+def _control(one: Figures, metric: str) -> str:
+    control = one.strongest.get(metric)
+    return "" if control is None or metric not in one.scores else wording.control_in_words(metric, control)
+
+
+def _cell_link(one: Figures, link: Link) -> str:
+    """The first digits of the cell's id, leading to its pictures if it has any."""
+    short, picture = one.record.id[:8], link(one.record.id, "grid.png")
+    return code(short) if picture is None else f"[{code(short)}]({picture})"

@@ -1,0 +1,87 @@
+"""How cells, numbers and findings read in a report's Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from invbench.columns import COLUMNS
+from invbench.report.figures import Control, Leak
+from invbench.report.tables import code, text
+from invbench.statistics import Summary
+from invbench.store import Record
+
+Spread = Literal["std", "interval"]
+NOTHING = "read nothing"
+
+
+def cells(count: int) -> str:
+    """`1 cell`, `2 cells`."""
+    return f"{count} {'cell' if count == 1 else 'cells'}"
+
+
+def attacked(names: Mapping[str, Any]) -> str:
+    """`dlg` on `lenet`: the attack and its victim."""
+    return f"{code(names['attack'])} on {code(names['model'])}"
+
+
+def setting(names: Mapping[str, Any]) -> str:
+    """Where it was measured: data set, batch size, protocol; what the game does not use is left out."""
+    batch = f"batch size {names['batch_size']}" if names["batch_size"] is not None else ""
+    protocol = code(names["protocol"]) if names["protocol"] is not None else ""
+    return ", ".join(part for part in (code(names["dataset"]), batch, protocol) if part)
+
+
+def whole_cell(names: Mapping[str, Any]) -> str:
+    """One cell on one line of plain words, every axis that is named and that its game uses."""
+    words = {"batch_size": "batch size", "defense": "defence", "seed": "seed"}
+    shown = [
+        (axis, names.get(axis)) for axis in ("attack", "model", "dataset", "batch_size", "protocol", "defense", "seed")
+    ]
+    return ", ".join(f"{words.get(axis, '')} {value}".strip() for axis, value in shown if value is not None)
+
+
+def column_title(metric: str) -> str:
+    """`PSNR (dB) ↑`: the arrow points to where more leaks."""
+    column = COLUMNS[metric]
+    arrow = "↑" if column.better == "higher" else "↓"
+    return f"{metric_name(metric)}{f' ({column.unit})' if column.unit else ''} {arrow}"
+
+
+def metric_name(metric: str) -> str:
+    """A metric as people write it."""
+    short = {"psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "macro_auc": "macro AUC"}
+    return short.get(metric, metric.replace("_", " "))
+
+
+def with_unit(metric: str, value: float, sign: str = "") -> str:
+    """A number of a metric with its unit; `sign` "+" also signs a positive one."""
+    column = COLUMNS[metric]
+    return f"{value:{sign}z.{column.decimals}f}{f' {column.unit}' if column.unit else ''}"
+
+
+def mean_and_spread(metric: str, summary: Summary, spread: Spread, count: int) -> str:
+    """`31.20 ± 2.10` (standard deviation) or `0.620 [0.530, 0.710]` (95 % interval); one value has no spread."""
+    show = COLUMNS[metric].show
+    if count < 2:
+        return show(summary.mean)
+    if spread == "std":
+        return f"{show(summary.mean)} ± {show(summary.std)}"
+    return f"{show(summary.mean)} [{show(summary.ci_low)}, {show(summary.ci_high)}]"
+
+
+def control_in_words(metric: str, control: Control) -> str:
+    """`14.80 (grey)`."""
+    return f"{COLUMNS[metric].show(control.mean)} ({text(control.name)})"
+
+
+def finding(record: Record, leak: Leak | None) -> str:
+    """What a row comes to: the gain over the control or that nothing was read, or why there is no number."""
+    if record.status != "ok":
+        return record.status
+    if leak is None:
+        words = "no value" if record.controls else "no control"
+    else:
+        gain = with_unit(leak.metric, leak.gain, "+")
+        words = gain if leak.read else f"{NOTHING} ({gain})"
+    return f"{words}; {record.diverged} of {record.targets} diverged" if record.diverged else words

@@ -1,0 +1,84 @@
+"""Files that are whole or absent, and JSON that is refused rather than half understood."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NoReturn
+
+from invbench.errors import Refusal
+
+TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
+"""Names of files half written: `.NAME.PROCESS.tmp`, beside the file that they were to become."""
+
+
+class StoreError(Refusal):
+    """A results folder or a file in it that cannot be used; the message names it and says what is wrong."""
+
+
+@contextmanager
+def disk(path: Path) -> Iterator[None]:
+    """Turn what the system refuses inside the block into a StoreError about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Write a file so that a reader, or a machine that loses power, finds the old one or the new one.
+
+    StoreError where the disk refuses.
+    """
+    data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with disk(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder reach the disk (where the system can open a folder: not on Windows)."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def remove_temporary(folder: Path) -> None:
+    """Remove what a killed writer left half written in one folder."""
+    for path in folder.iterdir():
+        if TEMPORARY.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> Any:
+    """The JSON in a file; StoreError where it is missing, torn, or holds NaN or Infinity."""
+    try:
+        return json.loads(path.read_bytes(), parse_constant=_refuse)
+    except json.JSONDecodeError as error:
+        raise StoreError(f"{path}:{error.lineno}:{error.colno}: is not JSON: {error.msg}") from error
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{path}: is not JSON: {error}") from error
+    except FileNotFoundError as error:
+        raise StoreError(f"{path}: there is no such file") from error
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a number that JSON knows")

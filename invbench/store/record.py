@@ -1,0 +1,182 @@
+"""What is kept of one cell (`cells/ID/record.json`, schema 1): plain JSON, readable without invbench.
+
+    {"schema": 1, "id": "0123456789abcdef", "status": "ok", "reason": null,
+     "names": {...}, "settings": {...}, "targets": 8, "images": 8,
+     "scores": {"psnr": [[31.2], [28.1]]}, "controls": {"grey": {"psnr": [[14.1], [13.0]]}},
+     "diverged": 0, "evaluations": [300, 280], "objectives": [0.1, null], "notes": [],
+     "seconds": {"attack": 1.2, "cell": 2.0}, "memory_mb": 120.5, "device": "cpu", "torch": "2.14.1",
+     "dataset": {"name": "natural", "hash": "...", "path": null}}
+
+A score is `metric -> target -> item`; null is an empty one. NaN is never written and never read.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from invbench.store.files import StoreError
+
+SCHEMA = 1
+STATUSES = ("ok", "failed", "timeout", "unsupported")
+AXES = ("game", "dataset", "attack", "model", "batch_size", "defense", "protocol", "seed")
+"""The keys of `names`, in the order in which tables show them."""
+
+Status = Literal["ok", "failed", "timeout", "unsupported"]
+Scores = Mapping[str, Sequence[Sequence[float | None]]]
+"""`metric -> target -> item`; None is an empty one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One cell's outcome. What a cell that was not computed has not got stays at its default.
+
+    `images`: pictures (or people) in all targets. `seconds`: wall time of the attack in the whole cell and
+    of the cell. `memory_mb`: peak of this cell.
+    """
+
+    id: str
+    status: Status
+    names: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    targets: int
+    images: int
+    reason: str | None = None
+    scores: Scores = field(default_factory=dict)
+    controls: Mapping[str, Scores] = field(default_factory=dict)
+    diverged: int = 0
+    evaluations: tuple[int, ...] = ()
+    objectives: tuple[float | None, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    memory_mb: float | None = None
+    device: str | None = None
+    torch: str | None = None
+    dataset: Mapping[str, Any] = field(default_factory=dict)
+
+    def done(self, controls: Iterable[str] = ()) -> bool:
+        """Whether the next run may keep it: unsupported, or ok with every one of these controls."""
+        if self.status == "unsupported":
+            return True
+        return self.status == "ok" and set(controls) <= set(self.controls)
+
+    def to_json(self) -> str:
+        """One line a field; a number that is not finite is written as null."""
+        plain: dict[str, Any] = {"schema": SCHEMA} | {f.name: getattr(self, f.name) for f in fields(self)}
+        plain["scores"] = _finite_scores(self.scores)
+        plain["controls"] = {name: _finite_scores(scores) for name, scores in self.controls.items()}
+        plain["objectives"] = [_finite(value) for value in self.objectives]
+        lines = [f"  {json.dumps(k)}: {json.dumps(v, allow_nan=False)}" for k, v in plain.items()]
+        return "{\n" + ",\n".join(lines) + "\n}\n"
+
+    @classmethod
+    def from_json(cls, plain: Any, where: object) -> Record:
+        """The record in parsed JSON; StoreError, naming `where` and the field, if it is not a whole one."""
+        if not isinstance(plain, dict) or "schema" not in plain:
+            raise StoreError(f"{where}: is not a record of invbench")
+        if plain["schema"] != SCHEMA:
+            raise StoreError(f"{where}: has schema {plain['schema']!r}; this invbench reads {SCHEMA}")
+        wrong = plain.keys() ^ {"schema", *_FIELDS}
+        for name in sorted(wrong):
+            raise StoreError(f"{where}: {'has no' if name in _FIELDS else 'has an unknown'} field {name!r}")
+        for name, (valid, words) in _FIELDS.items():
+            if not valid(plain[name]):
+                raise StoreError(f"{where}: {name!r} must be {words}, not {_short(plain[name])}")
+        values: dict[str, Any] = {name: tuple(plain[name]) if name in _TUPLES else plain[name] for name in _FIELDS}
+        return cls(**values)
+
+
+def _finite(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _finite_scores(scores: Scores) -> dict[str, list[list[float | None]]]:
+    return {metric: [[_finite(v) for v in target] for target in targets] for metric, targets in scores.items()}
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _is_text(value: Any) -> bool:
+    return type(value) is str
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63
+
+
+def _is_number(value: Any) -> bool:
+    return (type(value) is float and math.isfinite(value)) or (type(value) is int and abs(value) < 2**63)
+
+
+def _is_mapping(value: Any) -> bool:
+    return type(value) is dict
+
+
+def _is_names(value: Any) -> bool:
+    return (
+        type(value) is dict
+        and value.keys() == set(AXES)
+        and all(type(v) in (str, int, type(None)) for v in value.values())
+    )
+
+
+def _is_scores(value: Any) -> bool:
+    return type(value) is dict and all(map(_is_nested, value.values()))
+
+
+def _is_nested(targets: Any) -> bool:
+    if type(targets) is not list:
+        return False
+    for target in targets:
+        if type(target) is not list:
+            return False
+        for item in target:
+            if item is not None and not _is_number(item):
+                return False
+    return True
+
+
+def _is_controls(value: Any) -> bool:
+    return type(value) is dict and all(map(_is_scores, value.values()))
+
+
+def _is_seconds(value: Any) -> bool:
+    return type(value) is dict and all(map(_is_number, value.values()))
+
+
+def _optional(valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or valid(value)
+
+
+def _each(valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: type(value) is list and all(map(valid, value))
+
+
+_SCORE_WORDS = "metric -> target -> item, each item a finite number or null"
+_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "id": (_is_text, "text"),
+    "status": (lambda value: value in STATUSES, "one of " + ", ".join(STATUSES)),
+    "names": (_is_names, f"a mapping of exactly {', '.join(AXES)} to text, whole numbers or null"),
+    "settings": (_is_mapping, "a mapping"),
+    "targets": (_is_count, "a count"),
+    "images": (_is_count, "a count"),
+    "reason": (_optional(_is_text), "text or null"),
+    "scores": (_is_scores, _SCORE_WORDS),
+    "controls": (_is_controls, f"control -> {_SCORE_WORDS}"),
+    "diverged": (_is_count, "a count"),
+    "evaluations": (_each(_is_count), "a list of counts"),
+    "objectives": (_each(_optional(_is_number)), "a list of finite numbers or null"),
+    "notes": (_each(_is_text), "a list of texts"),
+    "seconds": (_is_seconds, "a mapping to finite numbers"),
+    "memory_mb": (_optional(_is_number), "a finite number or null"),
+    "device": (_optional(_is_text), "text or null"),
+    "torch": (_optional(_is_text), "text or null"),
+    "dataset": (_is_mapping, "a mapping"),
+}
+_TUPLES = {"evaluations", "objectives", "notes"}

@@ -1,0 +1,195 @@
+"""The results folder: atomic, resumable, readable without invbench or torch.
+
+    NAME/matrix.yaml   NAME/plan.json   NAME/environment.json
+    NAME/cells/ID/record.json   arrays.npz   grid.png
+
+A cell counts as computed when its `record.json` is there, and that is written last: a folder torn at any
+moment is a cell that is not done. Only the holder of `lock()` writes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from filelock import FileLock, Timeout
+
+from invbench.store.files import TEMPORARY, StoreError, disk, read_json, remove_temporary, sync_folder, write_atomic
+from invbench.store.record import Record
+
+SCHEMA = 1
+LOCK, HOLDER = ".invbench.lock", ".invbench.holder"
+CELL_ID = re.compile(r"[0-9a-f]{16}")
+
+
+@dataclass(frozen=True)
+class Results:
+    """A handle on one results folder; making one touches nothing."""
+
+    path: Path
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder against other runs, making it if need be; StoreError names the holder if there is one.
+
+        The system drops the lock when the process dies; children do not inherit it.
+        """
+        self._claim()
+        lock, holder = FileLock(self.path / LOCK), self.path / HOLDER
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            who = holder.read_text().strip() if holder.is_file() else "another process"
+            raise StoreError(f"{self.path}: another run is writing here: {who}") from None
+        except OSError as error:
+            raise StoreError(f"{self.path}: cannot be locked: {error.strerror}") from error
+        try:
+            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
+    def create(self, matrix_text: str, plan: Sequence[str], environment: Mapping[str, Any]) -> None:
+        """Make the folder, or bring one of ours up to date, and clear what a killed run left half written.
+
+        Cells already there stay. StoreError, and nothing touched, where the folder holds something else.
+        """
+        self._claim()
+        # plan.json first: it marks the folder as ours, so a run killed right after it can go on.
+        write_atomic(self.path / "plan.json", _pretty({"schema": SCHEMA, "cells": list(plan)}))
+        write_atomic(self.path / "matrix.yaml", matrix_text)
+        write_atomic(self.path / "environment.json", _pretty(dict(environment)))
+        with disk(self.path):
+            (self.path / "cells").mkdir(exist_ok=True)
+            for folder in (self.path, *(self.cell(id) for id in self._cell_ids())):
+                remove_temporary(folder)
+
+    def write(
+        self, record: Record, arrays: Mapping[str, npt.NDArray[Any]] | None = None, grid_png: bytes | None = None
+    ) -> None:
+        """Replace a cell: what it had goes first, the record comes last. Arrays are plain, never pickled.
+
+        A record that could not be read back is refused (StoreError) before anything is touched.
+        """
+        packed = None if arrays is None else _pack(record.id, arrays)
+        text = record.to_json()
+        Record.from_json(json.loads(text), f"cell {record.id}")
+        folder = self.cell(record.id)
+        with disk(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            sync_folder(folder.parent)
+            remove_temporary(folder)
+            for name in ("record.json", "arrays.npz", "grid.png"):
+                (folder / name).unlink(missing_ok=True)
+            sync_folder(folder)
+        if packed is not None:
+            write_atomic(folder / "arrays.npz", packed)
+        if grid_png is not None:
+            write_atomic(folder / "grid.png", grid_png)
+        write_atomic(folder / "record.json", text)
+
+    def plan(self) -> tuple[str, ...]:
+        """Ids of the whole matrix as last run, in its order; StoreError where this is no result of invbench."""
+        path = self.path / "plan.json"
+        plain = read_json(path)
+        cells = plain.get("cells") if isinstance(plain, dict) else None
+        if not isinstance(cells, list) or not all(isinstance(id, str) and CELL_ID.fullmatch(id) for id in cells):
+            raise StoreError(f"{path}: is not a plan of invbench")
+        if plain.get("schema") != SCHEMA:
+            raise StoreError(f"{path}: has schema {plain.get('schema')!r}; this invbench reads {SCHEMA}")
+        return tuple(cells)
+
+    def matrix_text(self) -> str:
+        """The matrix as last run."""
+        path = self.path / "matrix.yaml"
+        try:
+            return path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise StoreError(f"{path}: cannot be read: {error}") from error
+
+    def environment(self) -> dict[str, Any]:
+        """Where it was last run, as `create` was told."""
+        path = self.path / "environment.json"
+        plain = read_json(path)
+        if not isinstance(plain, dict):
+            raise StoreError(f"{path}: must be a mapping")
+        return plain
+
+    def record(self, id: str) -> Record | None:
+        """A cell's record, None where it is not computed; StoreError where it is damaged or of another schema."""
+        path = self.cell(id) / "record.json"
+        if not path.exists():
+            return None
+        record = Record.from_json(read_json(path), path)
+        if record.id != id:
+            raise StoreError(f"{path}: is the record of another cell, {record.id}")
+        return record
+
+    def records(self) -> list[Record]:
+        """Records of the cells planned and computed, in plan order."""
+        return [record for id in self.plan() if (record := self.record(id)) is not None]
+
+    def older(self) -> int:
+        """How many computed cells are here that the matrix as last run does not hold."""
+        others = self._cell_ids() - set(self.plan())
+        return sum((self.cell(id) / "record.json").exists() for id in others)
+
+    def arrays(self, id: str) -> dict[str, npt.NDArray[Any]]:
+        """A cell's arrays; StoreError where there are none or they are damaged."""
+        path = self.cell(id) / "arrays.npz"
+        try:
+            with np.load(path, allow_pickle=False) as packed:
+                return {name: packed[name] for name in packed.files}
+        except FileNotFoundError as error:
+            raise StoreError(f"{path}: there is no such file") from error
+        except Exception as error:  # a damaged zip or header raises nearly anything
+            raise StoreError(f"{path}: is not a readable npz file: {error}") from error
+
+    def cell(self, id: str) -> Path:
+        """A cell's folder, there or not; StoreError where that is no id."""
+        if not CELL_ID.fullmatch(id):
+            raise StoreError(f"{id!r} is not the id of a cell (16 hexadecimal digits)")
+        return self.path / "cells" / id
+
+    def _cell_ids(self) -> set[str]:
+        cells = self.path / "cells"
+        return {p.name for p in cells.iterdir() if CELL_ID.fullmatch(p.name)} if cells.is_dir() else set()
+
+    def _claim(self) -> None:
+        """Make the folder, or make sure that it is ours or empty."""
+        with disk(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            entries = {entry.name for entry in self.path.iterdir()}
+        if "plan.json" in entries:
+            self.plan()
+            return
+        foreign = sorted(e for e in entries if e not in (LOCK, HOLDER) and not TEMPORARY.fullmatch(e))
+        if foreign:
+            raise StoreError(
+                f"{self.path}: holds {foreign[0]!r} but no plan.json, so it is not a result of invbench;"
+                " choose an empty or a new folder"
+            )
+
+
+def _pretty(plain: Any) -> str:
+    return json.dumps(plain, indent=2, sort_keys=True) + "\n"
+
+
+def _pack(id: str, arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    for name, array in arrays.items():
+        if array.dtype.hasobject:
+            raise StoreError(f"cell {id}: array {name!r} holds Python objects, which could only be pickled")
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    return buffer.getvalue()

@@ -1,0 +1,40 @@
+"""The matrix that `invbench init` writes: commented, on embedded data, done within a minute on a CPU."""
+
+TEMPLATE = """\
+# What leaks from a shared gradient: every attack below against every model and defence.
+#   invbench run matrix.yaml        computes each cell; what is recorded already is kept
+#   invbench report results/first   prints the tables
+#   invbench list attacks           names what can stand here (models, defenses, datasets, protocols, ...),
+#   invbench list attacks dlg       and its settings with their defaults
+
+name: first             # results go to results/first
+dataset: natural        # embedded pictures; your own: {name: npz, path: images.npz} or {name: folder, path: photos/}
+targets: 2              # batches attacked in each cell
+offset: 0               # index of the first batch
+seed: 0                 # of the victim's weights, the client and the attack; a list makes it an axis
+timeout: 600            # seconds a cell may take
+threads: 1              # of one cell
+compile: off
+controls: [grey, mean]  # what knowing nothing scores; `noise` adds the same attack on pure noise
+
+# A cell for each combination. A value is a name, or a mapping of `name` and settings.
+grid:
+  attack:
+    - idlg
+    - {name: inverting-gradients, iterations: 300}  # 4,800 by default
+  model: [lenet]        # {name: lenet, trained: true} trains the victim first
+  batch_size: [1]       # images in a client's batch
+  defense:              # a list inside the list is a stack, applied in its order
+    - none
+    - {name: gaussian, std: 0.1}
+    - [{name: clip, norm: 1.0}, {name: gaussian, std: 0.01}]
+  protocol: [fedsgd]    # the default; {name: fedsgd, labels: hidden} keeps the labels from the attacker
+
+# Cells of the grid to leave out: those of which every key agrees. A bare name stands for all its settings.
+exclude:
+  - {attack: inverting-gradients, defense: {name: gaussian, std: 0.1}}
+
+# Whole cells beside the grid. They may carry their own dataset, targets, offset and seed.
+include:
+  - {attack: analytic, model: mlp, batch_size: 1, defense: none}
+"""

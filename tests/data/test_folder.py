@@ -1,0 +1,134 @@
+"""A user's own folder of pictures."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from invbench.data import BadData
+from invbench.data.folder import Folder
+
+RANDOM = np.random.default_rng(0)
+
+
+def picture(file: Path, width: int = 6, height: int = 4, mode: str = "RGB") -> np.ndarray:
+    """Write a picture of noise; gives its pixels."""
+    file.parent.mkdir(exist_ok=True)
+    shape = (height, width) if mode == "L" else (height, width, len(mode))
+    pixels = RANDOM.integers(0, 256, shape).astype(np.uint8)
+    Image.fromarray(pixels).save(file)
+    return pixels
+
+
+def test_sub_folders_are_the_classes_and_order_is_by_name(tmp_path: Path) -> None:
+    last = picture(tmp_path / "dog" / "a.png")
+    second = picture(tmp_path / "cat" / "b.png")
+    first = picture(tmp_path / "cat" / "a.png")
+    pool = Folder(path=tmp_path).load()
+    assert np.array_equal(pool.images.transpose(0, 2, 3, 1), np.stack([first, second, last]))
+    assert pool.labels.tolist() == [0, 0, 1]
+    assert pool.classes == 2
+    assert pool.targets.tolist() == [0, 1, 2]
+    assert pool.train.tolist() == [0]
+    assert pool.trained_targets.tolist() == [1, 2]
+
+
+def test_grey_pictures_have_one_channel_unless_one_is_coloured(tmp_path: Path) -> None:
+    pixels = picture(tmp_path / "cat" / "a.png", mode="L")
+    grey = Folder(path=tmp_path).load()
+    assert np.array_equal(grey.images, pixels[None, None])
+    picture(tmp_path / "cat" / "b.png")
+    mixed = Folder(path=tmp_path).load()
+    assert mixed.images.shape == (2, 3, 4, 6)
+    assert np.array_equal(mixed.images[0], np.stack([pixels] * 3))
+
+
+def test_transparency_is_dropped_and_other_files_are_left_alone(tmp_path: Path) -> None:
+    pixels = picture(tmp_path / "cat" / "a.png", mode="RGBA")
+    (tmp_path / "cat" / "notes.txt").write_text("not a picture")
+    (tmp_path / "cat" / ".hidden.png").write_text("not a picture")
+    (tmp_path / ".cache").mkdir()
+    pool = Folder(path=tmp_path).load()
+    assert np.array_equal(pool.images[0].transpose(1, 2, 0), pixels[..., :3])
+
+
+def test_a_picture_turned_by_its_exif_tag_is_turned_upright(tmp_path: Path) -> None:
+    pixels = picture(tmp_path / "cat" / "a.png")
+    exif = Image.Exif()
+    exif[0x0112] = 3  # upside down
+    Image.fromarray(pixels).save(tmp_path / "cat" / "a.png", exif=exif)
+    pool = Folder(path=tmp_path).load()
+    assert np.array_equal(pool.images[0].transpose(1, 2, 0), pixels[::-1, ::-1])
+
+
+def test_mixed_sizes_are_refused_with_both_sizes(tmp_path: Path) -> None:
+    picture(tmp_path / "cat" / "a.png", 6, 4)
+    picture(tmp_path / "dog" / "b.png", 7, 4)
+    with pytest.raises(BadData, match=r"b\.png: is 7 x 4, but .*a\.png is 6 x 4; `size` brings"):
+        Folder(path=tmp_path).load()
+
+
+def test_size_resizes_the_shorter_side_and_keeps_the_middle(tmp_path: Path) -> None:
+    stripes = np.zeros((10, 30, 3), np.uint8)
+    stripes[:, 5:25] = 200
+    (tmp_path / "cat").mkdir()
+    Image.fromarray(stripes).save(tmp_path / "cat" / "a.png")
+    picture(tmp_path / "cat" / "b.png", 8, 40)
+    pool = Folder(path=tmp_path, size=5).load()
+    assert pool.images.shape == (2, 3, 5, 5)
+    assert (pool.images[0] == 200).all()
+
+
+def test_constants_may_be_given(tmp_path: Path) -> None:
+    picture(tmp_path / "cat" / "a.png")
+    pool = Folder(path=tmp_path, mean=(0.5, 0.5, 0.5), std=(0.2, 0.2, 0.2)).load()
+    assert (pool.mean, pool.std) == ((0.5, 0.5, 0.5), (0.2, 0.2, 0.2))
+    with pytest.raises(BadData, match="std has 1 values; the images have 3 channels"):
+        Folder(path=tmp_path, std=(0.2,)).load()
+
+
+def test_an_edited_or_added_picture_is_read_again(tmp_path: Path) -> None:
+    file = tmp_path / "cat" / "a.png"
+    picture(file)
+    first = Folder(path=tmp_path).load()
+    assert Folder(path=tmp_path).load() is first
+    pixels = picture(file)
+    os.utime(file, ns=(1, 1))  # whatever the clock's resolution
+    assert np.array_equal(Folder(path=tmp_path).load().images[0].transpose(1, 2, 0), pixels)
+    picture(tmp_path / "cat" / "b.png")
+    assert len(Folder(path=tmp_path).load().images) == 2
+
+
+def test_damaged_pictures_are_refused_by_name(tmp_path: Path) -> None:
+    picture(tmp_path / "cat" / "a.png", 60, 40)
+    whole = (tmp_path / "cat" / "a.png").read_bytes()
+    for content in (b"", b"not a picture", whole[: len(whole) // 2]):
+        (tmp_path / "cat" / "b.png").write_bytes(content)
+        with pytest.raises(BadData, match=r"b\.png: is not a readable picture"):
+            Folder(path=tmp_path).load()
+
+
+def test_sixteen_bits_per_channel_are_refused_rather_than_clipped(tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    Image.fromarray(np.full((4, 4), 40000, np.uint16)).save(tmp_path / "cat" / "a.png")
+    with pytest.raises(BadData, match=r"a\.png: pictures of mode I;16 are not read"):
+        Folder(path=tmp_path).load()
+
+
+def test_folders_without_pictures_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="nowhere: no such folder"):
+        Folder(path=tmp_path / "nowhere").load()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadData, match="file: is not a folder"):
+        Folder(path=tmp_path / "file").load()
+    Image.new("RGB", (4, 4)).save(tmp_path / "loose.png")
+    with pytest.raises(BadData, match="holds no sub-folders"):
+        Folder(path=tmp_path).load()
+    picture(tmp_path / "cat" / "a.png")
+    (tmp_path / "dog").mkdir()
+    with pytest.raises(BadData, match="dog: holds no picture"):
+        Folder(path=tmp_path).load()

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import pytest
+from made_results import attribute_record, empty_record, nested, update_record
+
+from invbench.report.figures import figures_of
+
+
+def test_the_strongest_control_follows_each_metrics_own_direction() -> None:
+    figures = figures_of(update_record())
+    assert figures.strongest["psnr"] == ("grey", 14.0)  # the higher of grey 14 and mean 13
+    assert figures.strongest["lpips"] == ("mean", 0.4)  # the lower of grey 0.5 and mean 0.4
+    assert figures.controls["psnr"] == {"grey": 14.0, "mean": 13.0}
+
+
+def test_a_metric_without_values_has_no_summary_and_no_control() -> None:
+    figures = figures_of(update_record())
+    assert "ssim" not in figures.scores
+    assert "ssim" not in figures.strongest
+
+
+@pytest.mark.parametrize(
+    ("psnr", "read"),
+    [
+        ([15.5, 15.0, 15.6], True),  # each target above its own control, 1.2 dB in the mean
+        ([14.9, 14.4, 15.5], False),  # above its control at every target, but by 0.77 dB in the mean
+        ([40.0, 5.0, 5.0], False),  # 2.5 dB above in the mean, but one target in three carries it
+        ([10.0, 10.0, 10.0], False),
+    ],
+)
+def test_an_attack_reads_only_what_is_a_decibel_and_its_interval_above_the_control(
+    psnr: list[float], read: bool
+) -> None:
+    leak = figures_of(update_record(psnr)).leak
+    assert leak is not None
+    assert leak.control.name == "grey"
+    assert leak.gain == pytest.approx(sum(psnr) / 3 - 42.5 / 3)
+    assert leak.read is read
+
+
+def test_one_target_is_judged_by_its_difference_alone() -> None:
+    barely, clearly = figures_of(update_record([15.4])).leak, figures_of(update_record([15.6])).leak
+    assert barely is not None
+    assert clearly is not None
+    assert (barely.read, clearly.read) == (False, True)  # the control has 14.5
+
+
+def test_attributes_are_judged_by_accuracy_against_imputation() -> None:
+    leak = figures_of(attribute_record([1] * 12)).leak
+    assert leak is not None
+    assert (leak.metric, leak.control, leak.gain, leak.read) == ("accuracy", ("imputation", 0.5), 0.5, True)
+    unsure = figures_of(attribute_record([1, 0, 1, 1])).leak
+    assert unsure is not None
+    assert unsure.gain == 0.25
+    assert not unsure.read
+
+
+def test_without_numbers_or_controls_there_is_no_leak() -> None:
+    assert figures_of(empty_record("failed", "why")).leak is None
+    assert figures_of(update_record(facts={"controls": {}})).leak is None
+
+
+def test_a_picture_that_has_no_value_is_left_out_of_a_controls_mean() -> None:
+    grey = {"psnr": nested([12.0, None])}
+    figures = figures_of(update_record([20.0, 21.0], facts={"controls": {"grey": grey}}))
+    assert figures.strongest["psnr"] == ("grey", 12.0)

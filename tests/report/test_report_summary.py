@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from made_results import attribute_record, empty_record, made_results, nested, update_record
+
+from invbench import report
+from invbench.report import summary
+from invbench.store import Record, Results
+
+
+def written(folder: Path, *records: Record) -> list[dict[str, str]]:
+    """The rows of the summary.csv that a report of these records writes."""
+    report.write_files(made_results(folder, records))
+    return list(csv.DictReader(io.StringIO((folder / "summary.csv").read_text())))
+
+
+def test_columns_are_those_of_the_contract_in_its_order(tmp_path: Path) -> None:
+    [row] = written(tmp_path, update_record())
+    metrics = ["psnr", "ssim", "lpips", "label_accuracy", "identified", "recovered", "exact"]
+    assert list(row) == [
+        *("cell", "game", "dataset", "attack", "model", "batch_size", "defense", "protocol", "seed", "status"),
+        *("targets", "images", "diverged"),
+        *(f"{metric}_{part}" for metric in metrics for part in ("mean", "std", "ci_low", "ci_high")),
+        *(f"control_{metric}_mean" for metric in metrics),
+        *("control_grey_psnr_mean", "control_mean_psnr_mean", "control_noise_psnr_mean"),
+        *("attack_seconds", "attack_evaluations", "cell_seconds", "peak_memory_mb", "device", "reason"),
+    ]
+
+
+def test_a_row_holds_the_records_numbers(tmp_path: Path) -> None:
+    record = update_record([30.0, 34.0], facts={"diverged": 1})
+    [row] = written(tmp_path, record)
+    assert row["cell"] == record.id
+    assert (row["psnr_mean"], row["psnr_std"], row["psnr_ci_low"], row["psnr_ci_high"]) == ("32", "2", "30", "34")
+    assert (row["ssim_mean"], row["control_ssim_mean"]) == ("", "")
+    assert (row["control_psnr_mean"], row["control_lpips_mean"]) == ("14", "0.4")
+    assert (row["control_grey_psnr_mean"], row["control_mean_psnr_mean"]) == ("14", "13")
+    assert row["control_noise_psnr_mean"] == ""
+    assert (row["attack_seconds"], row["attack_evaluations"], row["cell_seconds"]) == ("0.75", "600", "2.25")
+    assert (row["peak_memory_mb"], row["device"], row["reason"]) == ("120.5", "cpu", "")
+    assert (row["batch_size"], row["defense"], row["diverged"]) == ("1", "none", "1")
+
+
+def test_noise_is_a_control_as_strong_as_its_numbers(tmp_path: Path) -> None:
+    noise = {"noise": {"psnr": nested([15.0, 16.0])}, "grey": {"psnr": nested([14.0, 14.0])}}
+    [row] = written(tmp_path, update_record(facts={"controls": noise}))
+    assert (row["control_noise_psnr_mean"], row["control_psnr_mean"]) == ("15.5", "15.5")
+
+
+def test_axes_that_a_game_does_not_use_are_empty_and_whole_numbers_stay_whole(tmp_path: Path) -> None:
+    update, attribute = written(tmp_path, update_record(), attribute_record())
+    assert (attribute["batch_size"], attribute["defense"], attribute["protocol"]) == ("", "", "")
+    assert (update["batch_size"], update["targets"], attribute["targets"]) == ("1", "2", "4")
+    assert (attribute["accuracy_mean"], attribute["control_accuracy_mean"]) == ("0.75", "0.5")
+    assert (attribute["psnr_mean"], update["accuracy_mean"]) == ("", "")
+
+
+def test_a_cell_without_numbers_keeps_its_reason(tmp_path: Path) -> None:
+    reason = 'needs batch_size 1, not 8 ("B")\nsecond line'
+    [row] = written(tmp_path, empty_record("unsupported", reason, batch_size=8))
+    assert (row["status"], row["reason"]) == ("unsupported", reason)
+    assert {row["psnr_mean"], row["attack_seconds"], row["attack_evaluations"], row["cell_seconds"]} == {""}
+
+
+def test_rows_are_the_same_numbers_unrounded_in_plan_order(tmp_path: Path) -> None:
+    records = [update_record([30.0, 31.0, 31.0], defense=name) for name in ("none", "sign", "clip(norm=1)")]
+    rows = summary.rows(made_results(tmp_path, records))
+    assert report.csv(Results(tmp_path)).count("\n") == 4
+    assert [row["defense"] for row in rows] == ["none", "sign", "clip(norm=1)"]
+    assert rows[0]["psnr_mean"] == pytest.approx(92 / 3, abs=1e-12)
+    assert list(rows[0])[:2] == ["cell", "game"]
+
+
+def test_equal_results_give_equal_bytes_and_leave_nothing_else(tmp_path: Path) -> None:
+    records = [update_record([30.1, 31.7]), attribute_record()]
+    for name in ("one", "two"):
+        report.write_files(made_results(tmp_path / name, records))
+    for file in ("summary.csv", "report.md"):
+        one, two = ((tmp_path / name / file).read_bytes() for name in ("one", "two"))
+        assert one.replace(b"invbench: one", b"invbench: two") == two
+    before = set((tmp_path / "one").iterdir())
+    report.write_files(made_results(tmp_path / "one", records))
+    assert set((tmp_path / "one").iterdir()) == before
+
+
+def test_an_empty_result_has_a_header_and_no_row(tmp_path: Path) -> None:
+    assert written(tmp_path) == []
+    assert (tmp_path / "summary.csv").read_text().startswith("cell,game,dataset,attack,")
