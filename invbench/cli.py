@@ -73,7 +73,9 @@ def init(path: Path) -> None:
 @click.option("--workers", type=click.IntRange(min=1), help="Cells at a time [CPU: cores / threads; GPU: 1].")
 @click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True)
 @click.option("--fresh", is_flag=True, help="Compute every cell again.")
-@click.option("--dry-run", is_flag=True, help="Show the cells, what cannot run and why, and a forecast; compute nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Show the cells, what cannot run and why, and a forecast; compute nothing."
+)
 @click.option("--only", multiple=True, metavar="KEY=VALUE", help="Only the cells that agree; may be repeated.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change the matrix; may be repeated.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
@@ -115,9 +117,7 @@ def run(
     shows = progress.progress_display(quiet, len(cells), at_once)
     try:
         with shows as listen:
-            records = run_cells(
-                read, cells, results, facts, device=where, workers=at_once, fresh=fresh, listen=listen
-            )
+            records = run_cells(read, cells, results, facts, device=where, workers=at_once, fresh=fresh, listen=listen)
     except Refusal as error:
         raise Refused(str(error)) from None
     finally:

@@ -25,7 +25,7 @@ class Failed(Exception):
     """The attack has no answer for this one observation; the reason is kept, a missing guess is scored."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PublicDefense:
     """A defence as the attacker knows it: its name and its public parameters."""
 
@@ -33,7 +33,7 @@ class PublicDefense:
     parameters: Mapping[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Public:
     """What everybody knows of one cell of game `update` before any update is seen.
 
@@ -52,20 +52,18 @@ class Public:
     protocol_settings: Mapping[str, Any] = field(default_factory=dict)
     defenses: tuple[PublicDefense, ...] = ()
 
-    def first_layer(self) -> nn.Module:
-        """The first layer that has weights of its own."""
-        return next(layer for layer in self.network.modules() if has_own_weight(layer))
+    def first_layer(self) -> nn.Module | None:
+        """The first layer that has weights of its own, if there is one."""
+        return next((layer for layer in self.network.modules() if has_own_weight(layer)), None)
 
     def last_linear(self) -> tuple[str, nn.Linear] | None:
         """Name and layer of the classifier's last fully connected layer, if it gives the class scores."""
         layers = [(name, m) for name, m in self.network.named_modules() if has_own_weight(m)]
-        name, layer = layers[-1]
-        if isinstance(layer, nn.Linear) and layer.out_features == self.classes:
-            return name, layer
-        return None
+        name, layer = layers[-1] if layers else ("", None)
+        return (name, layer) if isinstance(layer, nn.Linear) and layer.out_features == self.classes else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class UpdateObservation:
     """One client's shared update, as the server sees it (game `update`).
 
@@ -79,7 +77,7 @@ class UpdateObservation:
     update: Update
     labels: Tensor | None
     generator: torch.Generator
-    device: torch.device = torch.device("cpu")
+    device: torch.device
 
     def channel_constants(self) -> tuple[Tensor, Tensor]:
         """Normalisation constants `mean, std`, each `(C, 1, 1)`."""
@@ -100,12 +98,12 @@ class UpdateObservation:
     def update_of(self, layer: str) -> tuple[Tensor, Tensor | None]:
         """The shared update of one layer's weight and of its bias (None where it has none)."""
         names = [name for name, _ in self.model.named_parameters()]
-        weight = self.update[names.index(f"{layer}.weight")]
-        bias = f"{layer}.bias"
+        prefix = f"{layer}." if layer else ""
+        weight, bias = self.update[names.index(f"{prefix}weight")], f"{prefix}bias"
         return weight, self.update[names.index(bias)] if bias in names else None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Guess:
     """An attack's answer to one update: unit-range images `(N, C, H, W)` and labels `(N,)` or None.
 

@@ -84,8 +84,8 @@ def play(cell: Cell, device: str) -> Played:
         except Exception as error:  # an exception is a failed cell, never a result
             played = Played(unplayed(cell, "failed", _where(error)))
     seconds = {**played.record.seconds, "cell": time.perf_counter() - started}
-    facts = {"seconds": seconds, "memory_mb": peak.mb, "device": device, "torch": torch.__version__}
-    return replace(played, record=replace(played.record, **facts))
+    record = replace(played.record, seconds=seconds, memory_mb=peak.mb, device=device, torch=torch.__version__)
+    return replace(played, record=record)
 
 
 def unplayed(cell: Cell, status: str, reason: str) -> Record:

@@ -16,6 +16,7 @@ import difflib
 import importlib
 import inspect
 import math
+import sys
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -193,8 +194,12 @@ class Part:
 
 def show_value(value: Any) -> str:
     """A setting as it prints in tables: `true`, `0.01`, `[1,2]`."""
+    if value is None:
+        return "null"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, Path):
+        return value.name  # tables say which file, not where it lies
     if isinstance(value, float):
         return f"{value:.12g}"
     if isinstance(value, tuple | list):
@@ -293,10 +298,13 @@ def _files(kind: str) -> set[str]:
 def _plugins(kind: str) -> dict[str, str]:
     prefix = KINDS[kind] + "."
     found = entry_points(group="invbench.plugins")
-    clashes = [e.name for e in found if e.name.startswith(prefix) and e.name.removeprefix(prefix) in _files(kind)]
-    if clashes:
-        raise TypeError(f"plugin {clashes[0]} has the name of a part that invbench holds already")
-    return {e.name.removeprefix(prefix): e.value for e in found if e.name.startswith(prefix)}
+    plugins: dict[str, str] = {}
+    for entry in (e for e in found if e.name.startswith(prefix)):
+        name = entry.name.removeprefix(prefix)
+        if name in _files(kind) or plugins.get(name, entry.value) != entry.value:
+            raise TypeError(f"plugin {entry.name} ({entry.value}) has the name of a part that is there already")
+        plugins[name] = entry.value
+    return plugins
 
 
 @cache
@@ -324,9 +332,9 @@ def _convert(value: Any, annotation: Any) -> Any:
     for kind in kinds:
         if typing.get_origin(kind) is Literal and (type(value), value) in [(type(v), v) for v in typing.get_args(kind)]:
             return value
-        if typing.get_origin(kind) is tuple and isinstance(value, list | tuple):
+        if typing.get_origin(kind) is tuple and isinstance(value, list | tuple) and value:
             return tuple(_convert(v, typing.get_args(kind)[0]) for v in value)
-        if kind is float and isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        if kind is float and type(value) in (int, float) and abs(value) < math.inf and abs(value) <= sys.float_info.max:
             return float(value)
         if kind in (int, bool, str) and type(value) is kind:
             return value

@@ -20,8 +20,8 @@ controls: [grey, mean]  # what knowing nothing scores; `noise` adds the same att
 # A cell for each combination. A value is a name, or a mapping of `name` and settings.
 grid:
   attack:
-    - idlg
     - {name: inverting-gradients, iterations: 300}  # 4,800 by default
+    - {name: inverting-gradients, iterations: 300, tv: 0}
   model: [lenet]        # {name: lenet, trained: true} trains the victim first
   batch_size: [1]       # images in a client's batch
   defense:              # a list inside the list is a stack, applied in its order
@@ -32,7 +32,7 @@ grid:
 
 # Cells of the grid to leave out: those of which every key agrees. A bare name stands for all its settings.
 exclude:
-  - {attack: inverting-gradients, defense: {name: gaussian, std: 0.1}}
+  - {attack: {name: inverting-gradients, tv: 0}, defense: gaussian}
 
 # Whole cells beside the grid. They may carry their own dataset, targets, offset and seed.
 include:

@@ -51,6 +51,7 @@ def test_what_only_yaml_1_1_reads_as_something_else_stays_a_word(word: str) -> N
     [
         *(("4", 4), ("-4", -4), ("+4", 4), ("0", 0), ("true", True), ("False", False), ("null", None), ("~", None)),
         *(("1.", 1.0), ("-.5", -0.5), ("'4'", "4"), ('"true"', "true"), ("a: ", {"a": None}), ("'off'", "off")),
+        *(('"a\\tb"', "a\tb"), ("|\n a\n b\n", "a\nb\n")),
     ],
 )
 def test_plain_scalars_follow_the_core_schema_and_quoted_ones_are_words(text: str, expected: object) -> None:
@@ -146,9 +147,10 @@ def test_depth_is_bounded_without_a_traceback(opening: str) -> None:
     assert f"nested more than {MAX_DEPTH} deep" in refusals(opening * 100_000)[0]
 
 
-def test_depth_built_from_aliases_is_bounded_too() -> None:
-    lines = ["a0: &a0 [1]"] + [f"a{i}: &a{i} [*a{i - 1}]" for i in range(1, 1000)]
-    assert f"nested more than {MAX_DEPTH} deep" in refusals("\n".join(lines))[0]
+@pytest.mark.parametrize("around", ["[%s]", "{b: %s}", "{? %s : b}"])
+def test_depth_built_from_aliases_is_bounded_too(around: str) -> None:
+    lines = ["a0: &a0 [1]"] + [f"a{i}: &a{i} {around % f'*a{i - 1} '}" for i in range(1, 1000)]
+    assert f"nested more than {MAX_DEPTH} deep" in refusals("\n".join(lines))[-1]
 
 
 @pytest.mark.parametrize(

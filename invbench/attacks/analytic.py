@@ -26,8 +26,8 @@ class Analytic:
     def unsupported(self, public: Public) -> str | None:
         first = public.first_layer()
         if not isinstance(first, nn.Linear) or first.bias is None:
-            bias = " without bias" if isinstance(first, nn.Linear) else ""
-            return f"needs a first fully connected layer with bias; {public.model} starts with {type(first).__name__}{bias}"
+            found = "a Linear without bias" if isinstance(first, nn.Linear) else f"a {type(first).__name__}"
+            return f"needs a first fully connected layer with bias; {public.model} starts with {found}"
         if public.batch_size != 1:
             return f"needs batch_size 1, not {public.batch_size}: a sum over pictures does not divide out"
         return None

@@ -17,4 +17,4 @@ class Dlg(LeakageRecipe):
     Given labels are never read.
     """
 
-    labels: Literal["joint", "idlg"] = parameter("joint", help="where labels come from")  # type: ignore[assignment]
+    labels: Literal["joint", "idlg"] = parameter("joint", help="where labels come from")

@@ -17,4 +17,4 @@ class Idlg(LeakageRecipe):
     Given labels are never read.
     """
 
-    labels: Literal["idlg", "joint"] = parameter("idlg", help="where labels come from")  # type: ignore[assignment]
+    labels: Literal["idlg", "joint"] = parameter("idlg", help="where labels come from")

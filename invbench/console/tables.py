@@ -85,7 +85,9 @@ def print_findings(findings: Sequence[Finding]) -> None:
 def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
     table = _table("cell", "what", "metric", "before", "after", "outcome")
     for v in verdicts:
-        what = ", ".join(str(v.names[axis]) for axis in ("attack", "model", "batch_size", "defense") if v.names.get(axis))
+        what = ", ".join(
+            str(v.names[axis]) for axis in ("attack", "model", "batch_size", "defense") if v.names.get(axis)
+        )
         numbers = ["" if n is None else f"{n:.4g}" for n in (v.before, v.after)]
         outcome = f"{v.outcome}: {v.message}" if v.message else v.outcome
         table.add_row(v.cell[:8], what, v.metric or "", *numbers, outcome)

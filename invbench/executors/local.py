@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import connection
 from multiprocessing.connection import Connection
@@ -18,7 +18,7 @@ from invbench.executors._worker import work
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
-def execute(tasks: Sequence[Task], workers: int, threads: int) -> Iterator[Event]:
+def execute(tasks: Sequence[Task], workers: int, threads: int) -> Generator[Event, None, None]:
     """Run every task, in their order as far as their needs allow. Closing the iterator kills the workers.
 
     A task that runs past its timeout is ended with its worker, and a task whose worker dies has failed;
@@ -70,7 +70,8 @@ class _Worker:
 
     def read(self) -> Event | None:
         """The next message as an event; the end of the process is the end of its task."""
-        assert self.pipe is not None and self.task is not None
+        assert self.pipe is not None
+        assert self.task is not None
         try:
             kind, value = self.pipe.recv()
         except (EOFError, ConnectionResetError):

@@ -81,7 +81,8 @@ def mean_image(pool: ImagePool) -> Array:
     total = np.zeros(pool.images.shape[1:], dtype=np.float64)
     for begin in range(0, len(pool.images), 1024):
         total += pool.unit(np.arange(begin, min(begin + 1024, len(pool.images)))).sum(axis=0, dtype=np.float64)
-    return total / len(pool.images)
+    average: Array = total / len(pool.images)
+    return average
 
 
 def by_metric(targets: Sequence[dict[str, list[float | None]]]) -> Scores:

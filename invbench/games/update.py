@@ -69,7 +69,8 @@ class UpdateGame:
 
     def public(self, cell: Cell) -> Public:
         """What everybody knows before any update is seen."""
-        assert cell.protocol is not None and cell.normalisation is not None
+        assert cell.protocol is not None
+        assert cell.normalisation is not None
         pool, protocol = _pool(cell), dict(cell.protocol.settings)
         mean, std = cell.normalisation
         return Public(

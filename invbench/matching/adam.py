@@ -13,7 +13,7 @@ from invbench.matching.problem import Problem
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where lanes ended: variables `(L, D)`, objective `(L,)`, evaluations `(L,)`, diverged `(L,)`, converged `(L,)`."""
+    """Where lanes ended: variables `(L, D)`; objective, evaluations, diverged and converged, each `(L,)`."""
 
     variables: Tensor
     objective: Tensor
@@ -39,16 +39,20 @@ def adam(
     returns its best finite iterate, or its start.
     """
     variables, best, best_value = start.clone(), start.clone(), torch.full_like(start[:, 0], torch.inf)
+    best_objective = best_value.clone()
     first, second = torch.zeros_like(start), torch.zeros_like(start)
     diverged = torch.zeros(len(start), dtype=torch.bool, device=start.device)
     evaluations = torch.zeros(len(start), dtype=torch.int64)
     milestones = [int(iterations * share) for share in (3 / 8, 5 / 8, 7 / 8)] if decay else []
-    for step in range(1, iterations + 1):
+    for step in range(1, iterations + 2):
         at = problem.evaluate(variables)
         evaluations += ~diverged.cpu()
         diverged |= ~(torch.isfinite(at.total) & torch.isfinite(at.gradient).all(dim=1))
         better = (at.total < best_value) & ~diverged
         best, best_value = torch.where(better[:, None], variables, best), torch.where(better, at.total, best_value)
+        best_objective = torch.where(better, at.objective, best_objective)
+        if step > iterations or diverged.all():
+            break
         slope = at.gradient.sign() if signed else at.gradient
         first = 0.9 * first + 0.1 * slope
         second = 0.999 * second + 0.001 * slope.square()
@@ -57,8 +61,11 @@ def adam(
         moved = (variables - size * mean / (spread + 1e-8)).clamp(problem.lower, problem.upper)
         variables = torch.where(diverged[:, None], best, moved)
         first, second = (torch.where(diverged[:, None], 0.0, m) for m in (first, second))
-        if diverged.all():
-            break
         report(step, float(at.total[~diverged].mean()))
-    end = problem.evaluate(variables)
-    return Outcome(variables, end.objective, evaluations + 1, diverged, torch.zeros_like(diverged))
+    return Outcome(
+        variables=torch.where(diverged[:, None], best, variables),
+        objective=torch.where(diverged, best_objective, at.objective),
+        evaluations=evaluations,
+        diverged=diverged,
+        converged=torch.zeros_like(diverged),
+    )

@@ -16,8 +16,9 @@ def guess_label(seen: UpdateObservation) -> Tensor:
     """The label `(1,)` of a batch of one from the last layer's gradient (Zhao et al. 2020, arXiv 2001.02610).
 
     With cross-entropy dL/dz_i = p_i - [i = y]: only the label's entry is negative (equation 3). The last
-    bias's gradient is that vector; without a bias, dL/dW_i = (p_i - [i = y]) h, whose product with the
-    other rows' sum has its sign, and for a non-negative h so has its sum.
+    bias's gradient is that vector. Without a bias there is dL/dW_i = (p_i - [i = y]) h, and the label's row
+    is the heaviest, 1 - p_y being the sum of the other p_i. Where another is as heavy (always with two
+    classes) the label's has the opposite sign: the negative one, for features h that are not negative.
     """
     last = seen.public.last_linear()
     if last is None:
@@ -25,9 +26,9 @@ def guess_label(seen: UpdateObservation) -> Tensor:
     weight, bias = seen.update_of(last[0])
     if bias is not None:
         return bias.argmin().reshape(1)
-    # Rows are multiples of one h; measured along the heaviest row's direction their multiples show.
-    heaviest = weight[weight.square().sum(dim=1).argmax()]  # |p_y - 1| = the sum of the other p_i: the label's
-    return (weight @ heaviest).argmax().reshape(1)
+    size = weight.square().sum(dim=1)
+    heaviest = size >= (1 - 1e-5) * size.max()  # more than one only where one other class holds all of 1 - p_y
+    return weight.sum(dim=1).where(heaviest, torch.inf).argmin().reshape(1)
 
 
 def label_strategy(asked: str, public: Public) -> tuple[str, str | None]:

@@ -59,7 +59,8 @@ class History:
     def keep(self, lanes: Tensor) -> None:
         """Drop the lanes that left."""
         self.scale = self.scale.to(lanes.device)[lanes]
-        self.steps, self.changes, self.rho = ([t[lanes] for t in series] for series in (self.steps, self.changes, self.rho))
+        self.steps, self.changes = [s[lanes] for s in self.steps], [c[lanes] for c in self.changes]
+        self.rho = [r[lanes] for r in self.rho]
 
 
 def lbfgs(

@@ -94,7 +94,11 @@ class Problem:
 
 
 def build_problem(
-    observations: Sequence[UpdateObservation], labels: Sequence[Tensor | None], objective: Objective, tv: float, boxed: bool
+    observations: Sequence[UpdateObservation],
+    labels: Sequence[Tensor | None],
+    objective: Objective,
+    tv: float,
+    boxed: bool,
 ) -> Problem:
     """One lane an observation. Observations must share their weights (see `same_weights`)."""
     first = observations[0]

@@ -86,9 +86,7 @@ class Recipe:
             best = _take_better(best, targets, self._run(problem, targets, starts, tolerance, tracker))
         return best
 
-    def _run(
-        self, problem: Problem, targets: Tensor, starts: Tensor, tolerance: Tensor, tracker: _Tracker
-    ) -> Outcome:
+    def _run(self, problem: Problem, targets: Tensor, starts: Tensor, tolerance: Tensor, tracker: _Tracker) -> Outcome:
         size = tracker.chunk
         outcomes = []
         for begin in range(0, len(targets), size):
@@ -102,9 +100,7 @@ class Recipe:
     def _minimise(self, problem: Problem, start: Tensor, tolerance: Tensor, tracker: _Tracker) -> Outcome:
         common: dict[str, Any] = {"iterations": self.iterations, "lr": self.lr, "report": tracker.at}
         if self.optimizer == "lbfgs":
-            return lbfgs(
-                problem, start, memory=self.memory, patience=self.patience, tolerance=tolerance, **common
-            )
+            return lbfgs(problem, start, memory=self.memory, patience=self.patience, tolerance=tolerance, **common)
         return adam(problem, start, signed=self.optimizer == "signed-adam", decay=self.decay, **common)
 
     def _chunk(self, seen: UpdateObservation) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from invbench.registry import parameter
 
@@ -17,11 +17,17 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+def training_steps(default: int) -> Any:
+    """The field `training_steps` with an architecture's own default: more where a step is cheap."""
+    return parameter(default, at_least=1, unit="batches of 32", help="how long a trained victim trains")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageModel(ABC):
     """An architecture with its settings; pictures' shape and class count come with the data."""
 
     trained: bool = parameter(False, help="train the victim on the data set's training pool before the attack")
+    training_steps: int = training_steps(200)
 
     @abstractmethod
     def build(self, image_shape: tuple[int, int, int], classes: int) -> nn.Module:

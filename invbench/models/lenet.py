@@ -7,7 +7,7 @@ from typing import Literal
 
 from torch import nn
 
-from invbench.models import ImageModel
+from invbench.models import ImageModel, training_steps
 from invbench.models._layers import ACTIVATIONS, Activation, too_small
 from invbench.registry import model, parameter
 
@@ -20,10 +20,11 @@ class LeNet(ImageModel):
     """Zhu et al.'s LeNet: three 5 x 5 convolutions of 12 channels and one linear layer.
 
     Every weight and bias is drawn from uniform(-0.5, 0.5), in the order of the layers, whatever the
-    activation: the paper's start, without which its attack hardly ever converges.
+    activation. So wide a start suits a sigmoid: with `relu` it explodes, and training hardly leaves chance.
     """
 
-    activation: Activation = parameter("sigmoid", help="after each convolution; deep leakage needs a smooth one")
+    training_steps: int = training_steps(2000)
+    activation: Activation = parameter("sigmoid", help="after each convolution; DLG needs a smooth one")
     pool: Literal["stride", "max"] = parameter(
         "stride",
         help="how the first two convolutions halve the picture: stride 2, or 2 x 2 max pooling after them",

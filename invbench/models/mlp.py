@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from torch import nn
 
-from invbench.models import ImageModel
+from invbench.models import ImageModel, training_steps
 from invbench.models._layers import ACTIVATIONS, Activation
 from invbench.registry import model, parameter
 
@@ -21,6 +21,7 @@ class MLP(ImageModel):
     `width=1024, depth=3` is the one of Geiping et al. 2020 (arXiv 2003.14053).
     """
 
+    training_steps: int = training_steps(2000)
     width: int = parameter(256, at_least=1, unit="units", help="size of each hidden layer")
     depth: int = parameter(2, at_least=1, unit="layers", help="number of hidden layers")
     activation: Activation = parameter("relu", help="after each hidden layer")

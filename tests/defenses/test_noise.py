@@ -93,6 +93,7 @@ def test_the_type_of_the_update_does_not_change_the_noise(kind: Noise) -> None:
     (double,) = kind(std=1.0).update((torch.zeros(100, dtype=torch.float64),), seeded(4))
     (single,) = kind(std=1.0).update((torch.zeros(100),), seeded(4))
     assert torch.equal(double.float(), single)
+    assert not torch.equal(double, single.double())  # drawn in full precision
 
 
 @pytest.mark.parametrize("kind", [Gaussian, Laplace])

@@ -1,0 +1,87 @@
+"""Real pictures, small victims and the updates of honest clients: what an attack sees, made without a game."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+from invbench.data.digits import Digits
+from invbench.data.natural import Natural
+from invbench.models import ImageModel
+from invbench.models._building import build_victim
+from invbench.models.lenet import LeNet
+from invbench.observation import Public, Update, UpdateObservation
+from invbench.protocol.fedsgd import gradient
+
+MEAN, STD = (0.5, 0.4, 0.3), (0.3, 0.25, 0.2)  # public normalisation of every victim here, by channel
+
+
+@cache
+def digits(count: int) -> tuple[Tensor, Tensor]:
+    """Handwritten digits: unit-range pictures `(count, 1, 8, 8)` and labels of ten classes."""
+    pool = Digits().load()
+    return torch.from_numpy(pool.unit(pool.targets[:count])), torch.from_numpy(pool.labels[pool.targets[:count]])
+
+
+@cache
+def photographs(count: int) -> tuple[Tensor, Tensor]:
+    """Crops of photographs shrunk to `(count, 3, 16, 16)`, and labels of ten classes."""
+    pool = Natural().load()
+    images = torch.from_numpy(pool.unit(pool.targets[:count]))
+    return nn.functional.avg_pool2d(images, 2), torch.from_numpy(pool.labels[pool.targets[:count]])
+
+
+def victim(images: Tensor, *, model: ImageModel | None = None, classes: int = 10, seed: int = 0) -> nn.Module:
+    """An untrained network for such pictures: the sigmoid LeNet unless told."""
+    channels, height, width = images.shape[1:]
+    return build_victim(model or LeNet(), (channels, height, width), classes, seed)
+
+
+def normalised(images: Tensor) -> Tensor:
+    mean, std = (torch.tensor(constants[: images.shape[1]]).reshape(-1, 1, 1) for constants in (MEAN, STD))
+    return (images - mean) / std
+
+
+def public(
+    network: nn.Module, image_shape: tuple[int, int, int], *, classes: int = 10, batch: int = 1, labels: str = "known"
+) -> Public:
+    return Public(
+        model="victim",
+        network=copy.deepcopy(network).to("meta"),
+        image_shape=image_shape,
+        classes=classes,
+        batch_size=batch,
+        labels=labels,
+        mean=MEAN[: image_shape[0]],
+        std=STD[: image_shape[0]],
+    )
+
+
+def observe(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    classes: int = 10,
+    seed: int = 0,
+    hidden: bool = False,
+    defend: Callable[[Update], Update] = lambda update: update,
+) -> UpdateObservation:
+    """What the server sees of a client with these unit-range pictures `(B, C, H, W)` and labels `(B,)`."""
+    weights = {name: p.detach() for name, p in network.named_parameters()}
+    with torch.no_grad():
+        update = gradient(network, weights, dict(network.named_buffers()), normalised(images), labels)
+    batch, channels, height, width = images.shape
+    granted = "hidden" if hidden else "known"
+    return UpdateObservation(
+        public=public(network, (channels, height, width), classes=classes, batch=batch, labels=granted),
+        model=copy.deepcopy(network),
+        update=defend(update),
+        labels=None if hidden else labels,
+        generator=torch.Generator().manual_seed(seed),
+        device=torch.device("cpu"),
+    )

@@ -1,0 +1,125 @@
+"""Distances between updates, against their formulas in NumPy, and what each of them ignores."""
+
+from __future__ import annotations
+
+import typing
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from invbench import registry
+from invbench.matching.objectives import OBJECTIVES, cosine, l2, layer_l2, masked_cosine
+from invbench.matching.recipe import Recipe
+from invbench.observation import Update
+
+SHAPES = ((3, 2), (4,), (2, 1, 3, 3))
+VALUES = st.floats(0.01, 10, width=32) | st.floats(-10, -0.01, width=32)
+
+
+@st.composite
+def pairs(draw: st.DrawFn) -> tuple[Update, Update]:
+    """Two updates of the same one to four shapes, float64, no coordinate zero."""
+    shapes = draw(st.lists(array_shapes(max_dims=4, max_side=4), min_size=1, max_size=4))
+    one, two = (tuple(torch.from_numpy(draw(arrays(np.float64, s, elements=VALUES))) for s in shapes) for _ in range(2))
+    return one, two
+
+
+def drawn(seed: int) -> Update:
+    generator = torch.Generator().manual_seed(seed)
+    return tuple(torch.randn(shape, generator=generator, dtype=torch.float64) for shape in SHAPES)
+
+
+def vector(update: Update) -> Any:
+    return np.concatenate([tensor.numpy().ravel() for tensor in update])
+
+
+def scaled(update: Update, factor: float) -> Update:
+    return tuple(factor * tensor for tensor in update)
+
+
+def angle(a: Any, b: Any) -> float:
+    return float(1 - a @ b / (np.linalg.norm(a) * np.linalg.norm(b)))
+
+
+@settings(deadline=None, max_examples=30)
+@given(pair=pairs())
+def test_every_objective_is_its_formula(pair: tuple[Update, Update]) -> None:
+    one, two = pair
+    a, b = vector(one), vector(two)
+    ratios = [((x - y) ** 2).sum() / (y**2).sum() for x, y in zip(map(vector, zip(one)), map(vector, zip(two)))]
+    assert float(l2(one, two)) == pytest.approx(((a - b) ** 2).sum())
+    assert float(layer_l2(one, two)) == pytest.approx(np.mean(ratios))
+    assert float(cosine(one, two)) == pytest.approx(angle(a, b), abs=1e-12)
+    assert float(masked_cosine(one, two)) == pytest.approx(angle(a, b), abs=1e-12)
+
+
+@settings(deadline=None, max_examples=20)
+@given(pair=pairs(), one=st.floats(1e-3, 1e3), two=st.floats(1e-3, 1e3))
+def test_cosine_does_not_see_how_long_either_update_is(pair: tuple[Update, Update], one: float, two: float) -> None:
+    apart = float(cosine(*pair))
+    assert float(cosine(scaled(pair[0], one), scaled(pair[1], two))) == pytest.approx(apart, abs=1e-12)
+    assert float(cosine(scaled(pair[0], -one), pair[1])) == pytest.approx(2 - apart, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTIVES))
+def test_equal_updates_are_at_distance_zero_with_a_slope_of_zero(name: str) -> None:
+    simulated = tuple(t.clone().requires_grad_() for t in drawn(0))
+    distance = OBJECTIVES[name](simulated, drawn(0))
+    assert float(distance) == pytest.approx(0, abs=1e-12)
+    for slope in torch.autograd.grad(distance, simulated):
+        assert slope.abs().max() < 1e-12
+
+
+def test_cosine_of_opposite_updates_is_two_and_of_perpendicular_ones_is_one() -> None:
+    along, across = (torch.tensor([1.0, 0.0]), torch.zeros(2)), (torch.zeros(2), torch.tensor([0.0, 3.0]))
+    assert float(cosine(along, scaled(along, -2))) == pytest.approx(2)
+    assert float(cosine(along, across)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", sorted(OBJECTIVES))
+@pytest.mark.parametrize(("simulated", "seen"), [(0.0, 1.0), (1.0, 0.0), (0.0, 0.0)])
+def test_an_update_of_nothing_has_a_finite_distance_and_a_finite_slope(name: str, simulated: float, seen: float) -> None:
+    variable = tuple(t.requires_grad_() for t in scaled(drawn(0), simulated))
+    distance = OBJECTIVES[name](variable, scaled(drawn(1), seen))
+    slopes = torch.autograd.grad(distance, variable)
+    assert torch.isfinite(distance)
+    assert all(torch.isfinite(slope).all() for slope in slopes)
+    if "cosine" in name:
+        assert float(distance) == 1  # no direction: neither near nor opposite
+
+
+def test_layer_l2_counts_every_tensor_alike_and_l2_does_not() -> None:
+    simulated, seen = drawn(0), drawn(1)
+    small = (simulated[0], simulated[1] * 1e-3, simulated[2]), (seen[0], seen[1] * 1e-3, seen[2])
+    assert float(layer_l2(*small)) == pytest.approx(float(layer_l2(simulated, seen)))
+    assert float(l2(*small)) != pytest.approx(float(l2(simulated, seen)), rel=1e-3)
+
+
+def test_layer_l2_leaves_a_tensor_that_was_all_zero_as_an_absolute_difference() -> None:
+    simulated, seen = (torch.tensor([3.0, 4.0]), torch.tensor([2.0])), (torch.zeros(2), torch.tensor([1.0]))
+    assert float(layer_l2(simulated, seen)) == pytest.approx((25 + 1) / 2)
+
+
+def test_masked_cosine_looks_only_at_what_was_sent() -> None:
+    simulated, seen = drawn(0), drawn(1)
+    sparse = tuple(torch.where(t.abs() > 0.7, t, 0.0) for t in seen)
+    a, b = vector(simulated), vector(sparse)
+    assert 0 < (b != 0).sum() < len(b)
+    assert float(masked_cosine(simulated, sparse)) == pytest.approx(angle(a[b != 0], b[b != 0]))
+    assert float(cosine(simulated, sparse)) == pytest.approx(angle(a, b))
+    other = tuple(torch.where(s == 0, t + 5, t) for t, s in zip(simulated, sparse, strict=True))
+    assert float(masked_cosine(other, sparse)) == pytest.approx(float(masked_cosine(simulated, sparse)))
+    assert float(masked_cosine(seen, sparse)) == pytest.approx(0, abs=1e-12)
+    assert float(cosine(seen, sparse)) > 0.01
+
+
+def test_the_objectives_are_those_that_a_matrix_may_name() -> None:
+    named = typing.get_args(typing.get_type_hints(Recipe)["objective"])
+    assert set(named) == set(OBJECTIVES)
+    for name in ("dlg", "idlg", "inverting-gradients"):
+        assert set(registry.load("attack", name).parameters["objective"].choices) == set(OBJECTIVES)

@@ -1,0 +1,187 @@
+"""The architectures are those of the papers, on pictures of any size and with any number of classes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, get_args
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from invbench import registry
+from invbench.models import ImageModel
+from invbench.models._building import build_victim
+from invbench.models._layers import ACTIVATIONS, Activation
+
+CIFAR = (3, 32, 32)
+OWN = ["linear", "mlp", "lenet", "convnet", "resnet20", "resnet18", "vgg11"]
+
+
+def make(name: str, **settings: Any) -> ImageModel:
+    part: ImageModel = registry.load("model", name).build(settings)
+    return part
+
+
+def on_meta(model: ImageModel, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+    with torch.device("meta"):
+        return model.build(image_shape, classes).eval()
+
+
+def parameter_count(network: nn.Module) -> int:
+    return sum(p.numel() for p in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "image_shape", "classes", "published"),
+    [
+        ("lenet", {}, CIFAR, 10, 15_826),  # Zhu et al.'s code
+        ("lenet", {}, CIFAR, 100, 85_036),
+        ("lenet", {"pool": "max"}, CIFAR, 10, 15_826),
+        ("convnet", {}, CIFAR, 10, 2_904_970),  # Geiping et al.'s code
+        ("convnet", {"width": 16}, CIFAR, 10, 187_114),
+        ("convnet", {"norm": "none"}, CIFAR, 10, 2_904_970 - 2 * 25 * 64),
+        ("mlp", {"width": 1024, "depth": 3}, CIFAR, 10, 5_256_202),  # Geiping et al.'s MLP
+        ("resnet20", {}, CIFAR, 10, 272_474),  # He et al. 2016, table 6: 0.27 M
+        ("resnet18", {}, CIFAR, 10, 11_173_962),
+        ("resnet18", {}, (3, 224, 224), 1000, 11_689_512),  # torchvision
+        ("vgg11", {}, CIFAR, 10, 9_220_480 + 5_130),  # torchvision's convolutions and one linear layer
+        ("linear", {}, CIFAR, 10, 30_730),
+    ],
+)
+def test_an_architecture_has_the_published_number_of_parameters(
+    name: str, settings: dict[str, Any], image_shape: tuple[int, int, int], classes: int, published: int
+) -> None:
+    assert parameter_count(on_meta(make(name, **settings), image_shape, classes)) == published
+
+
+def test_resnet18_computes_what_torchvisions_computes_from_the_same_weights() -> None:
+    import torchvision
+
+    theirs = torchvision.models.resnet18(weights=None, num_classes=7).eval()
+    ours = build_victim(make("resnet18"), (3, 96, 96), 7, seed=0)
+    ours.load_state_dict(dict(zip(ours.state_dict(), theirs.state_dict().values(), strict=True)))
+    images = torch.randn(2, 3, 96, 96)
+    torch.testing.assert_close(ours(images), theirs(images))
+
+
+def test_resnet18_keeps_the_resolution_of_pictures_up_to_64_pixels() -> None:
+    def stem_shape(side: int) -> torch.Size:
+        network = on_meta(make("resnet18"), (3, side, side), 10)
+        shape: torch.Size = network[0](torch.empty(1, 3, side, side, device="meta")).shape
+        return shape
+
+    assert stem_shape(64) == (1, 64, 64, 64)
+    assert stem_shape(65) == (1, 64, 17, 17)
+
+
+@pytest.mark.parametrize("pool", ["stride", "max"])
+def test_lenet_draws_every_weight_and_bias_uniformly_from_minus_to_plus_a_half(pool: str) -> None:
+    network = build_victim(make("lenet", pool=pool), CIFAR, 100, seed=3)
+    values = nn.utils.parameters_to_vector(network.parameters())
+    assert values.abs().max() <= 0.5
+    assert abs(values.mean()) < 4 / math.sqrt(12 * len(values))  # four standard errors
+    assert values.var().item() == pytest.approx(1 / 12, rel=0.02)
+    for parameter in network.parameters():  # biases too: PyTorch's own would stay below 0.12
+        assert parameter.abs().max() > 0.3
+
+
+def test_lenet_has_the_weights_of_the_authors_code_for_the_same_seed() -> None:
+    """Layers made with PyTorch's start, then weight and bias of each drawn again in their order."""
+    torch.manual_seed(11)
+    convolutions = [nn.Conv2d(c, 12, 5, padding=2, stride=s) for c, s in [(3, 2), (12, 2), (12, 1)]]
+    layers = [*convolutions, nn.Linear(768, 10)]
+    for layer in layers:
+        layer.weight.data.uniform_(-0.5, 0.5)
+        layer.bias.data.uniform_(-0.5, 0.5)
+    theirs = [p for layer in layers for p in layer.parameters()]
+    ours = build_victim(make("lenet"), CIFAR, 10, seed=11).parameters()
+    assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("name", ["resnet20", "resnet18", "vgg11"])
+def test_deep_networks_start_like_he_et_al(name: str) -> None:
+    network = build_victim(make(name), CIFAR, 10, seed=0)
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            assert layer.weight.std().item() == pytest.approx(math.sqrt(2 / (layer.out_channels * 9)), rel=0.1) or (
+                layer.kernel_size == (1, 1)
+                and layer.weight.std().item() == pytest.approx(math.sqrt(2 / layer.out_channels), rel=0.1)
+            )
+            assert layer.bias is None or layer.bias.eq(0).all()
+
+
+@pytest.mark.parametrize(
+    ("norm", "kind", "groups"), [("batch", nn.BatchNorm2d, None), ("group", nn.GroupNorm, 8), ("none", None, None)]
+)
+def test_convnet_normalises_after_every_convolution_as_told(norm: str, kind: Any, groups: int | None) -> None:
+    layers = list(on_meta(make("convnet", width=8, norm=norm), CIFAR, 10))  # type: ignore[call-overload]
+    followers = [after for layer, after in zip(layers, layers[1:], strict=False) if isinstance(layer, nn.Conv2d)]
+    assert len(followers) == 8
+    assert all(isinstance(f, kind or nn.ReLU) for f in followers)
+    assert getattr(followers[0], "num_groups", None) == groups
+
+
+def test_mlp_has_depth_hidden_layers_of_width_units() -> None:
+    network = on_meta(make("mlp", width=5, depth=3, activation="tanh", bias=False), (1, 2, 2), 4)
+    linear = [layer for layer in network.modules() if isinstance(layer, nn.Linear)]
+    assert [(layer.in_features, layer.out_features) for layer in linear] == [(4, 5), (5, 5), (5, 5), (5, 4)]
+    assert all(layer.bias is None for layer in linear)
+    assert sum(isinstance(layer, nn.Tanh) for layer in network.modules()) == 3
+
+
+def test_every_activation_that_a_matrix_may_name_exists() -> None:
+    assert set(get_args(Activation)) == set(ACTIVATIONS)
+    known = registry.load("model", "lenet").parameters["activation"].choices
+    assert set(known) == set(ACTIVATIONS)
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_the_last_two_parameters_are_the_classifiers_weight_and_bias(name: str) -> None:
+    """Label recovery from the last layer (Zhao et al. 2020) reads them."""
+    *_, weight, bias = on_meta(make(name), CIFAR, 6).parameters()
+    assert weight.ndim == 2
+    assert len(weight) == 6
+    assert bias.shape == (6,)
+
+
+@given(
+    name=st.sampled_from([*OWN, "lenet-max"]),
+    channels=st.integers(1, 5),
+    height=st.integers(1, 70),
+    width=st.integers(1, 70),
+    classes=st.integers(1, 12),
+)
+@settings(deadline=None, max_examples=60)
+@pytest.mark.filterwarnings("ignore:Initializing zero-element tensors")
+def test_a_model_scores_every_class_or_says_why_it_cannot_take_the_pictures(
+    name: str, channels: int, height: int, width: int, classes: int
+) -> None:
+    model = make("lenet", pool="max") if name == "lenet-max" else make(name)
+    image_shape = (channels, height, width)
+    images = torch.empty(2, *image_shape, device="meta")
+    reason = model.unsupported(image_shape, classes)
+    if reason is None:
+        assert on_meta(model, image_shape, classes)(images).shape == (2, classes)
+    else:
+        assert f"{height} x {width}" in reason
+        with pytest.raises(RuntimeError):
+            on_meta(model, image_shape, classes)(images)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "least"), [("lenet", {"pool": "max"}, 4), ("convnet", {}, 9), ("vgg11", {}, 32)]
+)
+def test_a_model_that_pools_names_the_least_size(name: str, settings: dict[str, Any], least: int) -> None:
+    model = make(name, **settings)
+    assert model.unsupported((3, least, least), 10) is None
+    reason = model.unsupported((3, least, least - 1), 10)
+    assert reason is not None
+    assert f"needs pictures of at least {least} x {least} pixels, not {least} x {least - 1}" in reason
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_no_layer_computes_in_place(name: str) -> None:
+    assert not any(getattr(layer, "inplace", False) for layer in on_meta(make(name), CIFAR, 2).modules())
