@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -64,8 +65,13 @@ def fetch(artefact: Artefact) -> Tensors:
                 return load_file(path)
             except SafetensorError:
                 path.unlink()
-        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in artefact.make().items()}
+        tensors = {name: _own_memory(tensor) for name, tensor in artefact.make().items()}
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         save_file(tensors, temporary)
         os.replace(temporary, path)
         return tensors
+
+
+def _own_memory(tensor: Tensor) -> Tensor:
+    """The tensor on the CPU by itself: those that share memory (rows of one answer) cannot be stored."""
+    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)

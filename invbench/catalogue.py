@@ -64,7 +64,7 @@ def schema(kind: str, name: str) -> dict[str, Any]:
     part = registry.load(KIND_OF[kind], name)
     properties = {key: _schema_of(setting) for key, setting in part.parameters.items()}
     required = [key for key, setting in part.parameters.items() if setting.required]
-    return {
+    found = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"{part.kind} {part.name}",
         "description": part.summary,
@@ -72,6 +72,19 @@ def schema(kind: str, name: str) -> dict[str, Any]:
         "properties": {"name": {"const": part.name}, **properties},
         "required": ["name", *required],
         "additionalProperties": False,
+    }
+    return _with_variant(found, part.name) if "variant" in properties else found
+
+
+def _with_variant(whole: dict[str, Any], name: str) -> dict[str, Any]:
+    """The schema of a part whose variant is a key, or stands in the name: `NAME/VARIANT`."""
+    named = {"type": "string", "pattern": f"^{name}(/.+)?$"}
+    return whole | {
+        "properties": whole["properties"] | {"name": named},
+        "required": [key for key in whole["required"] if key != "variant"],
+        "if": {"properties": {"name": {"const": name}}},
+        "then": {"required": ["variant"]},
+        "else": {"properties": {"variant": False}},
     }
 
 
@@ -93,24 +106,26 @@ def _type_in_words(annotation: Any) -> str:
 
 
 def _schema_of(setting: registry.Parameter) -> dict[str, Any]:
-    found: dict[str, Any] = {"description": setting.help} | _json_type(setting.annotation)
-    if not setting.required and not isinstance(setting.default, Path):
-        found["default"] = setting.default
     bounds = {
         "exclusiveMinimum": setting.above,
         "minimum": setting.at_least,
         "exclusiveMaximum": setting.below,
         "maximum": setting.at_most,
     }
-    return found | {key: bound for key, bound in bounds.items() if bound is not None}
+    given = {key: bound for key, bound in bounds.items() if bound is not None}
+    found: dict[str, Any] = {"description": setting.help} | _json_type(setting.annotation, given)
+    if not setting.required and not isinstance(setting.default, Path):
+        found["default"] = setting.default
+    return found
 
 
-def _json_type(annotation: Any) -> dict[str, Any]:
+def _json_type(annotation: Any, bounds: dict[str, float]) -> dict[str, Any]:
+    """The type with bounds on its numbers, those in a list included."""
     if typing.get_origin(annotation) is typing.Literal:
         return {"enum": list(typing.get_args(annotation))}
     if typing.get_origin(annotation) in (types.UnionType, typing.Union):
-        return {"anyOf": [_json_type(kind) for kind in typing.get_args(annotation)]}
+        return {"anyOf": [_json_type(kind, bounds) for kind in typing.get_args(annotation)]}
     if typing.get_origin(annotation) is tuple:
-        return {"type": "array", "items": _json_type(typing.get_args(annotation)[0])}
+        return {"type": "array", "items": _json_type(typing.get_args(annotation)[0], bounds), "minItems": 1}
     words = {int: "integer", float: "number", bool: "boolean", str: "string", Path: "string", type(None): "null"}
-    return {"type": words[annotation]}
+    return {"type": words[annotation]} | (bounds if annotation in (int, float) else {})

@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -38,9 +39,6 @@ def main() -> NoReturn:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted: what was finished is kept, the same command goes on from there", err=True)
         sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # the reader of a pipe has seen enough
-        sys.stderr.close()
-        sys.exit(0)
     sys.exit(code if isinstance(code, int) else 0)
 
 
@@ -98,31 +96,26 @@ def run(
 
     read = refusing(load, matrix, sets)
     cells = refusing(select, read.cells, only) if only else list(read.cells)
-    for warning in read.warnings:
+    for warning in () if quiet else read.warnings:
         click.echo(f"warning: {warning}", err=True)
     from invbench import report
     from invbench.console import plan, progress, tables
     from invbench.devices import resolve
-    from invbench.run import default_workers
+    from invbench.run import default_workers, is_done
     from invbench.run import run as run_cells
     from invbench.store import Results, environment
 
     where = refusing(resolve, device)
     at_once = workers or default_workers(where, read.threads)
-    if dry_run:
-        plan.print_plan(cells, where, at_once, read.threads)
-        return 0
     results = Results(output or Path("results") / read.name)
+    if dry_run:
+        kept = (lambda cell: False) if fresh else partial(is_done, results)
+        refusing(plan.print_plan, cells, kept, where, at_once, read.threads)
+        return 0
     facts = {**environment(), "device": where, "threads": read.threads, "workers": at_once, "command": sys.argv[1:]}
-    shows = progress.progress_display(quiet, len(cells), at_once)
-    try:
-        with shows as listen:
-            records = run_cells(read, cells, results, facts, device=where, workers=at_once, fresh=fresh, listen=listen)
-    except Refusal as error:
-        raise Refused(str(error)) from None
-    finally:
-        if (results.path / "plan.json").exists():
-            report.write_files(results)
+    with progress.progress_display(quiet, cells, at_once) as listen:
+        told = {"listen": listen, "conclude": report.write_files}
+        records = refusing(run_cells, read, cells, results, facts, device=where, workers=at_once, fresh=fresh, **told)
     if not quiet:
         tables.print_outcome(records, results.path)
     return int(any(record.status in ("failed", "timeout") for record in records))
@@ -150,7 +143,7 @@ def report_(result: Path, form: str, output: Path | None) -> None:
 @click.argument("result", type=RESULT)
 @click.option("-o", "--output", type=FILE, required=True, help="The baseline file to write.")
 def baseline(result: Path, output: Path) -> None:
-    """Freeze a result as the baseline that `check` holds others against."""
+    """Freeze a result as a baseline for `check`."""
     from invbench import gate
     from invbench.store import Results, write_atomic
 
@@ -178,7 +171,10 @@ def check(
     github: bool,
     as_json: bool,
 ) -> int:
-    """Hold a result against a baseline: exit code 1 where something regressed."""
+    """Hold a result against a baseline.
+
+    Exit code 1 where a metric regressed, or a cell failed, changed or is missing.
+    """
     if github:
         raise Refused("--github is not built yet; --junit is")
     import json
@@ -214,7 +210,10 @@ def compare(first: Path, second: Path) -> None:
 @click.argument("result", type=RESULT)
 @click.argument("cell")
 def show(result: Path, cell: str) -> None:
-    """One CELL (its id or the beginning of it): numbers, settings, picture."""
+    """One cell: its numbers, settings and picture.
+
+    CELL is its id, or as much of the beginning as no other cell has.
+    """
     from invbench import report
     from invbench.store import Results
 
@@ -222,11 +221,14 @@ def show(result: Path, cell: str) -> None:
 
 
 @invbench.command("list")
-@click.argument("kind", type=click.Choice(KINDS), required=False)
+@click.argument("kind", type=click.Choice(KINDS), required=False, metavar="[KIND]")
 @click.argument("name", required=False)
 @click.option("--schema", is_flag=True, help="Print the settings of NAME as JSON Schema.")
 def list_(kind: str | None, name: str | None, schema: bool) -> None:
-    """What there is, and the settings of each part."""
+    """What there is, and the settings of each part.
+
+    KIND is attacks, models, defenses, datasets, protocols, metrics or games.
+    """
     import json
 
     from invbench import catalogue
@@ -234,6 +236,8 @@ def list_(kind: str | None, name: str | None, schema: bool) -> None:
 
     if schema and name is None:
         raise Refused("--schema needs a KIND and a NAME, as in: invbench list attacks dlg --schema")
+    if schema and kind == "metrics":
+        raise Refused("a metric has no settings, so it has no schema")
     if kind is None:
         tables.print_catalogue(catalogue.overview())
     elif name is None:
@@ -262,12 +266,13 @@ class Refused(click.ClickException):
         click.echo(self.message, err=True)
 
 
-def refusing(call: Callable[..., Any], *arguments: Any) -> Any:
+def refusing(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
     """The call's answer; what it refuses with becomes a message and exit code 2."""
     try:
-        return call(*arguments)
+        return call(*arguments, **options)
     except Refusal as error:
-        raise Refused(str(error)) from None
+        nearest = getattr(error, "nearest", None)
+        raise Refused(f"{error}; nearest: {nearest!r}" if nearest else str(error)) from None
 
 
 def _interrupt(*_: Any) -> NoReturn:

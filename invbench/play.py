@@ -8,10 +8,13 @@ values that can be sent between processes.
 
 from __future__ import annotations
 
+import inspect
+import os
 import time
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +23,7 @@ from torch import Tensor
 from invbench import registry
 from invbench.artefacts import Artefact, fetch
 from invbench.attacks import answer_all
-from invbench.cell import Cell
+from invbench.cell import Cell, Choice
 from invbench.memory import peak_memory
 from invbench.observation import Guess
 from invbench.store import Record
@@ -75,14 +78,8 @@ def play(cell: Cell, device: str) -> Played:
     with peak_memory(torch.device(device)) as peak:
         try:
             played = _play(cell, device)
-        except (MemoryError, torch.OutOfMemoryError) as error:
-            played = Played(unplayed(cell, "failed", f"out of memory: {_in_one_line(error)}"))
-        except RuntimeError as error:
-            full = "can't allocate memory" in str(error)  # how PyTorch's CPU allocator says it
-            reason = f"out of memory: {_in_one_line(error)}" if full else _where(error)
-            played = Played(unplayed(cell, "failed", reason))
         except Exception as error:  # an exception is a failed cell, never a result
-            played = Played(unplayed(cell, "failed", _where(error)))
+            played = Played(unplayed(cell, "failed", _why_failed(error, cell)))
     seconds = {**played.record.seconds, "cell": time.perf_counter() - started}
     record = replace(played.record, seconds=seconds, memory_mb=peak.mb, device=device, torch=torch.__version__)
     return replace(played, record=record)
@@ -108,8 +105,11 @@ def with_seconds(record: Record, seconds: float, device: str) -> Record:
 
 
 def forecast(cell: Cell, device: str) -> Forecast:
-    """An upper estimate, from a short version of the attack run here and now on the first target."""
-    one = replace(cell, targets=1)
+    """An upper estimate, from a short version of the attack run here and now on the first target.
+
+    Nothing is trained for it: an untrained victim of the same architecture costs the same.
+    """
+    one = replace(cell, targets=1, model=_untrained(cell.model))
     attack = cell.attack.build()
     trial, factor = attack.trial() if hasattr(attack, "trial") else (attack, 1.0)
     with peak_memory(torch.device(device)) as peak:
@@ -155,6 +155,10 @@ def _play(cell: Cell, device: str) -> Played:
     return Played(record, round_.arrays(guesses), grid)
 
 
+def _untrained(model: Choice) -> Choice:
+    return replace(model, settings=tuple((key, False if key == "trained" else v) for key, v in model.settings))
+
+
 def _game(cell: Cell) -> Any:
     return registry.load("game", cell.game).build({})
 
@@ -197,13 +201,19 @@ def _counted(guesses: Sequence[Any]) -> list[str]:
     return [f"{note} ({notes.count(note)} of {len(guesses)} targets)" for note in dict.fromkeys(notes)]
 
 
-def _in_one_line(error: BaseException) -> str:
+def _in_one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _where(error: Exception) -> str:
-    """`TypeError: what was wrong (file.py:12)`: the innermost place."""
+def _why_failed(error: Exception, cell: Cell) -> str:
+    """`TypeError: what was wrong (file.py:12)`: the innermost place in invbench or in the file of one of the parts."""
+    text = _in_one_line(error)
+    full = "can't allocate memory" in text  # how PyTorch's CPU allocator says it
+    if full or isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return f"out of memory: {text}" if text else "out of memory"
+    parts = (cell.attack, cell.model, cell.dataset, *(cell.defense or ()))
+    own = (f"{Path(__file__).parent}{os.sep}", *(inspect.getfile(choice.part.cls) for choice in parts))
     frames = traceback.extract_tb(error.__traceback__)
-    ours = [frame for frame in frames if "invbench" in frame.filename] or frames
-    place = f" ({ours[-1].filename.rsplit('/', 1)[-1]}:{ours[-1].lineno})" if ours else ""
-    return f"{type(error).__name__}: {_in_one_line(error)}{place}"
+    ours = [frame for frame in frames if frame.filename.startswith(own)] or frames
+    place = f" ({Path(ours[-1].filename).name}:{ours[-1].lineno})" if ours else ""
+    return f"{type(error).__name__}: {text}{place}"

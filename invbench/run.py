@@ -27,11 +27,10 @@ class Planned:
 
 @dataclass(frozen=True)
 class Doing:
-    """A worker is at this: a cell, or something made for several (`cell` None)."""
+    """A worker is at this: a cell, or something made for several, in words."""
 
     worker: int
-    what: str
-    cell: Cell | None
+    what: Cell | str
     progress: Progress | None = None
 
 
@@ -65,30 +64,31 @@ def run(
     workers: int,
     fresh: bool = False,
     listen: Callable[[News], None] = lambda news: None,
+    conclude: Callable[[Results], None] = lambda results: None,
 ) -> list[Record]:
     """Compute those of `cells` that are not done, and return the records of all of them, in order.
 
     Only this process writes, and only while it holds the folder's lock. Interrupted anywhere, the folder
-    holds every cell finished so far.
+    holds every cell finished so far. `conclude` comes last, also after an interrupt, still under the lock.
     """
     with results.lock():
         results.create(matrix.text, [cell.id for cell in matrix.cells], environment)
-        left = [cell for cell in cells if fresh or not _is_done(results, cell)]
-        playable = []
-        listen(Planned(len(left), len(cells) - len(left)))
-        for cell in left:
-            reason = play.why_unsupported(cell)
-            if reason is None:
-                playable.append(cell)
-            else:
-                record = play.unplayed(cell, "unsupported", reason)
-                results.write(record)
-                listen(Done(record))
-        for played, worker in _compute(playable, device, workers, matrix.threads, listen):
-            results.write(played.record, played.arrays, played.grid)
-            listen(Done(played.record, worker))
+        try:
+            left = [cell for cell in cells if fresh or not is_done(results, cell)]
+            listen(Planned(len(left), len(cells) - len(left)))
+            for played, worker in _outcomes(left, device, workers, matrix.threads, listen):
+                results.write(played.record, played.arrays, played.grid)
+                listen(Done(played.record, worker))
+        finally:
+            conclude(results)
         found = [results.record(cell.id) for cell in cells]
         return [record for record in found if record is not None]
+
+
+def is_done(results: Results, cell: Cell) -> bool:
+    """Whether the folder holds all that is asked of the cell."""
+    record = results.record(cell.id)
+    return record is not None and record.done(play.requested_controls(cell))
 
 
 def default_workers(device: str, threads: int) -> int:
@@ -102,54 +102,52 @@ def default_workers(device: str, threads: int) -> int:
     return max(1, cores // threads)
 
 
-def _is_done(results: Results, cell: Cell) -> bool:
-    record = results.record(cell.id)
-    return record is not None and record.done(play.requested_controls(cell))
+def _outcomes(
+    cells: Sequence[Cell], device: str, workers: int, threads: int, listen: Callable[[News], None]
+) -> Iterator[tuple[play.Played, int | None]]:
+    """What cannot be played first, then each cell as its worker ends it."""
+    playable = []
+    for cell in cells:
+        reason = play.why_unsupported(cell)
+        if reason is None:
+            playable.append(cell)
+        else:
+            yield play.Played(play.unplayed(cell, "unsupported", reason)), None
+    yield from _compute(playable, device, workers, threads, listen)
 
 
 def _compute(
     cells: Sequence[Cell], device: str, workers: int, threads: int, listen: Callable[[News], None]
 ) -> Iterator[tuple[play.Played, int]]:
     by_key = {cell.id: cell for cell in cells}
-    tasks, names = _tasks(cells, device)
+    tasks, shared = _tasks(cells, device)
     at: dict[str, int] = {}
     with closing(execute(tasks, workers, threads)) as events:
         for event in events:
-            cell = by_key.get(event.key)
-            what = names[event.key]
+            what = by_key.get(event.key) or shared[event.key]
             if isinstance(event, Started):
                 at[event.key] = event.worker
-                listen(Doing(event.worker, what, cell))
+                listen(Doing(event.worker, what))
             elif isinstance(event, Advanced):
-                listen(Doing(at[event.key], what, cell, event.progress))
-            elif cell is None:
+                listen(Doing(at[event.key], what, event.progress))
+            elif isinstance(what, str):
                 listen(Made(what, event.reason, at[event.key]))
             else:
-                yield _played(event, cell, device), at[event.key]
+                yield _played(event, what, device), at[event.key]
 
 
 def _tasks(cells: Sequence[Cell], device: str) -> tuple[list[Task], dict[str, str]]:
-    """One task a cell, after the tasks that make what cells share; and what each is, for a person."""
-    shared: dict[str, Task] = {}
-    names: dict[str, str] = {}
+    """One task a cell, after the tasks that make what cells share; and what those make, for a person."""
+    making: dict[str, Task] = {}
+    shared: dict[str, str] = {}
     work = []
     for cell in cells:
         needed = play.artefacts(cell)
-        for name, what in needed.items():
-            names[name] = what
-            shared.setdefault(name, Task(name, "invbench.play:make_artefact", (name, cell, device)))
-        names[cell.id] = cell_name(cell)
-        needs = frozenset(needed)
-        work.append(Task(cell.id, "invbench.play:play", (cell, device), cell.timeout, needs))
-    return [*shared.values(), *work], names
-
-
-def cell_name(cell: Cell) -> str:
-    """A cell in a line: `dlg lenet b1 none`."""
-    names = cell.names
-    batch = f"b{cell.batch_size}" if cell.batch_size is not None else None
-    parts = [names["attack"], names["model"], batch, names["defense"]]
-    return " ".join(part for part in parts if part is not None)
+        shared |= needed
+        for name in needed:
+            making.setdefault(name, Task(name, "invbench.play:make_artefact", (name, cell, device)))
+        work.append(Task(cell.id, "invbench.play:play", (cell, device), cell.timeout, frozenset(needed)))
+    return [*making.values(), *work], shared
 
 
 def _played(event: Ended, cell: Cell, device: str) -> play.Played:

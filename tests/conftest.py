@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from command_line import Finished, FinishedRun, invbench, write_small
+from filelock import FileLock
+from their_attacks import BAD_ATTACK, WAITING, install
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -16,4 +22,37 @@ def shared_data() -> Path:
     folder = Path(__file__).resolve().parents[2] / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("needs the real data in ../shared/data beside the checkout")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
+    """A small finished run, made once by the real command line. Copy it before you change it."""
+
+    def make(folder: Path) -> None:
+        write_small(folder)
+        done = invbench("run", "small.yaml", "--workers", 2, folder=folder)
+        (folder / "done.json").write_text(json.dumps(asdict(done)))
+
+    folder = _once(tmp_path_factory, "finished", make)
+    return FinishedRun(folder, Finished(**json.loads((folder / "done.json").read_text())))
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder for PYTHONPATH with the attacks `waiting` and `bad-attack` installed in it."""
+    return install(tmp_path / "site", {"waiting": WAITING, "bad-attack": BAD_ATTACK})
+
+
+def _once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that one of the test processes makes and all share."""
+    base = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    folder, made = base / name, base / f"{name}.made"
+    with FileLock(base / f"{name}.lock"):
+        if not made.exists():
+            folder.mkdir()
+            make(folder)
+            made.touch()
     return folder

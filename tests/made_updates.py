@@ -85,3 +85,10 @@ def observe(
         generator=torch.Generator().manual_seed(seed),
         device=torch.device("cpu"),
     )
+
+
+def noise_like(update: Update) -> Update:
+    """Gaussian noise with each tensor's own norm, drawn from a fixed stream."""
+    stream = torch.Generator().manual_seed(77)
+    noises = [torch.randn(tensor.shape, generator=stream) for tensor in update]
+    return tuple(noise * tensor.norm() / noise.norm() for noise, tensor in zip(noises, update, strict=True))

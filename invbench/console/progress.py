@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import click
@@ -12,20 +12,23 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from invbench.console.wording import cell_words, duration, headline
+from invbench.cell import Cell
+from invbench.console.wording import Namer, cell_namer, count, duration, fitted, headline
 from invbench.run import Doing, Done, Made, News, Planned
+from invbench.store import Record
 
 Listener = Callable[[News], None]
 _STYLES = {"ok": "green", "unsupported": "yellow", "failed": "red", "timeout": "red"}
+_STATE = 28  # columns kept for how far a worker is: `96000/96000 at 0.000123`
 
 
 @contextmanager
-def progress_display(quiet: bool, cells: int, workers: int) -> Iterator[Listener]:
+def progress_display(quiet: bool, cells: Sequence[Cell], workers: int) -> Iterator[Listener]:
     """A listener for a run's news that prints them as fits where standard error leads."""
     console = Console(stderr=True)
     if quiet:
         yield lambda news: None
-    elif console.is_terminal:
+    elif console.is_terminal and not console.is_dumb_terminal:
         with _live(console, cells, workers) as listener:
             yield listener
     else:
@@ -35,86 +38,104 @@ def progress_display(quiet: bool, cells: int, workers: int) -> Iterator[Listener
 class _Lines:
     """One plain line for each cell that ended."""
 
-    def __init__(self, cells: int) -> None:
-        self.cells, self.done = cells, 0
+    def __init__(self, cells: Sequence[Cell]) -> None:
+        self.name, self.cells, self.done = cell_namer(cells), len(cells), 0
 
     def __call__(self, news: News) -> None:
         if isinstance(news, Planned):
             self.done = news.kept
-            self._say(f"{news.to_compute} cells to compute, {news.kept} kept from before")
+            self._say(_planned(news))
         elif isinstance(news, Made):
-            self._say(f"made: {news.what}" if not news.problem else f"not made: {news.what}: {news.problem}")
+            self._say(_made(news))
         elif isinstance(news, Done):
             self.done += 1
-            self._say(_ended(news, self.done, self.cells))
+            number, outcome = _ended(news.record, self.done, self.cells)
+            self._say(f"{number} {self.name(news.record.names)}  {outcome}")
 
     def _say(self, line: str) -> None:
         click.echo(line, err=True)
 
 
 @contextmanager
-def _live(console: Console, cells: int, workers: int) -> Iterator[Listener]:
-    overall = Progress(
-        TextColumn("cells"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"), console=console
-    )
-    each = Progress(TextColumn("  {task.description}"), BarColumn(bar_width=10), TextColumn("{task.fields[state]}"))
-    display = _Display(console, overall, each, cells, workers)
-    with Live(Group(each, overall), console=console, refresh_per_second=8, transient=True):
-        yield display
+def _live(console: Console, cells: Sequence[Cell], workers: int) -> Iterator[Listener]:
+    overall = Progress(TextColumn("cells"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"))
+    each = Progress(TextColumn("  {task.description}"), TextColumn("{task.fields[state]}"))
+    with Live(Group(overall, each), console=console, refresh_per_second=8, transient=True):
+        yield _Display(console, overall, each, cells, workers)
 
 
 class _Display:
-    """Keeps one row a worker and one for all cells, and prints a line above them for each cell that ended."""
+    """Keeps one row for all cells and one a worker, and prints a line above them for each cell that ended."""
 
-    def __init__(self, console: Console, overall: Progress, each: Progress, cells: int, workers: int) -> None:
-        self.console, self.overall, self.each, self.cells = console, overall, each, cells
-        self.bar = overall.add_task("cells", total=cells, left="")
+    def __init__(
+        self, console: Console, overall: Progress, each: Progress, cells: Sequence[Cell], workers: int
+    ) -> None:
+        self.console, self.overall, self.each = console, overall, each
+        self.name: Namer = cell_namer(cells)
+        self.cells = len(cells)
+        self.bar = overall.add_task("cells", total=self.cells, left="")
         self.rows: dict[int, TaskID] = {
             worker: each.add_task("", total=None, state="", visible=False) for worker in range(workers)
         }
         self.done = self.computed = 0
+        self.shares: dict[int, float] = {}  # by worker: how much of its cell is done
         self.began = time.monotonic()
 
     def __call__(self, news: News) -> None:
         if isinstance(news, Planned):
             self.done = news.kept
+            self.console.print(Text(_planned(news)))
         elif isinstance(news, Doing):
             self._show(news)
         elif isinstance(news, Made):
             self.each.update(self.rows[news.worker], visible=False)
-            self.console.print(Text(f"not made: {news.what}: {news.problem}" if news.problem else f"made: {news.what}"))
+            self.console.print(Text(_made(news)), overflow="fold")
         else:
-            self.done += 1
-            if news.worker is not None:
-                self.computed += 1
-                self.each.update(self.rows[news.worker], visible=False)
-            line = _ended(news, self.done, self.cells)
-            self.console.print(Text(line, style=_STYLES[news.record.status]), overflow="fold")
+            self._end(news)
         self.overall.update(self.bar, completed=self.done, left=self._time_left())
 
     def _show(self, news: Doing) -> None:
-        room = max(12, self.console.width - 50)
-        name = news.what if len(news.what) <= room else news.what[: room - 3] + "..."
-        state, total, done = "", None, 0
-        if news.progress is not None:
-            total, done = news.progress.total, news.progress.done
-            at = f" at {news.progress.objective:.3g}" if news.progress.objective is not None else ""
-            state = f"{done}/{total}{at}"
-        self.each.update(
-            self.rows[news.worker], description=name, total=total, completed=done, state=state, visible=True
-        )
+        words = news.what if isinstance(news.what, str) else self.name(news.what.names)
+        state, at = "", news.progress
+        if at is not None:
+            state = f"{at.done}/{at.total}" + (f" at {at.objective:.3g}" if at.objective is not None else "")
+            if isinstance(news.what, Cell) and at.total:
+                self.shares[news.worker] = at.done / at.total
+        name = fitted(words, self.console.width - _STATE)
+        self.each.update(self.rows[news.worker], description=name, state=state, visible=True)
+
+    def _end(self, news: Done) -> None:
+        self.done += 1
+        if news.worker is not None:
+            self.computed += 1
+            self.shares.pop(news.worker, None)
+            self.each.update(self.rows[news.worker], visible=False)
+        record = news.record
+        number, outcome = _ended(record, self.done, self.cells)
+        name = self.name(record.names)
+        if record.status == "ok":  # a reason is never cut short, and folds
+            name = fitted(name, self.console.width - len(f"{number}   {outcome}"))
+        self.console.print(Text(f"{number} {name}  {outcome}", style=_STYLES[record.status]), overflow="fold")
 
     def _time_left(self) -> str:
-        """By the pace of the cells computed so far; nothing before the first."""
-        if not self.computed or self.done >= self.cells:
+        """By the pace so far, cells that are being computed counted in part; nothing before there is a pace."""
+        computed = self.computed + sum(self.shares.values())
+        left = self.cells - self.done - sum(self.shares.values())
+        if not computed or left <= 0:
             return ""
-        pace = (time.monotonic() - self.began) / self.computed
-        return f"about {duration(pace * (self.cells - self.done))} left"
+        return f"about {duration((time.monotonic() - self.began) / computed * left)} left"
 
 
-def _ended(news: Done, done: int, cells: int) -> str:
-    record = news.record
-    number = f"[{done:>{len(str(cells))}}/{cells}]"
+def _planned(news: Planned) -> str:
+    return f"{count(news.to_compute, 'cell')} to compute, {news.kept} kept from before"
+
+
+def _made(news: Made) -> str:
+    return f"made: {news.what}" if not news.problem else f"not made: {news.what}: {news.problem}"
+
+
+def _ended(record: Record, done: int, cells: int) -> tuple[str, str]:
+    """`[3/9]`, and how it ended."""
     outcome = headline(record) if record.status == "ok" else f"{record.status}: {record.reason}"
     took = f"  {duration(record.seconds['cell'])}" if "cell" in record.seconds else ""
-    return f"{number} {cell_words(record)}  {outcome}{took}"
+    return f"[{done:>{len(str(cells))}}/{cells}]", outcome + took

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from invbench.console.wording import reflowed
 from invbench.gate import Verdict, passed
 from invbench.report import comparison
 
@@ -65,7 +67,7 @@ def print_names(kind: str, summaries: Sequence[tuple[str, str]]) -> None:
 
 def print_part(page: Page) -> None:
     """One part: what it is, where it comes from, its settings."""
-    click.echo(f"{page.name}\n\n{page.text}\n")
+    Console().print(Text(f"{page.name}\n\n{reflowed(page.text)}\n"))
     if page.settings:
         table = _table("setting", "type", "default", "meaning")
         for row in page.settings:

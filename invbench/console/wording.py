@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
+from invbench.cell import Cell
 from invbench.columns import COLUMNS, GAME_COLUMNS
 from invbench.statistics import summarise
 from invbench.store import Record
+
+Names = Mapping[str, Any]
+Namer = Callable[[Names], str]
+_TOLD_APART = ("protocol", "dataset", "seed")
 
 
 def duration(seconds: float) -> str:
@@ -22,12 +29,38 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def cell_words(record: Record) -> str:
-    """A cell in a line: `dlg lenet b1 none`."""
-    names = record.names
+def count(number: int, noun: str) -> str:
+    """`1 cell`, `2 cells`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def cell_namer(cells: Iterable[Cell]) -> Namer:
+    """How to call each of these cells in a line: `dlg lenet b1 none`, and what else it takes to tell them apart."""
+    alike: dict[str, list[Names]] = {}
+    for cell in cells:
+        alike.setdefault(_words(cell.names, ()), []).append(cell.names)
+    varying = [axis for axis in _TOLD_APART if any(len({n[axis] for n in group}) > 1 for group in alike.values())]
+    return lambda names: _words(names, varying)
+
+
+def fitted(words: str, room: int) -> str:
+    """A cell's words in at most `room` columns: whole, else without settings, else cut."""
+    if len(words) > room:
+        words = re.sub(r"\([^()]*\)", "", words)
+    return words if len(words) <= room else words[: max(0, room - 3)] + "..."
+
+
+def _words(names: Names, also: Iterable[str]) -> str:
     batch = f"b{names['batch_size']}" if names["batch_size"] is not None else None
-    words: Iterable[str | None] = (names["attack"], names["model"], batch, names["defense"])
+    words = [names["attack"], names["model"], batch, names["defense"]]
+    words += [f"seed {names[axis]}" if axis == "seed" else names[axis] for axis in also]
     return " ".join(word for word in words if word is not None)
+
+
+def reflowed(text: str) -> str:
+    """A docstring with each paragraph on one line, to be wrapped where it is shown; lists and formulas keep theirs."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(p if re.search(r"^[\s-]", p, re.MULTILINE) else p.replace("\n", " ") for p in paragraphs)
 
 
 def headline(record: Record) -> str:

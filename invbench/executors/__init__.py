@@ -16,7 +16,7 @@ from invbench.progress import Progress
 class Task:
     """`function` (`module:name`) is called with `arguments` in a worker, once all of `needs` have ended.
 
-    `timeout`: seconds from its start, None for no limit.
+    `timeout`: seconds from when its worker has loaded what it needs, None for no limit.
     """
 
     key: str
@@ -28,7 +28,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Started:
-    """A worker began the task."""
+    """A worker was given the task."""
 
     key: str
     worker: int

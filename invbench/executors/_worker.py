@@ -17,7 +17,7 @@ _EVERY = 0.1  # seconds between two reports of progress
 
 
 def work(pipe: Connection, threads: int) -> None:
-    """Answer each `(function, arguments)` with `("result", value)` or `("error", text)`."""
+    """Answer each `(function, arguments)` with `("began", None)`, then `("result", value)` or `("error", text)`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's business
     threading.Thread(target=_die_with_parent, daemon=True).start()
     import torch
@@ -29,13 +29,15 @@ def work(pipe: Connection, threads: int) -> None:
         except EOFError:
             return
         with progress.listening(_Reporter(pipe)):
-            pipe.send(_answer(function, arguments))
+            pipe.send(_answer(pipe, function, arguments))
 
 
-def _answer(function: str, arguments: tuple[Any, ...]) -> tuple[str, Any]:
+def _answer(pipe: Connection, function: str, arguments: tuple[Any, ...]) -> tuple[str, Any]:
     module, name = function.split(":")
     try:
-        return "result", getattr(importlib.import_module(module), name)(*arguments)
+        call = getattr(importlib.import_module(module), name)
+        pipe.send(("began", None))  # loading libraries is not the task's time
+        return "result", call(*arguments)
     except Exception as error:  # a task's own error ends the task, not the worker
         return "error", f"{type(error).__name__}: {error}"
 

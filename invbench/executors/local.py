@@ -8,7 +8,7 @@ import signal
 import time
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 
@@ -51,25 +51,27 @@ class _Worker:
         self.process: BaseProcess | None = None
         self.pipe: Connection | None = None
         self.task: Task | None = None
-        self.began = 0.0
+        self.began: float | None = None  # None until the worker has loaded what the task needs
 
     def begin(self, task: Task) -> None:
+        if self.process is not None and not self.process.is_alive():
+            self.kill()
         if self.process is None or self.pipe is None:
             self.process, self.pipe = _start(self.threads)
-        self.task, self.began = task, time.monotonic()
+        self.task, self.began = task, None
         try:
             self.pipe.send((task.function, task.arguments))
         except BrokenPipeError:
             return  # it died idle; its closed pipe says so at the next look
 
     def left(self) -> float | None:
-        """Seconds until its task's timeout."""
-        if self.task is None or self.task.timeout is None:
+        """Seconds until its task's timeout, None where there is none yet."""
+        if self.task is None or self.task.timeout is None or self.began is None:
             return None
         return max(0.0, self.began + self.task.timeout - time.monotonic())
 
     def read(self) -> Event | None:
-        """The next message as an event; the end of the process is the end of its task."""
+        """The next message as an event, if it is one; the end of the process is the end of its task."""
         assert self.pipe is not None
         assert self.task is not None
         try:
@@ -77,6 +79,9 @@ class _Worker:
         except (EOFError, ConnectionResetError):
             reason = f"the worker {_how_it_died(self.process)}"
             return self._end(problem="failed", reason=reason, kill=True)
+        if kind == "began":
+            self.began = time.monotonic()
+            return None
         if kind == "progress":
             return Advanced(self.task.key, value)
         if kind == "error":
@@ -97,7 +102,8 @@ class _Worker:
 
     def _end(self, *, kill: bool = False, **facts: object) -> Ended:
         assert self.task is not None
-        ended = Ended(self.task.key, seconds=time.monotonic() - self.began, **facts)  # type: ignore[arg-type]
+        seconds = 0.0 if self.began is None else time.monotonic() - self.began
+        ended = Ended(self.task.key, seconds=seconds, **facts)  # type: ignore[arg-type]
         self.task = None
         if kill:
             self.kill()
@@ -126,7 +132,7 @@ def _start(threads: int) -> tuple[BaseProcess, Connection]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=work, args=(theirs, threads), daemon=True)
-    with _threads_in_environment(threads):
+    with _threads_in_environment(threads), _interrupts_held():
         process.start()
     theirs.close()
     return process, ours
@@ -145,6 +151,20 @@ def _threads_in_environment(threads: int) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """A process inherits what its parent holds back, so an interrupt at the keyboard cannot break its start."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # it would let interrupts through again when the first process starts
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _how_it_died(process: BaseProcess | None) -> str:

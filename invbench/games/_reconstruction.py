@@ -55,7 +55,8 @@ def match(guess: Guess, truth: Truth, missing: Array) -> Matched:
 def score(matched: Matched, truth: Truth, pool: ImagePool, targets: Array) -> dict[str, list[float | None]]:
     """Every metric of game `update`, one value a picture."""
     decibels = psnr(matched.images, truth.images)
-    right = np.where(matched.labels < 0, np.nan, matched.labels == truth.labels)
+    guessed = (matched.labels >= 0).any()  # then a label that is missing with its picture is a wrong one
+    right = (matched.labels == truth.labels).astype(float) if guessed else np.full(len(truth.labels), np.nan)
     values = {
         **_similarities(matched.images, truth, pool, targets),
         "label_accuracy": right,
@@ -114,7 +115,8 @@ def _identified(images: Array, truth: Truth, pool: ImagePool, targets: Array) ->
 
 @lru_cache(maxsize=256)
 def _features(pool: ImagePool, index: int) -> Array:
-    return lpips_features(pool.unit([index]))[0]
+    features: Array = lpips_features(pool.unit([index]))[0]
+    return features
 
 
 def _take(images: Array, chosen: Array, shape: tuple[int, ...]) -> Array:

@@ -61,6 +61,8 @@ class UpdateGame:
             if not _STAGES & set(stages(defense.build())):
                 return f"defence {defense.name} acts at no stage of game update"
         pool, batch = _pool(cell), _batch(cell)
+        if _model(cell).trained and not len(pool.train):
+            return f"{cell.dataset.short} has no pictures that a victim trains on"
         wanted, there = (cell.offset + cell.targets) * batch, len(_targets(cell, pool))
         if wanted > there:
             start = f" from batch {cell.offset} on" if cell.offset else ""
@@ -75,7 +77,7 @@ class UpdateGame:
         mean, std = cell.normalisation
         return Public(
             model=cell.model.short,
-            network=_architecture(cell.model, _shape(pool), pool.classes),
+            network=copy.deepcopy(_architecture(cell.model, _shape(pool), pool.classes)),  # theirs to change
             image_shape=_shape(pool),
             classes=pool.classes,
             batch_size=_batch(cell),
@@ -159,7 +161,10 @@ class UpdateRound:
         shape = self.truths[0].images.shape[1:]
         repeated = sum(len(set(t.labels.tolist())) < len(t.labels) for t in self.truths)
         shared = f"{repeated} of {len(self.truths)} batches hold a label more than once" if repeated else None
-        return tuple(note for note in (*self.pool.notes, shared, ssim_note(shape), lpips_note(shape)) if note)
+        perceptual = lpips_note(shape)
+        if shape[0] not in (1, 3):
+            perceptual = f"lpips and identified are empty: they need 1 or 3 channels, the pictures have {shape[0]}"
+        return tuple(note for note in (*self.pool.notes, shared, ssim_note(shape), perceptual) if note)
 
     def _matched(self, guesses: Sequence[Guess]) -> list[Matched]:
         missing = mean_image(self.pool)
@@ -215,7 +220,7 @@ def _observe(
         public=public,
         model=copy.deepcopy(network),
         update=_client_update(network, _normalised(truth.images, public, device), labels, stack, client),
-        labels=labels if public.labels == "known" else None,
+        labels=labels.clone() if public.labels == "known" else None,  # the truth's memory stays behind the wall
         generator=stream("attack", cell.seed, cell.attack.key, number),
         device=device,
     )
@@ -268,7 +273,7 @@ def _trained_victim(cell: Cell) -> Artefact:
         mean, std = (torch.tensor(c, dtype=torch.float32).reshape(-1, 1, 1) for c in cell.normalisation)
         images = (torch.from_numpy(pool.unit(pool.train)) - mean) / std
         labels = torch.from_numpy(pool.labels[pool.train])
-        train(network, images, labels, stream("training", *_victim_key(cell)))
+        train(network, images, labels, stream("training", *_victim_key(cell)), steps=_model(cell).training_steps)
         return network.state_dict()
 
     key = {"victim": _victim_key(cell), "normalisation": cell.normalisation, "recipe": RECIPE}

@@ -13,7 +13,7 @@ from torch import Tensor
 from invbench.matching.adam import Outcome
 from invbench.matching.problem import Problem
 
-_FLAT = 1e-7  # largest gradient entry at which a lane is at a stationary point
+_CURVED = 1e-8  # smallest cosine between a step and its gradient change that is taken for curvature
 _STILL = 1e-9  # largest change of a variable at which a lane no longer moves
 _PROGRESS = 0.8  # a lane gets on while `patience` steps bring its objective below this share of what it was
 
@@ -33,9 +33,8 @@ class History:
 
     def push(self, step: Tensor, change: Tensor) -> None:
         """Take the pair where its curvature is positive."""
-        curvature = (step * change).sum(dim=1)
-        taken = curvature > 1e-10
-        size = change.square().sum(dim=1)
+        curvature, size = (step * change).sum(dim=1), change.square().sum(dim=1)
+        taken = curvature > _CURVED * (step.square().sum(dim=1) * size).sqrt()
         self.scale = torch.where(taken, curvature / torch.where(taken, size, 1.0), self.scale.to(size.device))
         self.steps.append(step * taken[:, None])
         self.changes.append(change * taken[:, None])
@@ -77,8 +76,9 @@ def lbfgs(
     """Minimise every lane from `start` `(L, D)`; a lane leaves when it converged, diverged or came to rest.
 
     Converged: its objective is at most its `tolerance` `(L,)`. Diverged: its value is no longer finite. At
-    rest: no entry of its gradient above 1e-7, no variable moved by more than 1e-9, or its best objective fell
-    by less than a fifth in the last `patience` steps. Every lane returns its best finite iterate by its own
+    rest: no variable moved by more than 1e-9, or its best objective fell by less than a fifth in the last
+    `patience` steps. Nothing here depends on the objective's scale, which for an update of a well trained
+    model is tiny. Every lane returns its best finite iterate by its own
     objective, else its start.
     """
     lanes = torch.arange(len(start), device=start.device)  # those still running, by their place in `start`
@@ -99,9 +99,7 @@ def lbfgs(
         better = finite & (at.objective < end.objective[lanes])
         end.variables[lanes[better]], end.objective[lanes[better]] = variables[better], at.objective[better]
         converged = finite & (at.objective <= tolerance)
-        resting = at.gradient.abs().amax(dim=1) <= _FLAT
-        if before is not None:
-            resting |= step.abs().amax(dim=1) <= _STILL
+        resting = step.abs().amax(dim=1) <= _STILL if before is not None else torch.zeros_like(finite)
         if iteration and iteration % patience == 0:
             resting |= end.objective[lanes] > _PROGRESS * milestone[lanes]
             milestone = end.objective.clone()

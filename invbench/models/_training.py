@@ -40,7 +40,7 @@ def train(network: nn.Module, images: Tensor, labels: Tensor, generator: torch.G
     `images` (N, C, H, W) normalised, `labels` (N,) int64; batches are moved to the network's device. The
     permutations and dropout depend on `generator` (CPU) alone: with one thread, the same bits each time.
     BatchNorm learns its running statistics. Ends in eval mode, without gradients. ValueError on an empty
-    pool, ArithmeticError where the loss is no longer finite.
+    pool, ArithmeticError where the loss ends up not finite.
     """
     if len(images) == 0:
         raise ValueError("the training pool is empty")
@@ -57,12 +57,12 @@ def train(network: nn.Module, images: Tensor, labels: Tensor, generator: torch.G
             loss = functional.cross_entropy(network(images[batch].to(device)), labels[batch].to(device))
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-            if not math.isfinite(loss.item()):
-                raise ArithmeticError(f"training diverged: the loss is {loss.item()} at step {step + 1} of {steps}")
             progress.report("training", step + 1, steps, loss.item())
     optimizer.zero_grad()
     network.eval()
     loss_after, accuracy = _evaluate(network, images, labels, device)
+    if not math.isfinite(loss_after):
+        raise ArithmeticError(f"training diverged: the loss is {loss_after} after {steps} steps")
     epochs = steps / (len(images) // min(BATCH, len(images)))
     return Trained(steps, epochs, loss_after, accuracy)
 

@@ -27,7 +27,7 @@ class Curve:
     constants: Tensor
     lower: Tensor = field(default_factory=lambda: torch.tensor(-math.inf))
     upper: Tensor = field(default_factory=lambda: torch.tensor(math.inf))
-    penalty: Function = lambda x, c: torch.zeros((), dtype=x.dtype)  # noqa: E731
+    penalty: Function = lambda x, c: torch.zeros((), dtype=x.dtype)
     visited: list[Tensor] = field(default_factory=list)
 
     def only(self, lanes: Tensor) -> Curve:

@@ -66,7 +66,7 @@ def test_the_schedule_is_torchs_for_any_number_of_iterations(iterations: int) ->
 def test_the_last_iterate_is_returned_with_its_objective_even_where_an_earlier_one_was_better() -> None:
     curve = Curve(bowl, drawn(2, 4), penalty=lambda x, c: x.square().sum())
     outcome = run(curve, drawn(2, 4, seed=1), iterations=8, lr=3.0, signed=True)
-    values = torch.stack([torch.stack([bowl(x, c) for x, c in zip(v, curve.constants)]) for v in curve.visited])
+    values = torch.stack([torch.vmap(bowl)(variables, curve.constants) for variables in curve.visited])
     assert (values[-1] > values.min(dim=0).values).all()
     torch.testing.assert_close(outcome.objective, values[-1])
     assert not outcome.diverged.any()

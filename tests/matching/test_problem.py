@@ -57,7 +57,9 @@ def observed(name: str) -> list[UpdateObservation]:
     return [observe(network, pictures, given) for pictures, given in batches]
 
 
-def problem_of(seen: list[UpdateObservation], *, joint: bool = False, objective: str = "l2", tv: float = 0.0) -> Problem:
+def problem_of(
+    seen: list[UpdateObservation], *, joint: bool = False, objective: str = "l2", tv: float = 0.0
+) -> Problem:
     labels = [None if joint else s.labels for s in seen]
     return build_problem(seen, labels, OBJECTIVES[objective], tv, boxed=False)
 

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 from torch.nn import functional
+from torchvision.models.vision_transformer import EncoderBlock  # type: ignore[import-untyped]
 
 from invbench import registry
 from invbench.models._building import build_victim
 from invbench.models._layers import ACTIVATIONS
 from invbench.models._second_derivative import make_twice_differentiable
 
-LANES, BATCH, CLASSES = 3, 2, 3
+LANES, BATCH, CLASSES = 2, 2, 3
 
 
 def of_gradient_in_lanes(network: nn.Module, directions: list[Tensor], images: Tensor, labels: Tensor) -> Tensor:
@@ -50,8 +51,10 @@ def assert_both_ways_agree(network: nn.Module, image_shape: tuple[int, ...]) -> 
     network = network.double()
     generator = torch.Generator().manual_seed(5)
     for name, buffer in network.named_buffers():  # statistics as after training, so that their use shows
-        if name.endswith(("running_mean", "running_var")):
-            buffer.copy_(torch.rand(buffer.shape, generator=generator) + 0.5)
+        if name.endswith("running_mean"):
+            buffer.copy_(0.05 * torch.randn(buffer.shape, generator=generator))
+        if name.endswith("running_var"):
+            buffer.mul_(0.5 + torch.rand(buffer.shape, generator=generator))
     directions = [torch.randn(p.shape, generator=generator).double() for p in network.parameters()]
     images = torch.randn(LANES, BATCH, *image_shape, generator=generator).double()
     labels = torch.randint(CLASSES, (LANES, BATCH), generator=generator)
@@ -74,7 +77,6 @@ def assert_both_ways_agree(network: nn.Module, image_shape: tuple[int, ...]) -> 
         ("convnet", {"width": 4, "norm": "none"}, (2, 9, 9)),
         ("resnet20", {}, (3, 8, 8)),
         ("resnet18", {}, (1, 8, 8)),
-        ("resnet18", {}, (1, 66, 66)),
         ("vgg11", {}, (1, 32, 32)),
         ("torchvision", {"variant": "mobilenet_v3_small"}, (1, 32, 32)),
         ("torchvision", {"variant": "squeezenet1_1"}, (3, 48, 48)),
@@ -95,8 +97,6 @@ def test_the_gradients_derivative_is_the_same_both_ways_for_every_activation(nam
 
 
 def test_a_vision_transformers_block_gets_a_second_derivative_and_keeps_its_value() -> None:
-    from torchvision.models.vision_transformer import EncoderBlock
-
     class Tiny(nn.Module):
         def __init__(self) -> None:
             super().__init__()

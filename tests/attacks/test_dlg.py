@@ -1,0 +1,82 @@
+"""Attack `dlg`: picture and label out of a gradient alone, a control it must not beat, settings as published."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from made_updates import digits, noise_like, observe, public, victim
+
+from invbench import registry
+from invbench.attacks.dlg import Dlg
+from invbench.metrics import best_grey, psnr
+from invbench.observation import UpdateObservation
+
+
+def observed(**settings: Any) -> list[UpdateObservation]:
+    images, labels = digits(3)
+    network = victim(images)
+    batches = zip(images.split(1), labels.split(1), strict=True)
+    return [observe(network, image, label, seed=k, **settings) for k, (image, label) in enumerate(batches)]
+
+
+def test_pictures_and_labels_are_recovered_from_the_gradient_alone() -> None:
+    images, labels = digits(3)
+    seen = observed(hidden=True)
+    for k, guess in enumerate(Dlg().attack_all(seen)):
+        decibels = psnr(guess.images, images[k : k + 1])[0]
+        assert decibels > 45
+        assert decibels > psnr(best_grey(images[k : k + 1]), images[k : k + 1])[0] + 30
+        assert guess.labels is not None
+        assert guess.labels.tolist() == [labels[k]]
+        assert guess.objective is not None
+        assert guess.objective <= 1e-8 * sum(float(t.square().sum()) for t in seen[k].update)  # it knows that it did
+        assert not guess.diverged
+
+
+def test_a_batch_of_two_is_recovered_in_some_order() -> None:
+    images, labels = digits(2)
+    [guess] = Dlg(restarts=3, iterations=200).attack_all([observe(victim(images), images, labels, hidden=True)])
+    straight, crossed = psnr(guess.images, images).mean(), psnr(guess.images.flip(0), images).mean()
+    assert max(straight, crossed) > 45
+
+
+def test_it_reads_nothing_from_noise_of_the_same_size() -> None:
+    images, _ = digits(3)
+    for k, guess in enumerate(Dlg(restarts=1, iterations=60).attack_all(observed(defend=noise_like))):
+        assert psnr(guess.images, images[k : k + 1])[0] < psnr(best_grey(images[k : k + 1]), images[k : k + 1])[0]
+
+
+@pytest.mark.parametrize("labels", ["joint", "idlg"])
+def test_given_labels_are_never_read(labels: str) -> None:
+    attack = registry.load("attack", "dlg").build({"iterations": 5, "restarts": 2, "labels": labels})
+    [known], [hidden] = attack.attack_all(observed()[:1]), attack.attack_all(observed(hidden=True)[:1])
+    assert torch.equal(known.images, hidden.images)
+    assert torch.equal(known.labels, hidden.labels)
+    assert known.objective == hidden.objective
+
+
+def test_without_a_fresh_start_a_start_that_fails_stays_failed() -> None:
+    images, labels = digits(1)
+    network, streams = victim(images), (0, 8)  # of the first 24 streams those whose first start ends far away
+    once, again = (
+        attack.attack_all([observe(network, images, labels, seed=stream, hidden=True) for stream in streams])
+        for attack in (Dlg(restarts=1, iterations=120), Dlg(iterations=120))
+    )
+    assert all(psnr(guess.images, images)[0] < 15 for guess in once)
+    assert all(psnr(guess.images, images)[0] > 45 for guess in again)
+
+
+def test_the_settings_are_the_papers_and_its_codes() -> None:
+    assert Dlg().optimizer == "lbfgs"
+    assert (Dlg().lr, Dlg().memory, Dlg().iterations) == (1.0, 100, 300 * 20)
+    assert (Dlg().objective, Dlg().labels, Dlg().tv, Dlg().boxed, Dlg().restarts) == ("l2", "joint", 0.0, False, 8)
+
+
+def test_it_attacks_hidden_batches_and_refuses_to_be_given_labels() -> None:
+    hidden = public(victim(digits(1)[0]), (1, 8, 8), batch=8, labels="hidden")
+    assert Dlg().unsupported(hidden) is None
+    assert Dlg(labels="idlg").unsupported(hidden) == "idlg needs batch_size 1, not 8"
+    with pytest.raises(registry.BadSettings, match="labels must be joint or idlg, not 'known'"):
+        registry.load("attack", "dlg").build({"labels": "known"})
