@@ -1,6 +1,6 @@
 """Success rate by weight seed from a results folder: the share of targets whose mean squared error is below 1e-4.
 
-    python benchmarks/success.py results/zhu2019-seeds
+python benchmarks/success.py results/zhu2019-seeds
 """
 
 from __future__ import annotations

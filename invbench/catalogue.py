@@ -10,6 +10,7 @@ from typing import Any
 
 from invbench import registry
 from invbench.columns import COLUMNS
+from invbench.parameters import Parameter, nearest_name, show_value
 
 KIND_OF = {
     "attacks": "attack",
@@ -47,7 +48,7 @@ def page(kind: str, name: str) -> Page:
     """One part's page; UnknownName with the nearest one."""
     if kind == "metrics":
         if name not in COLUMNS:
-            raise registry.UnknownName("metric", name, registry.nearest_name(name, COLUMNS))
+            raise registry.UnknownName("metric", name, nearest_name(name, COLUMNS))
         column = COLUMNS[name]
         unit = f" ({column.unit})" if column.unit else ""
         text = f"{column.help}{unit}.\n\n{column.better} is a stronger attack; tolerance {column.tolerance:g}."
@@ -88,8 +89,8 @@ def _with_variant(whole: dict[str, Any], name: str) -> dict[str, Any]:
     }
 
 
-def _row(setting: registry.Parameter) -> tuple[str, str, str, str]:
-    default = "(must be given)" if setting.required else registry.show_value(setting.default)
+def _row(setting: Parameter) -> tuple[str, str, str, str]:
+    default = "(must be given)" if setting.required else show_value(setting.default)
     notes = [setting.help, setting.bounds(), f"unit: {setting.unit}" if setting.unit else ""]
     return setting.name, _type_in_words(setting.annotation), default, "; ".join(note for note in notes if note)
 
@@ -105,7 +106,7 @@ def _type_in_words(annotation: Any) -> str:
     return words[annotation]
 
 
-def _schema_of(setting: registry.Parameter) -> dict[str, Any]:
+def _schema_of(setting: Parameter) -> dict[str, Any]:
     bounds = {
         "exclusiveMinimum": setting.above,
         "minimum": setting.at_least,

@@ -11,22 +11,20 @@ Packages outside add parts by an entry point in the group `invbench.plugins`, na
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 import importlib
 import inspect
-import math
-import sys
-import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import ModuleType, UnionType
-from typing import Any, Literal, TypeVar
+from types import ModuleType
+from typing import Any, TypeVar
 
 from invbench.errors import Refusal
+from invbench.parameters import Parameter, nearest_name, parameter, parameters_of, show_value
+
+__all__ = ["KINDS", "BadSettings", "Parameter", "Part", "Problem", "UnknownName", "parameter"]
 
 KINDS = {
     "attack": "attacks",
@@ -67,69 +65,6 @@ class BadSettings(Exception):
 
 
 @dataclass(frozen=True)
-class Parameter:
-    """One typed setting of a part, as its field declares it."""
-
-    name: str
-    annotation: Any
-    default: Any  # dataclasses.MISSING where it must be given
-    help: str
-    unit: str = ""
-    above: float | None = None
-    at_least: float | None = None
-    below: float | None = None
-    at_most: float | None = None
-
-    @property
-    def required(self) -> bool:
-        return self.default is dataclasses.MISSING
-
-    @property
-    def choices(self) -> tuple[str, ...]:
-        """Allowed words of a `Literal` field, else nothing."""
-        return tuple(v for kind in _alternatives(self.annotation) for v in typing.get_args(kind) if isinstance(v, str))
-
-    def read(self, value: Any) -> Any:
-        """The value in the field's own type, or ValueError saying what is wrong."""
-        result = _convert(value, self.annotation)
-        for number in result if isinstance(result, tuple) else (result,):
-            if isinstance(number, int | float) and not isinstance(number, bool):
-                self._check_bounds(number)
-        return result
-
-    def bounds(self) -> str:
-        """The bounds in words: `above 0, at most 1`."""
-        words = ("above", "at_least", "below", "at_most")
-        given = [(word.replace("_", " "), getattr(self, word)) for word in words]
-        return ", ".join(f"{word} {bound:g}" for word, bound in given if bound is not None)
-
-    def _check_bounds(self, number: float) -> None:
-        inside = (
-            (self.above is None or number > self.above)
-            and (self.at_least is None or number >= self.at_least)
-            and (self.below is None or number < self.below)
-            and (self.at_most is None or number <= self.at_most)
-        )
-        if not inside:
-            raise ValueError(f"must be {self.bounds()}, not {number:g}")
-
-
-def parameter(
-    default: Any = dataclasses.MISSING,
-    *,
-    help: str,
-    unit: str = "",
-    above: float | None = None,
-    at_least: float | None = None,
-    below: float | None = None,
-    at_most: float | None = None,
-) -> Any:
-    """A dataclass field with its meaning, unit and bounds; without a default it must be given."""
-    facts = {"help": help, "unit": unit, "above": above, "at_least": at_least, "below": below, "at_most": at_most}
-    return dataclasses.field(default=default, metadata={"parameter": facts})
-
-
-@dataclass(frozen=True)
 class Part:
     """A named, registered class and what its decorator said of it."""
 
@@ -140,7 +75,7 @@ class Part:
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        return _parameters(self.cls)
+        return parameters_of(self.cls)
 
     @property
     def text(self) -> str:
@@ -190,21 +125,6 @@ class Part:
             if key != "variant" and key in settings and (field.required or settings[key] != field.default)
         ]
         return f"{name}({','.join(changed)})" if changed else name
-
-
-def show_value(value: Any) -> str:
-    """A setting as it prints in tables: `true`, `0.01`, `[1,2]`."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Path):
-        return value.name  # tables say which file, not where it lies
-    if isinstance(value, float):
-        return f"{value:.12g}"
-    if isinstance(value, tuple | list):
-        return "[" + ",".join(show_value(v) for v in value) + "]"
-    return str(value)
 
 
 def attack(*, game: str) -> Callable[[T], T]:
@@ -261,12 +181,6 @@ def load(kind: str, name: str) -> Part:
     return Part(kind, name, cls, facts)
 
 
-def nearest_name(word: str, known: typing.Iterable[str]) -> str | None:
-    """The known name closest to a misspelt one, or None where nothing is close."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return close[0] if close else None
-
-
 def _mark(kind: str, **facts: Any) -> Callable[[T], T]:
     def mark(cls: T) -> T:
         cls.__invbench__ = (kind, facts)  # type: ignore[attr-defined]
@@ -305,52 +219,3 @@ def _plugins(kind: str) -> dict[str, str]:
             raise TypeError(f"plugin {entry.name} ({entry.value}) has the name of a part that is there already")
         plugins[name] = entry.value
     return plugins
-
-
-@cache
-def _parameters(cls: type) -> dict[str, Parameter]:
-    if not dataclasses.is_dataclass(cls):
-        return {}
-    hints = typing.get_type_hints(cls)
-    return {
-        field.name: Parameter(field.name, hints[field.name], field.default, **field.metadata["parameter"])
-        for field in dataclasses.fields(cls)
-        if "parameter" in field.metadata
-    }
-
-
-def _alternatives(annotation: Any) -> tuple[Any, ...]:
-    if typing.get_origin(annotation) in (UnionType, typing.Union):
-        return typing.get_args(annotation)
-    return (annotation,)
-
-
-def _convert(value: Any, annotation: Any) -> Any:
-    kinds = _alternatives(annotation)
-    if value is None and type(None) in kinds:
-        return None
-    for kind in kinds:
-        if typing.get_origin(kind) is Literal and (type(value), value) in [(type(v), v) for v in typing.get_args(kind)]:
-            return value
-        if typing.get_origin(kind) is tuple and isinstance(value, list | tuple) and value:
-            return tuple(_convert(v, typing.get_args(kind)[0]) for v in value)
-        if kind is float and type(value) in (int, float) and abs(value) < math.inf and abs(value) <= sys.float_info.max:
-            return float(value)
-        if kind in (int, bool, str) and type(value) is kind:
-            return value
-        if kind is Path and isinstance(value, str | Path):
-            return Path(value)
-    raise ValueError(f"must be {_in_words(kinds)}, not {value!r}")
-
-
-def _in_words(kinds: tuple[Any, ...]) -> str:
-    words = {int: "a whole number", float: "a number", bool: "true or false", str: "a word", Path: "a path"}
-    parts = []
-    for kind in kinds:
-        if typing.get_origin(kind) is Literal:
-            parts += [str(v) for v in typing.get_args(kind)]
-        elif typing.get_origin(kind) is tuple:
-            parts.append("a list")
-        elif kind is not type(None):
-            parts.append(words.get(kind, str(kind)))
-    return " or ".join(parts)

@@ -14,7 +14,7 @@ from small_cells import plugged
 
 from invbench import catalogue, registry
 from invbench.columns import COLUMNS, GAME_COLUMNS
-from invbench.registry import BadSettings, Part, UnknownName
+from invbench.registry import BadSettings, Parameter, Part, UnknownName
 
 PARTS = [(kind, name) for kind, names in catalogue.overview().items() if kind != "metrics" for name in names]
 EVERY = pytest.mark.parametrize(("kind", "name"), PARTS, ids=[f"{kind}-{name}" for kind, name in PARTS])
@@ -132,7 +132,7 @@ BOUNDED = [
 
 @pytest.mark.parametrize(("kind", "name", "key", "setting"), BOUNDED, ids=[f"{b[1]}-{b[2]}" for b in BOUNDED])
 def test_a_value_out_of_bounds_is_refused_by_the_part_and_by_the_schema(
-    kind: str, name: str, key: str, setting: registry.Parameter
+    kind: str, name: str, key: str, setting: Parameter
 ) -> None:
     def wrapped(value: float) -> Any:
         return [value] if "tuple" in str(setting.annotation) else value

@@ -19,7 +19,7 @@ from typing import Any
 
 from invbench.columns import COLUMNS
 from invbench.errors import Refusal
-from invbench.registry import nearest_name
+from invbench.parameters import nearest_name
 from invbench.statistics import mean, target_means
 from invbench.store import AXES, Record, Results, StoreError, read_json
 

@@ -10,6 +10,7 @@ from typing import Any, get_args
 from invbench import registry
 from invbench.cell import Choice
 from invbench.matrix.errors import Errors
+from invbench.parameters import nearest_name
 from invbench.yaml_source.nodes import Entry, Items, Node, Place, Scalar, Table, plain, show
 
 NONE = "none"
@@ -121,7 +122,7 @@ def read_name(kind: str, node: Node, reader: Reader) -> Named | None:
     known = registry.names(kind)
     if word not in known or (slash and "variant" not in registry.load(kind, word).parameters):
         choices = [*known, NONE] if kind == "defense" else known
-        near = registry.nearest_name(word, choices)
+        near = nearest_name(word, choices)
         reader.errors.add(name.place, f"no {kind} is called {name.value!r}", near)
         return None
     if slash:

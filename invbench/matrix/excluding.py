@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from invbench.cell import Cell, Choice
 from invbench.matrix.choices import NONE, Reader, names_none, read_name, setting_of
 from invbench.matrix.values import EXCLUDE_KEYS, SETTINGS, read_setting, refuse_unknown
-from invbench.registry import nearest_name
+from invbench.parameters import nearest_name
 from invbench.yaml_source.nodes import Items, Node, Place, Table, plain, show
 
 

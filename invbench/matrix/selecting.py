@@ -9,7 +9,7 @@ from typing import Any
 from invbench.cell import Cell, Choice, defense_name
 from invbench.matrix.errors import Errors
 from invbench.matrix.values import AXES
-from invbench.registry import nearest_name
+from invbench.parameters import nearest_name
 from invbench.yaml_source.nodes import Place
 
 KEYS = (*AXES, "game", "dataset", "seed")

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from invbench.cell import Choice
 from invbench.matrix.choices import Reader, read_choice, read_stack
 from invbench.matrix.errors import Errors
-from invbench.registry import Parameter, nearest_name
+from invbench.parameters import Parameter, nearest_name
 from invbench.yaml_source.nodes import Entry, Items, Node, Place, Table, plain, show
 
 CONTROLS = ("grey", "mean", "noise")

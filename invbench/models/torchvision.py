@@ -14,7 +14,8 @@ from torch.overrides import TorchFunctionMode
 
 from invbench.models import ImageModel
 from invbench.models._second_derivative import make_twice_differentiable
-from invbench.registry import model, nearest_name, parameter
+from invbench.parameters import nearest_name
+from invbench.registry import model, parameter
 
 
 @model(data="images")

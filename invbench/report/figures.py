@@ -25,14 +25,20 @@ class Control(NamedTuple):
 class Leak:
     """What a cell's first metric is above its strongest control.
 
-    `gain`: signed so that a positive one is a leak. `read`: whether it is more than the margin and the
-    paired 95 % interval over targets excludes zero; otherwise the attack has read nothing.
+    `gain`: signed so that a positive one is a leak. `more`: whether it is more than the margin; without it
+    the attack has read nothing. `certain`: whether the paired 95 % interval over targets lies above zero.
     """
 
     metric: str
     gain: float
     control: Control
-    read: bool
+    more: bool
+    certain: bool
+
+    @property
+    def read(self) -> bool:
+        """Whether the attack has surely read something."""
+        return self.more and self.certain
 
 
 @dataclass(frozen=True)
@@ -79,8 +85,8 @@ def _leak(record: Record, scores: Mapping[str, Summary], strongest: Mapping[str,
         return None
     control, column = strongest[metric], COLUMNS[metric]
     gain = column.gain(scores[metric].mean - control.mean)
-    read = gain > MARGINS.get(metric, column.tolerance) and _is_certain(record, metric, control.name)
-    return Leak(metric, gain, control, read)
+    more = gain > MARGINS.get(metric, column.tolerance)
+    return Leak(metric, gain, control, more, more and _is_certain(record, metric, control.name))
 
 
 def _is_certain(record: Record, metric: str, control: str) -> bool:

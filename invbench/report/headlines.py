@@ -47,10 +47,11 @@ def _leaks(game: str, measured: Sequence[tuple[Figures, Leak]]) -> str:
     lines = [f"- {_sentence(one, leak)}" for one, leak in most[:MOST_DEFENSES]]
     if len(most) > MOST_DEFENSES:
         lines.append(f"- {len(most) - MOST_DEFENSES} stronger defences stand in the tables.")
-    read = sum(leak.read for _, leak in measured)
+    read, unsure = sum(leak.read for _, leak in measured), sum(leak.more and not leak.certain for _, leak in measured)
     lines.append(
         f"- Measured cells in which the attack read something: {read} of {len(measured)};"
-        f" {len(measured) - read} {wording.NOTHING} beyond their control."
+        f" {len(measured) - read - unsure} {wording.NOTHING} beyond their control"
+        f"{f', {unsure} are unsure' if unsure else ''}."
     )
     return f"What leaks most in game {text(game)}:\n\n" + "\n".join(lines)
 
@@ -64,7 +65,9 @@ def _sentence(one: Figures, leak: Leak) -> str:
     names, metric, control = one.record.names, leak.metric, leak.control
     attacked, value = wording.attacked(names), wording.with_unit(metric, one.scores[metric].mean)
     under = {None: "", "none": "Without a defence, "}.get(names["defense"], f"Under {code(names['defense'])}, ")
-    what = f"{attacked} reads most" if leak.read else f"no attack reads anything; the nearest is {attacked}"
+    what = f"{attacked} reads most"
+    if not leak.read:
+        what = f"no attack {'surely ' if leak.more else ''}reads anything; the nearest is {attacked}"
     against = f"the strongest control ({text(control.name)}) {wording.with_unit(metric, control.mean)}"
     sentence = f"{under}{what}: {wording.metric_name(metric)} {value}, {against}; {wording.setting(names)}."
     return sentence[0].upper() + sentence[1:]

@@ -32,7 +32,8 @@ How to read the tables:
 - A control answers without reading anything from the victim. Beside a metric stands the strongest one, or each.
 - "{wording.NOTHING.capitalize()}": the attack's mean is no more than {MARGINS["psnr"]:g} dB (accuracy: no more than \
 {COLUMNS["accuracy"].tolerance:g}) above its
-  strongest control's, or the 95 % interval of the difference, paired by target, holds zero.
+  strongest control's. "{wording.UNSURE.capitalize()}": it is more, but the 95 % interval of the difference, paired by
+  target, holds zero.
 - The last column is the beginning of the cell's id, for `invbench show DIR CELL`; it leads to the cell's pictures."""
 
 

@@ -12,7 +12,7 @@ from invbench.statistics import Summary
 from invbench.store import Record
 
 Spread = Literal["std", "interval"]
-NOTHING = "read nothing"
+NOTHING, UNSURE = "read nothing", "unsure"
 
 
 def cells(count: int) -> str:
@@ -83,5 +83,5 @@ def finding(record: Record, leak: Leak | None) -> str:
         words = "no value" if record.controls else "no control"
     else:
         gain = with_unit(leak.metric, leak.gain, "+")
-        words = gain if leak.read else f"{NOTHING} ({gain})"
+        words = gain if leak.read else f"{UNSURE if leak.more else NOTHING} ({gain})"
     return f"{words}; {record.diverged} of {record.targets} diverged" if record.diverged else words

@@ -52,7 +52,7 @@ def test_attributes_are_judged_by_accuracy_against_imputation() -> None:
     unsure = figures_of(attribute_record([1, 0, 1, 1])).leak
     assert unsure is not None
     assert unsure.gain == 0.25
-    assert not unsure.read
+    assert (unsure.more, unsure.certain, unsure.read) == (True, False, False)
 
 
 def test_without_numbers_or_controls_there_is_no_leak() -> None:
