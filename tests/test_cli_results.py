@@ -163,7 +163,7 @@ def test_a_cell_is_shown_by_the_beginning_of_its_id(finished: FinishedRun, comma
         (["report", "nowhere"], "'nowhere' does not exist"),
         (["report", "."], "plan.json: there is no such file"),
         (["rport", "."], "Did you mean 'report'?"),
-        (["run", "m.yaml", "--fersh"], "Did you mean --fresh?"),
+        (["run", "m.yaml", "--fersh"], "'--fresh'"),
         ([], "Usage:"),
     ],
 )

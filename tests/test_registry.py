@@ -66,12 +66,12 @@ def fresh_python(code: str, *folders: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def plugin(folder: Path, entries: dict[str, str], source: str) -> Path:
+def plugin(folder: Path, entries: dict[str, str], source: str, name: str = "theirs") -> Path:
     """An installed distribution that holds one module and these entry points."""
     (folder / "their_part.py").write_text(source)
-    info = folder / "theirs-1.0.dist-info"
+    info = folder / f"{name}-1.0.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
     lines = "".join(f"{name} = {value}\n" for name, value in entries.items())
     (info / "entry_points.txt").write_text(f"[invbench.plugins]\n{lines}")
     return folder
@@ -234,7 +234,7 @@ def test_values_of_another_type_are_refused_in_words(key: str, value: Any, words
 @given(
     rate=st.floats(0, 1, exclude_min=True),
     count=st.integers(1, 9),
-    mean=st.none() | st.lists(st.floats(-5, 100), max_size=4),
+    mean=st.none() | st.lists(st.floats(-5, 100), min_size=1, max_size=4),
     mode=st.sampled_from(["fast", "slow"]),
 )
 @settings(deadline=None, max_examples=50)
@@ -309,7 +309,7 @@ def test_a_package_outside_cannot_take_the_name_of_a_part(tmp_path: Path) -> Non
     folder = plugin(tmp_path, {"defenses.clip": "their_part"}, THEIR_DEFENSE)
     done = fresh_python("from invbench import registry\nregistry.load('defense', 'clip')", folder)
     assert done.returncode == 1
-    assert "plugin defenses.clip has the name of a part that invbench holds already" in done.stderr
+    assert "plugin defenses.clip (their_part) has the name of a part that is there already" in done.stderr
 
 
 def test_a_plugin_without_a_marked_class_is_refused(tmp_path: Path) -> None:
@@ -317,3 +317,11 @@ def test_a_plugin_without_a_marked_class_is_refused(tmp_path: Path) -> None:
     done = fresh_python("from invbench import registry\nregistry.load('defense', 'theirs')", folder)
     assert done.returncode == 1
     assert "their_part must hold exactly one class marked as defense, not 0" in done.stderr
+
+
+def test_two_packages_cannot_give_one_name_to_two_parts(tmp_path: Path) -> None:
+    plugin(tmp_path, {"defenses.theirs": "their_part"}, THEIR_DEFENSE)
+    plugin(tmp_path, {"defenses.theirs": "other_part"}, THEIR_DEFENSE, name="others")
+    done = fresh_python("from invbench import registry\nregistry.load('defense', 'theirs')", tmp_path)
+    assert done.returncode == 1
+    assert "has the name of a part that is there already" in done.stderr

@@ -34,7 +34,7 @@ def print_outcome(records: Sequence[Record], folder: Path) -> None:
 
 
 def print_check(verdicts: Sequence[Verdict]) -> None:
-    """What moved, one row a metric, then whether it passes."""
+    """What moved, one row a metric, and why it counts; then whether it passes."""
     moved = [verdict for verdict in verdicts if verdict.outcome != "same"]
     if moved:
         _print_verdicts(moved)
@@ -87,13 +87,16 @@ def print_findings(findings: Sequence[Finding]) -> None:
 def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
     table = _table("cell", "what", "metric", "before", "after", "outcome")
     for v in verdicts:
-        what = ", ".join(
-            str(v.names[axis]) for axis in ("attack", "model", "batch_size", "defense") if v.names.get(axis)
-        )
+        axes = ("attack", "model", "batch_size", "defense")
+        what = ", ".join(str(v.names[axis]) for axis in axes if v.names.get(axis) is not None)
         numbers = ["" if n is None else f"{n:.4g}" for n in (v.before, v.after)]
-        outcome = f"{v.outcome}: {v.message}" if v.message else v.outcome
-        table.add_row(v.cell[:8], what, v.metric or "", *numbers, outcome)
-    Console().print(table)
+        table.add_row(v.cell[:8], what, v.metric or "", *numbers, v.outcome)
+    console = Console()
+    console.print(table)
+    console.print()
+    for v in verdicts:
+        if v.message:
+            console.print(Text(f"{v.cell[:8]}  {v.outcome}: {v.message}"))
 
 
 def _table(*columns: str) -> Table:

@@ -11,7 +11,7 @@ from curves import Curve, bowl, cliff, drawn, silent, wells
 from torch import Tensor
 
 from invbench.matching.adam import Outcome
-from invbench.matching.lbfgs import lbfgs
+from invbench.matching.lbfgs import History, lbfgs
 
 
 def torch_lbfgs(curve: Curve, lane: int, start: Tensor, *, iterations: int, lr: float, memory: int) -> list[Tensor]:
@@ -49,7 +49,7 @@ def path(curve: Curve, lane: int = 0) -> Tensor:
 )
 def test_every_lane_visits_what_torchs_lbfgs_visits(memory: int, lr: float) -> None:
     curve = Curve(bowl, drawn(3, 24))
-    start = curve.constants + drawn(3, 24, seed=1) * torch.tensor([[1.0], [0.3], [1e-4]])
+    start = curve.constants + drawn(3, 24, seed=1) * torch.tensor([[0.3], [0.1], [4e-4]])
     slopes = curve.evaluate(start).gradient.abs().sum(dim=1)
     assert slopes[0] > 1 > slopes[2]  # the first step is scaled down for one lane and not for the other
     curve.visited.clear()
@@ -57,7 +57,7 @@ def test_every_lane_visits_what_torchs_lbfgs_visits(memory: int, lr: float) -> N
     for lane in range(3):
         theirs = torch.stack(torch_lbfgs(curve, lane, start, iterations=30, lr=lr, memory=memory))
         torch.testing.assert_close(path(curve, lane), theirs, rtol=1e-6, atol=1e-9)
-        assert (theirs[-1] - theirs[-2]).abs().max() > 1e-9  # still under way, so there was something to compare
+        assert (theirs[-1] - theirs[-2]).abs().max() > 1e-6  # still under way, so there was something to compare
 
 
 def test_pairs_of_negative_curvature_are_left_out_as_torch_leaves_them_out() -> None:
@@ -70,6 +70,28 @@ def test_pairs_of_negative_curvature_are_left_out_as_torch_leaves_them_out() -> 
     slopes = torch.stack([curve.evaluate(variables).gradient for variables in list(curve.visited)])
     curvature = ((curve.visited[1] - curve.visited[0]) * (slopes[1] - slopes[0])).sum(dim=1)
     assert (curvature < 0).any()
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-12, 1e12])
+def test_a_direction_does_not_depend_on_the_scale_of_the_objective(scale: float) -> None:
+    steps, changes = drawn(8, 2, 6), drawn(8, 2, 6, seed=1)
+    curvature = (steps * changes).sum(dim=2)
+    assert (curvature > 0).any(dim=0).all()  # without a pair the direction is the slope itself
+    assert (curvature < 0).any()
+    plain, scaled = History(2, 10), History(2, 10)
+    for step, change in zip(steps, changes, strict=True):
+        plain.push(step, change)
+        scaled.push(step, scale * change)
+    expected, direction = plain.direction(drawn(2, 6, seed=2)), scaled.direction(scale * drawn(2, 6, seed=2))
+    torch.testing.assert_close(direction, expected, rtol=1e-9, atol=1e-12)
+
+
+def test_a_pair_whose_curvature_is_only_rounding_is_left_out() -> None:
+    history, step = History(1, 10), torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+    history.push(step, torch.tensor([[2.0, 1.0]], dtype=torch.float64))
+    before = history.direction(torch.ones(1, 2, dtype=torch.float64))
+    history.push(step, torch.tensor([[1e-9, 1.0]], dtype=torch.float64))
+    assert torch.equal(history.direction(torch.ones(1, 2, dtype=torch.float64)), before)
 
 
 def test_an_ill_conditioned_quadratic_is_minimised() -> None:
@@ -154,10 +176,9 @@ def test_the_iterations_are_steps_and_every_iterate_is_evaluated() -> None:
 
 def test_a_lane_at_a_stationary_point_comes_to_rest_unconverged() -> None:
     curve = Curve(lambda x, c: 1 + (x - c).square().sum(), drawn(2, 4))
-    start = curve.constants + torch.tensor([[0.0], [1.0]])
-    outcome = run(curve, start, iterations=20)
-    assert outcome.evaluations[0] == 1
-    assert outcome.evaluations[1] > 2
+    outcome = run(curve, curve.constants + torch.tensor([[0.0], [1.0]]), iterations=20)
+    assert outcome.evaluations[0] == 2  # one step of length zero
+    assert 2 < outcome.evaluations[1] < 10
     assert not outcome.converged.any()
     assert not outcome.diverged.any()
 
