@@ -84,7 +84,7 @@ def page(rows: list[str], raw: list[str]) -> str:
             "",
             "## Do lanes pay?",
             "",
-            f"CPU seconds of {TARGETS} targets on `lenet`, batch 1, 100 iterations, as lanes of one program and one by one.",
+            f"CPU seconds of {TARGETS} targets on `lenet`, batch 1, 100 iterations, as lanes of one program and alone.",
             f"Medians of {REPEATS} interleaved pairs, one thread.",
             "",
             "| attack | optimiser | together, s | one by one, s | ratio |",

@@ -31,8 +31,9 @@ def peak_memory(device: torch.device) -> Iterator[Peak]:
     peak = Peak()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
+        held = torch.cuda.memory_allocated(device)
         yield peak
-        peak.mb = torch.cuda.max_memory_allocated(device) / 1e6
+        peak.mb = (torch.cuda.max_memory_allocated(device) - held) / 1e6
         return
     _give_back()
     before = _resident("VmRSS") if _reset() else None

@@ -28,6 +28,9 @@ from invbench.memory import peak_memory
 from invbench.observation import Guess
 from invbench.store import Record
 
+_TRIAL_TARGETS = 16
+"""Targets of a forecast: as many as one chunk of lanes holds, for lanes share the cost of a step."""
+
 
 @dataclass(frozen=True)
 class Played:
@@ -55,6 +58,15 @@ def why_unsupported(cell: Cell) -> str | None:
     if reason is None and hasattr(attack, "unsupported"):
         reason = attack.unsupported(game.public(cell))
     return reason
+
+
+def refused(cell: Cell) -> Record | None:
+    """The record of a cell that cannot be played: unsupported, or failed where even that could not be told."""
+    try:
+        reason = why_unsupported(cell)
+    except Exception as error:  # a part's own mistake costs its cell, not the run
+        return unplayed(cell, "failed", _why_failed(error, cell))
+    return None if reason is None else unplayed(cell, "unsupported", reason)
 
 
 def requested_controls(cell: Cell) -> frozenset[str]:
@@ -105,20 +117,20 @@ def with_seconds(record: Record, seconds: float, device: str) -> Record:
 
 
 def forecast(cell: Cell, device: str) -> Forecast:
-    """An upper estimate, from a short version of the attack run here and now on the first target.
+    """An upper estimate, from a short version of the attack run here and now on the first targets.
 
     Nothing is trained for it: an untrained victim of the same architecture costs the same.
     """
-    one = replace(cell, targets=1, model=_untrained(cell.model))
+    few = replace(cell, targets=min(cell.targets, _TRIAL_TARGETS), model=_untrained(cell.model))
     attack = cell.attack.build()
     trial, factor = attack.trial() if hasattr(attack, "trial") else (attack, 1.0)
     with peak_memory(torch.device(device)) as peak:
-        round_ = _game(cell).stage(one, torch.device(device))
+        round_ = _game(cell).stage(few, torch.device(device))
         answer_all(trial, round_.observations)  # the first call pays for loading kernels
         started = time.perf_counter()
         answer_all(trial, round_.observations)
         seconds = time.perf_counter() - started
-    return Forecast(seconds * factor * cell.targets, peak.mb)
+    return Forecast(seconds * factor * cell.targets / few.targets, peak.mb)
 
 
 def _play(cell: Cell, device: str) -> Played:

@@ -108,11 +108,11 @@ def _outcomes(
     """What cannot be played first, then each cell as its worker ends it."""
     playable = []
     for cell in cells:
-        reason = play.why_unsupported(cell)
-        if reason is None:
+        record = play.refused(cell)
+        if record is None:
             playable.append(cell)
         else:
-            yield play.Played(play.unplayed(cell, "unsupported", reason)), None
+            yield play.Played(record), None
     yield from _compute(playable, device, workers, threads, listen)
 
 

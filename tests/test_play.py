@@ -43,6 +43,13 @@ class Theirs:
     '''An attack of theirs.'''
 """
 THEIRS = {
+    "undecided": """
+def unsupported(self, public):
+    return public.no_such_fact
+
+def __call__(self, seen):
+    return grey(seen)
+""",
     "broken": """
 def __call__(self, seen):
     return Guess(images=seen.pictures)
@@ -217,6 +224,14 @@ def test_an_attack_that_raises_is_a_failed_cell_with_the_place(tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("theirs")
+def test_a_part_that_fails_to_say_whether_it_can_costs_its_cell_alone(tmp_path: Path) -> None:
+    refused = play.refused(make_cell(tmp_path, attack="undecided"))
+    assert refused is not None
+    assert (refused.status, "no_such_fact" in str(refused.reason)) == ("failed", True)
+    assert play.refused(make_cell(tmp_path)) is None
+
+
+@pytest.mark.usefixtures("theirs")
 def test_no_memory_is_told_as_such(tmp_path: Path) -> None:
     assert failure(make_cell(tmp_path, attack="hungry")).startswith("out of memory")
     reason = failure(make_cell(tmp_path, model={**MLP, "width": 10**11}))
@@ -377,11 +392,11 @@ def test_the_forecast_is_near_the_truth(tmp_path: Path) -> None:
 
 
 def test_the_forecast_grows_with_the_work(tmp_path: Path) -> None:
-    def seconds(**said: Any) -> float:
-        cell = make_cell(tmp_path, attack={"name": "inverting-gradients", "iterations": 200}, model="lenet", **said)
+    def seconds(iterations: int) -> float:
+        cell = make_cell(tmp_path, attack={"name": "inverting-gradients", "iterations": iterations}, model="lenet")
         return min(play.forecast(cell, CPU).seconds for _ in range(3))
 
-    assert seconds(targets=10) > 2.5 * seconds(targets=1)
+    assert seconds(2000) > 2.5 * seconds(200)
 
 
 def test_a_forecast_trains_no_victim(tmp_path: Path, cache: Path) -> None:

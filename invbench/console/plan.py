@@ -15,7 +15,7 @@ from invbench.play import Forecast
 
 
 def print_plan(cells: Sequence[Cell], kept: Callable[[Cell], bool], device: str, workers: int, threads: int) -> None:
-    """Each cell and what would become of it, then the sums. The forecast runs two steps of each different attack and victim.
+    """Each cell and what would become of it, then the sums. A forecast runs two steps of an attack on its victim.
 
     `kept`: whether a cell is done already and would not be computed.
     """
@@ -23,9 +23,9 @@ def print_plan(cells: Sequence[Cell], kept: Callable[[Cell], bool], device: str,
     name, outcomes, costs = cell_namer(cells), Counter[str](), list[Forecast]()
     known: dict[object, Forecast | str] = {}
     for cell in cells:
-        reason = play.why_unsupported(cell)
-        if reason is not None:
-            outcome, words = "unsupported", f"unsupported: {reason}"
+        outcome: str
+        if (record := play.refused(cell)) is not None:
+            outcome, words = record.status, f"{record.status}: {record.reason}"
         elif kept(cell):
             outcome, words = "kept", "done before, kept"
         else:

@@ -112,9 +112,10 @@ class _Display:
             self.each.update(self.rows[news.worker], visible=False)
         record = news.record
         number, outcome = _ended(record, self.done, self.cells)
-        name = self.name(record.names)
-        if record.status == "ok":  # a reason is never cut short, and folds
-            name = fitted(name, self.console.width - len(f"{number}   {outcome}"))
+        room = self.console.width - len(f"{number}   {outcome}")
+        if record.status != "ok":  # a reason is never cut: it folds
+            room = max(room, self.console.width // 2)
+        name = fitted(self.name(record.names), room)
         self.console.print(Text(f"{number} {name}  {outcome}", style=_STYLES[record.status]), overflow="fold")
 
     def _time_left(self) -> str:

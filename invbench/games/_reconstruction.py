@@ -113,7 +113,7 @@ def _identified(images: Array, truth: Truth, pool: ImagePool, targets: Array) ->
     return np.array(found, dtype=float)
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=128)  # the candidates of one picture and a few more: 2 MB each at 224 x 224
 def _features(pool: ImagePool, index: int) -> Array:
     features: Array = lpips_features(pool.unit([index]))[0]
     return features

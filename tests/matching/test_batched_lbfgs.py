@@ -121,6 +121,15 @@ def test_a_lane_that_converged_leaves_and_the_others_go_on_unchanged() -> None:
     assert bowl(outcome.variables[1], constants[1]) <= 1e-7
 
 
+def test_every_lane_has_a_tolerance_of_its_own_whoever_left_before_it() -> None:
+    tolerance = torch.tensor([1e-1, 1e-9, 1e-4])
+    curve = Curve(bowl, drawn(1, 12).expand(3, 12))
+    outcome = run(curve, curve.constants + 0.1 * drawn(1, 12, seed=1), iterations=200, tolerance=tolerance)
+    assert outcome.converged.all()
+    assert (outcome.objective <= tolerance).all()
+    assert outcome.evaluations[0] < outcome.evaluations[2] < outcome.evaluations[1]
+
+
 def test_what_a_lane_does_does_not_depend_on_the_others_nor_on_their_order() -> None:
     constants, start = drawn(4, 8), drawn(4, 8, seed=1)
     together = run(Curve(wells, constants), start, iterations=12)

@@ -1,0 +1,86 @@
+"""The live display, in a real pseudo-terminal of 80 columns."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from command_line import bare, environment, table, write, write_small
+
+pty = pytest.importorskip("pty", reason="there are no pseudo-terminals here")
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+MATRIX = """\
+name: live
+dataset: {name: npz, path: images.npz}
+targets: 2
+grid:
+  attack: [analytic, {name: inverting-gradients, iterations: 150}]
+  model: [{name: mlp, width: 8}]
+  batch_size: [1, 2]
+  defense: [{name: gaussian, std: 0.0001}]
+"""
+
+
+def on_a_terminal(*words: str, folder: Path) -> tuple[int, str]:
+    """Exit code of `invbench WORDS` and everything that the terminal was sent."""
+    import fcntl
+    import struct
+    import termios
+
+    terminal, end = pty.openpty()
+    fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "invbench", *words],
+        **{"stdin": end, "stdout": end, "stderr": end},
+        cwd=folder,
+        env=environment(folder, TERM="xterm-256color"),
+        start_new_session=True,
+    )
+    os.close(end)
+    sent = b""
+    while True:
+        try:
+            got = os.read(terminal, 65536)
+        except OSError:  # how Linux says that the other end is closed
+            break
+        if not got:
+            break
+        sent += got
+    os.close(terminal)
+    return process.wait(), sent.decode()
+
+
+def test_a_terminal_shows_what_goes_on_and_keeps_one_line_a_cell(tmp_path: Path) -> None:
+    write_small(tmp_path)
+    write(tmp_path / "live.yaml", MATRIX)
+    exit_code, sent = on_a_terminal("run", "live.yaml", "--workers", "2", folder=tmp_path)
+    assert exit_code == 0
+    lines = [line.rstrip() for line in re.split(r"[\r\n]+", ESCAPES.sub("", sent)) if line.strip()]
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith("4 cells to compute, 0 kept from before")
+
+    working = [
+        re.fullmatch(r"  inverting-gradients mlp b[12] gaussian +(\d+)/(\d+) at [\d.e-]+", line) for line in lines
+    ]
+    evaluations = {(int(found[1]), int(found[2])) for found in working if found}
+    assert len(evaluations) >= 3
+    assert {total for _, total in evaluations} == {2 * 150}
+    assert any(re.match(r"cells .* \d/4 about \d+(\.\d)? s left$", line) for line in lines)
+
+    ended = [line for line in lines if re.match(r"\[\d/4\] ", line)]
+    assert [line[:5] for line in ended] == ["[1/4]", "[2/4]", "[3/4]", "[4/4]"]
+    told = " ".join(lines)
+    for row in table(tmp_path / "results/live"):
+        outcome = f"psnr {float(row['psnr_mean']):.2f} dB" if row["status"] == "ok" else f"unsupported: {row['reason']}"
+        name = f"{bare(row['attack'])} mlp b{row['batch_size']} gaussian"
+        assert f"] {name}  {outcome}" in told
+    assert lines[-4:] == [
+        *("3 ok, 1 unsupported", "report:   results/live/report.md", "table:    results/live/summary.csv"),
+        "pictures: results/live/cells/*/grid.png",
+    ]
+    assert sent.count("\x1b[?25l") == sent.count("\x1b[?25h") == 1, "the cursor is hidden, and comes back"
