@@ -8,7 +8,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-from command_line import FinishedRun, invbench, outcomes, records, statuses, table, write, write_small, written
+from command_line import (
+    FinishedRun,
+    environment,
+    invbench,
+    outcomes,
+    records,
+    statuses,
+    table,
+    write,
+    write_small,
+    written,
+)
 from their_attacks import install
 
 WARFARIN = """\
@@ -199,7 +210,7 @@ def test_a_victim_is_trained_once_for_every_cell_that_attacks_it_and_kept(tmp_pa
     assert len(made) == 1
     assert made[0].startswith("made: training mlp(trained=true")
     assert len(list((tmp_path / "cache").glob("*.safetensors"))) == 1
-    again = invbench(*words, "--fresh", "--quiet", "-o", "again", folder=tmp_path)
+    again = invbench(*words, "--workers", 1, "--quiet", "-o", "again", folder=tmp_path)
     assert (again.exit_code, again.stdout, again.stderr) == (0, "", "")
     assert outcomes(tmp_path / "again") == outcomes(tmp_path / "results/small")
 
@@ -209,7 +220,12 @@ def test_the_installed_command_runs_too(tmp_path: Path) -> None:
     script = Path(sys.executable).with_name("invbench")
     write(tmp_path / "m.yaml", WARFARIN)
     done = subprocess.run(
-        [script, "run", "m.yaml", "--quiet"], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        [script, "run", "m.yaml", "--quiet"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert statuses(tmp_path / "results/m") == {"map-inversion": "ok"}
