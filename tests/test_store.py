@@ -462,11 +462,10 @@ import os, sys, time
 from pathlib import Path
 from invbench.store import Results
 with Results(Path(sys.argv[1])).lock():
-    child = os.fork()
-    if child == 0:
+    if os.fork() == 0:
+        print(os.getpid(), flush=True)  # by then the child has let go of what it must not keep
         time.sleep(60)
         os._exit(0)
-    print(child, flush=True)
     time.sleep(60)
 """
 SPAWN = """

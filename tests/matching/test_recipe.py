@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from made_updates import digits, observe, public, victim
+from made_updates import digits, noise_like, observe, public, victim
 
 from invbench.matching.adam import Outcome
 from invbench.matching.leakage import LeakageRecipe
@@ -161,6 +161,20 @@ def test_a_target_that_converged_starts_no_more_while_others_do() -> None:
     assert not all(converged)
     for first, both, done in zip(once, twice, converged, strict=True):
         assert (both.evaluations == first.evaluations) is done
+
+
+def test_memory_and_patience_reach_the_optimiser() -> None:
+    recipe = LeakageRecipe(iterations=12, restarts=1, labels="known", converged=0.0)
+    [whole], [short] = (replace(recipe, memory=memory).attack_all(observed(1)) for memory in (100, 1))
+    assert not near(whole, short)
+    [patient], [impatient] = (replace(recipe, patience=patience).attack_all(observed_noise()) for patience in (12, 2))
+    assert patient.evaluations == 13
+    assert impatient.evaluations < 13
+
+
+def observed_noise() -> list[UpdateObservation]:
+    images, labels = digits(1)
+    return [observe(victim(images), images, labels, seed=100, defend=noise_like)]
 
 
 def test_there_are_at_most_so_many_restarts() -> None:
