@@ -11,7 +11,6 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-import lpips as package  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
 import safetensors.torch
@@ -85,6 +84,8 @@ def _network() -> Any:
     torch's global stream.
     """
     with warnings.catch_warnings(), torch.device("meta"):
+        import lpips as package  # type: ignore[import-untyped]  # seconds of imports that a run's parent never needs
+
         warnings.filterwarnings("ignore", category=UserWarning, module=r"torchvision\.models\._utils")
         network = package.LPIPS(net="alex", version="0.1", pretrained=False, pnet_rand=True, verbose=False)
     heads = files("lpips") / "weights" / "v0.1" / "alex.pth"
@@ -113,11 +114,13 @@ def _upsampled(height: int, width: int) -> tuple[int, int]:
 
 
 def _vector(image: Tensor) -> npt.NDArray[np.float32]:
+    from lpips import normalize_tensor
+
     network = _network()
     layers = network.net(network.scaling_layer(image))
     parts = []
     for head, layer in zip(network.lins, layers, strict=True):
         weights = head.model[-1].weight.reshape(1, -1, 1, 1)
         pixels = layer.shape[2] * layer.shape[3]
-        parts.append((package.normalize_tensor(layer) * (weights / pixels).sqrt()).flatten())
+        parts.append((normalize_tensor(layer) * (weights / pixels).sqrt()).flatten())
     return np.asarray(torch.cat(parts).numpy())
