@@ -13,12 +13,13 @@ import statistics
 import time
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
 from invbench.attacks import answer_all
+from invbench.cell import Cell
 from invbench.matrix import load
-from invbench.play import Cell
 from invbench.registry import load as part
 from invbench.store import environment
 
@@ -38,12 +39,10 @@ grid:
 
 def main() -> None:
     torch.set_num_threads(1)
-    matrix = HERE / ".lanes.yaml"
-    matrix.write_text(MATRIX.format(targets=TARGETS))
-    try:
+    with TemporaryDirectory() as folder:
+        matrix = Path(folder) / "lanes.yaml"
+        matrix.write_text(MATRIX.format(targets=TARGETS))
         cells = load(matrix).cells
-    finally:
-        matrix.unlink()
     rows, raw = [], []
     for cell in cells:
         together, alone = measure(cell)

@@ -94,9 +94,8 @@ def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
     console = Console()
     console.print(table)
     console.print()
-    for v in verdicts:
-        if v.message:
-            console.print(Text(f"{v.cell[:8]}  {v.outcome}: {v.message}"))
+    for reason in dict.fromkeys(f"{v.cell[:8]}  {v.outcome}: {v.message}" for v in verdicts if v.message):
+        console.print(Text(reason))
 
 
 def _table(*columns: str) -> Table:

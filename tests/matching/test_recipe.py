@@ -72,6 +72,12 @@ def test_how_many_lanes_run_at_once_does_not_change_an_answer(recipe: Recipe) ->
     assert all(near(one, two) for one, two in zip(wide, narrow, strict=True))
 
 
+@pytest.mark.parametrize(("numbers", "lanes"), [(1_000, 16), (20_000_000, 2), (10**9, 1)])
+def test_of_a_large_model_fewer_lanes_run_at_once(numbers: int, lanes: int) -> None:
+    [seen] = observed(1)
+    assert Recipe()._chunk(replace(seen, update=(torch.zeros(1).expand(numbers),))) == lanes
+
+
 def test_observations_of_several_global_models_are_answered_in_their_own_order() -> None:
     one, two = observed(4, seed=0), observed(4, seed=1)
     mixed = [one[0], one[1], two[2], one[3]]
