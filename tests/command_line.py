@@ -100,13 +100,21 @@ def invbench(*words: object, folder: Path, **more: str) -> Finished:
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
+def heed_interrupts() -> None:
+    """A shell starts its background jobs deaf to SIGINT, and what they start inherits that: undo it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def running(*words: object, folder: Path, **more: str) -> Iterator[Running]:
     """`invbench WORDS`, started in `folder`; nothing of it outlives the block."""
     command = [sys.executable, "-m", "invbench", *map(str, words)]
     with (folder / ".stdout").open("wb") as out, (folder / ".stderr").open("wb") as err:
         process = subprocess.Popen(
-            command, cwd=folder, env=environment(folder, **more), stdout=out, stderr=err, start_new_session=True
+            command,
+            **{"cwd": folder, "env": environment(folder, **more), "stdout": out, "stderr": err},
+            start_new_session=True,
+            preexec_fn=heed_interrupts,
         )
     try:
         yield Running(process, folder)

@@ -62,7 +62,7 @@ def names(game: str) -> list[str]:
 def briefly(name: str) -> dict[str, Any]:
     """The attack as a matrix writes it, cut short where it iterates."""
     known = registry.load("attack", name).parameters
-    return {"name": name, **{key: value for key, value in (("iterations", 5), ("restarts", 2)) if key in known}}
+    return {"name": name, **{key: value for key, value in (("iterations", 3), ("restarts", 2)) if key in known}}
 
 
 def cell(folder: Path, **said: Any) -> Cell:

@@ -44,7 +44,7 @@ def test_a_batch_of_two_is_recovered_in_some_order() -> None:
 
 def test_it_reads_nothing_from_noise_of_the_same_size() -> None:
     images, _ = digits(3)
-    for k, guess in enumerate(Dlg(restarts=1, iterations=60).attack_all(observed(defend=noise_like))):
+    for k, guess in enumerate(Dlg(restarts=1, iterations=40).attack_all(observed(defend=noise_like))):
         assert psnr(guess.images, images[k : k + 1])[0] < psnr(best_grey(images[k : k + 1]), images[k : k + 1])[0]
 
 
@@ -59,13 +59,14 @@ def test_given_labels_are_never_read(labels: str) -> None:
 
 def test_without_a_fresh_start_a_start_that_fails_stays_failed() -> None:
     images, labels = digits(1)
-    network, streams = victim(images), (0, 8)  # of the first 24 streams those whose first start ends far away
-    once, again = (
-        attack.attack_all([observe(network, images, labels, seed=stream, hidden=True) for stream in streams])
+    network = victim(images)
+    [once], [again] = (
+        attack.attack_all([observe(network, images, labels, seed=0, hidden=True)])  # its first start ends far away
         for attack in (Dlg(restarts=1, iterations=120), Dlg(iterations=120))
     )
-    assert all(psnr(guess.images, images)[0] < 15 for guess in once)
-    assert all(psnr(guess.images, images)[0] > 45 for guess in again)
+    assert psnr(once.images, images)[0] < 15
+    assert psnr(again.images, images)[0] > 45
+    assert again.evaluations > once.evaluations
 
 
 def test_the_settings_are_the_papers_and_its_codes() -> None:

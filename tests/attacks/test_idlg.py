@@ -23,8 +23,8 @@ def observed(count: int = 4, **settings: Any) -> list[UpdateObservation]:
 
 
 def test_pictures_are_recovered_and_labels_are_exact() -> None:
-    images, labels = digits(4)
-    for k, guess in enumerate(Idlg().attack_all(observed(hidden=True))):
+    images, labels = digits(2)
+    for k, guess in enumerate(Idlg().attack_all(observed(2, hidden=True))):
         decibels = psnr(guess.images, images[k : k + 1])[0]
         assert decibels > 45
         assert decibels > psnr(best_grey(images[k : k + 1]), images[k : k + 1])[0] + 30
@@ -40,7 +40,7 @@ def test_labels_are_exact_long_before_the_picture_is() -> None:
 
 def test_it_reads_nothing_from_noise_of_the_same_size() -> None:
     images, _ = digits(4)
-    for k, guess in enumerate(Idlg(restarts=1, iterations=60).attack_all(observed(defend=noise_like))):
+    for k, guess in enumerate(Idlg(restarts=1, iterations=40).attack_all(observed(defend=noise_like))):
         assert psnr(guess.images, images[k : k + 1])[0] < psnr(best_grey(images[k : k + 1]), images[k : k + 1])[0]
 
 
