@@ -8,6 +8,7 @@ values that can be sent between processes.
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import os
 import time
@@ -185,7 +186,8 @@ def _artefacts(cell: Cell, device: str) -> list[Artefact]:
 def _noise_artefact(cell: Cell, device: str) -> Artefact:
     """The attack's guesses on noise. They do not depend on the defence, so cells that differ in it share them."""
     bare = replace(cell, defense=())
-    key = {"noise": {**bare.settings, "defense": None}}
+    code = Path(inspect.getfile(cell.attack.part.cls)).read_bytes()  # an attack that is edited guesses anew
+    key = {"noise": {**bare.settings, "defense": None}, "code": hashlib.sha256(code).hexdigest()}
 
     def make() -> dict[str, Tensor]:
         round_ = _game(bare).stage(bare, torch.device(device))

@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 from command_line import Finished, FinishedRun, invbench, write_small
 from filelock import FileLock
+from hypothesis import settings
 from their_attacks import BAD_ATTACK, WAITING, install
+
+settings.register_profile("ci", derandomize=True)  # a change fails for what it changed, not for what was drawn
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
