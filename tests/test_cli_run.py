@@ -165,7 +165,7 @@ def test_an_attack_of_another_package_runs_and_one_that_raises_costs_its_own_cel
     """The whole attack of CONTRIBUTING.md as a package of its own, beside one with a mistake in it."""
     guide = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
     source = re.search(r"```python\n(.*?)```", guide, re.DOTALL).group(1)
-    broken = source.replace("images * 0 + self.level", "images * self.levle")
+    broken = source.replace("shape, self.level", "shape, self.levle")
     assert broken != source
     place = 1 + broken[: broken.index("self.levle")].count("\n")
     site = install(tmp_path / "site", {"flat-guess": source, "bad-attack": broken})

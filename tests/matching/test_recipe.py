@@ -169,6 +169,17 @@ def test_a_target_that_converged_starts_no_more_while_others_do() -> None:
         assert (both.evaluations == first.evaluations) is done
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [{"lr": 0.05}, {"tv": 0.5}, {"boxed": False}, {"decay": False}, {"objective": "l2"}, {"optimizer": "adam"}],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_every_part_of_a_recipe_is_used(changed: dict[str, Any]) -> None:
+    recipe = Recipe(iterations=6)
+    [plain], [other] = recipe.attack_all(observed(1)), replace(recipe, **changed).attack_all(observed(1))
+    assert objective_of(plain) != pytest.approx(objective_of(other), rel=1e-3)
+
+
 def test_memory_and_patience_reach_the_optimiser() -> None:
     recipe = LeakageRecipe(iterations=12, restarts=1, labels="known", converged=0.0)
     [whole], [short] = (replace(recipe, memory=memory).attack_all(observed(1)) for memory in (100, 1))
