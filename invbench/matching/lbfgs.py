@@ -77,9 +77,9 @@ def lbfgs(
 
     Converged: its objective is at most its `tolerance` `(L,)`. Diverged: its value is no longer finite. At
     rest: no variable moved by more than 1e-9, or its best objective fell by less than a fifth in the last
-    `patience` steps. Nothing here depends on the objective's scale, which for an update of a well trained
-    model is tiny. Every lane returns its best finite iterate by its own
-    objective, else its start.
+    `patience` steps, the first window being twice as long. Only the first step, which is never longer than the
+    bare gradient, knows the objective's scale: where that gradient is below 1e-9 a lane rests at once. Every lane
+    returns its best finite iterate by its own objective, else its start.
     """
     lanes = torch.arange(len(start), device=start.device)  # those still running, by their place in `start`
     end = Outcome(
