@@ -33,8 +33,11 @@ format: $(READY) ## Put the code into its standard form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# One file a question; each writes its samples to benchmarks/raw/ and makes report.md anew.
+QUESTIONS := lanes
+
 bench: $(READY) ## Measure speed and write benchmarks/report.md
-	$(BIN)/python benchmarks/lanes.py
+	for question in $(QUESTIONS); do $(BIN)/python benchmarks/$$question.py || exit 1; done
 
 clean: ## Remove the environment, caches and own results (not results/reference)
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
