@@ -108,7 +108,9 @@ class Guess:
     """An attack's answer to one update: unit-range images `(N, C, H, W)` and labels `(N,)` or None.
 
     N may differ from the batch size. `diverged`: the guess comes from a lane that diverged.
-    `objective`: the attacker's own final objective, None where it has none.
+    `objective`: the attacker's own final objective, None where it has none. `facts`: what the attacker can say of
+    its own answer, as JSON, kept in the cell's record; `certified: true` among them says that the answer follows
+    from the update and is no other.
     """
 
     images: Tensor
@@ -117,6 +119,7 @@ class Guess:
     diverged: bool = False
     objective: float | None = None
     notes: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class AttributeModel(Protocol):

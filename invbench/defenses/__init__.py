@@ -9,6 +9,11 @@ A defence is a frozen dataclass marked `@defense`. It acts at each stage whose n
 The other stages of `STAGES` belong to games that do not exist yet. A stack runs stage by stage and, within
 a stage, in the order of its list: `[gaussian, per-example-clip]` clips each example first, then adds noise.
 
+What a defence does to an update is public, its draws are not. A defence that acts on `update` may say what an
+attacker can then expect: `seen_as(expected, variance, seen) -> (Update, Update)`, mean and variance of every
+coordinate after it from those before it, where `seen` is what was shared in the end; infinite variance: not shared.
+`hides_scale = True`: it multiplies an update by a factor that only the client knows.
+
 A defence keeps every tensor's shape, type and device, changes none of its input, and draws all randomness
 from `generator`, the client's own CPU stream, so that the draw is the same on every device. Its settings
 are public, its draws never are.
@@ -41,6 +46,13 @@ class UpdateDefense(Protocol):
     """Acts on the whole update."""
 
     def update(self, shared: Update, generator: torch.Generator) -> Update: ...
+
+
+@runtime_checkable
+class Expectable(Protocol):
+    """Says what of an update is still to be expected after it."""
+
+    def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]: ...
 
 
 def stages(defense: object) -> tuple[str, ...]:
@@ -86,6 +98,24 @@ def apply_update(stack: Sequence[object], shared: Update, generator: torch.Gener
         if isinstance(defense, UpdateDefense):
             shared = defense.update(shared, generator)
     return shared
+
+
+def expected(stack: Sequence[object], mean: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
+    """Mean and variance of what is shared, from those of the update before the stack's `update` stage.
+
+    A defence that does not say what to expect is run with a fixed stream and adds no variance.
+    """
+    for defense in stack:
+        if isinstance(defense, Expectable):
+            mean, variance = defense.seen_as(mean, variance, seen)
+        elif isinstance(defense, UpdateDefense):
+            mean = defense.update(mean, torch.Generator().manual_seed(0))
+    return mean, variance
+
+
+def hides_scale(stack: Sequence[object]) -> bool:
+    """Whether what is shared may be a multiple, by an unknown factor, of what the client computed."""
+    return any(getattr(defense, "hides_scale", False) for defense in stack)
 
 
 def mean(gradients: Sequence[Update]) -> Update:

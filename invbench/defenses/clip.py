@@ -19,7 +19,16 @@ class Clip:
     A scale is all that it takes away: an attack that matches directions sees the same update.
     """
 
+    hides_scale = True
+
     norm: float = parameter(help="largest L2 norm of the whole update", unit="the update's own", above=0)
 
     def update(self, shared: Update, generator: torch.Generator) -> Update:
         return clipped(shared, self.norm)
+
+    def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
+        """Noise that came before the clip is part of the length that it measures."""
+        power = sum(float(m.square().sum()) for m in expected)
+        noise = sum(float(v[torch.isfinite(v)].sum()) for v in variance)
+        factor = min(1.0, self.norm / max(power + noise, 1e-300) ** 0.5)
+        return tuple(m * factor for m in expected), tuple(v * factor**2 for v in variance)

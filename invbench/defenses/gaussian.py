@@ -23,3 +23,6 @@ class Gaussian:
 
     def update(self, shared: Update, generator: torch.Generator) -> Update:
         return add_noise(shared, lambda n: self.std * torch.randn(n, generator=generator, dtype=torch.float64))
+
+    def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
+        return expected, tuple(tensor + self.std**2 for tensor in variance)

@@ -32,6 +32,9 @@ class Laplace:
 
         return add_noise(shared, draw)
 
+    def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
+        return expected, tuple(tensor + self.std**2 for tensor in variance)
+
 
 def standard_laplace(uniform: Tensor) -> Tensor:
     """Laplace draws `(n,)` of scale 1 from uniform ones `(2, n)` in [0, 1).

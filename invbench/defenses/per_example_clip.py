@@ -19,6 +19,8 @@ class PerExampleClip:
     At batch size 1 the same as `clip`; above, the average's direction changes too. No epsilon without noise.
     """
 
+    hides_scale = True
+
     norm: float = parameter(help="largest L2 norm of one example's gradient", unit="the gradient's own", above=0)
 
     def per_example(self, gradients: list[Update], generator: torch.Generator) -> list[Update]:

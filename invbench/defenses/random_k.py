@@ -33,3 +33,13 @@ class RandomK:
         k = kept_count(self.fraction, n)
         kept = torch.randperm(n, generator=generator)[:k].to(vector.device)
         return restore(only(vector, kept) * (n / k if self.rescale else 1))
+
+    def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
+        """Of a coordinate that was left out nothing is seen; one that is zero by itself counts as left out."""
+        n = sum(tensor.numel() for tensor in seen)
+        factor = n / kept_count(self.fraction, n) if self.rescale else 1.0
+        pairs = zip(variance, seen, strict=True)
+        return (
+            tuple(m * factor for m in expected),
+            tuple(torch.where(t != 0, v * factor**2, torch.inf) for v, t in pairs),
+        )

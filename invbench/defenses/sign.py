@@ -15,5 +15,11 @@ from invbench.registry import defense
 class Sign:
     """Share the sign of every coordinate: -1, 1, or 0 where it is exactly zero."""
 
+    hides_scale = True
+
     def update(self, shared: Update, generator: torch.Generator) -> Update:
         return tuple(tensor.sign() for tensor in shared)
+
+    def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
+        """A sign that is not the expected one counts as two standard deviations."""
+        return tuple(m.sign() for m in expected), tuple(torch.ones_like(v) for v in variance)

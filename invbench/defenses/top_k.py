@@ -26,3 +26,12 @@ class TopK:
         vector, restore = flatten(shared)
         largest_first = vector.abs().argsort(descending=True, stable=True)
         return restore(only(vector, largest_first[: kept_count(self.fraction, vector.numel())]))
+
+    def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
+        """What was left out is no larger than the least that was kept: anything up to it, evenly."""
+        least = min((float(t[t != 0].abs().min()) for t in seen if (t != 0).any()), default=0.0)
+        pairs = list(zip(expected, variance, seen, strict=True))
+        return (
+            tuple(torch.where(t != 0, m, m - m.clamp(-least, least)) for m, _, t in pairs),
+            tuple(torch.where(t != 0, v, v + least**2 / 3) for _, v, t in pairs),
+        )

@@ -1,0 +1,78 @@
+"""How well a guess explains an update, through the client and its defences: one measure for every attack.
+
+    misfit = mean of (seen - expected)^2 / variance    over the coordinates that were shared
+
+Expected is what the client would share, on average, if the guess were its batch; the variance is that of the
+declared noise, of rounding, of what a compression leaves open, and of float32 arithmetic. At the truth it is about 1.
+Whoever holds the update can compute it: no truth is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from invbench import registry
+from invbench.defenses import PerExampleDefense, apply_per_example, expected, mean
+from invbench.observation import Public, Update, UpdateObservation
+from invbench.protocol.fedsgd import gradient, per_example_gradients
+
+ROUNDING = 3 * 2.0**-24
+"""Relative error of a gradient's entry in float32: of the entry itself and of its tensor's usual size."""
+
+
+def defenses(public: Public) -> list[Any]:
+    """The declared stack, as parts."""
+    return [registry.load("defense", d.name).build(dict(d.parameters)) for d in public.defenses]
+
+
+def noise(seen: UpdateObservation) -> tuple[Update, float]:
+    """Variance of every coordinate of what is seen (infinite: not shared), and the factor that is known to be on it."""
+    update = tuple(tensor.double() for tensor in seen.update)
+    shared, variance = expected(defenses(seen.public), update, rounding(update), update)
+    power = sum(float(u.square().sum()) for u in update)
+    product = sum(float((u * m).sum()) for u, m in zip(update, shared, strict=True))
+    return variance, product / power if power else 1.0
+
+
+def misfit(seen: UpdateObservation, images: Tensor, labels: Tensor, *, error: float = ROUNDING) -> float:
+    """The mean weighted squared residual of a guess: normalised `images` `(B, C, H, W)`, `labels` `(B,)`.
+
+    `error`: relative error of an entry that counts as none, float32's own unless told otherwise. Infinite where the guess gives no finite update or has not the batch's size.
+    """
+    if images.shape[0] != seen.public.batch_size or len(labels) != len(images):
+        return float("inf")
+    stack, update = defenses(seen.public), tuple(tensor.double() for tensor in seen.update)
+    simulated = tuple(tensor.double() for tensor in _computed(seen, stack, images, labels))
+    shared, variance = expected(stack, simulated, rounding(update, error), update)
+    total, count = 0.0, 0
+    for u, m, v in zip(update, shared, variance, strict=True):
+        known = torch.isfinite(v)
+        total += float(((u - m).square() / v.clamp(min=_tiny(v)))[known].sum())
+        count += int(known.sum())
+    value = total / max(count, 1)
+    return value if value == value else float("inf")
+
+
+def rounding(update: Update, error: float = ROUNDING) -> Update:
+    """The variance that arithmetic of this relative error puts on each coordinate."""
+    return tuple(error**2 * (tensor.square() + tensor.square().mean()) for tensor in update)
+
+
+def _computed(seen: UpdateObservation, stack: Sequence[object], images: Tensor, labels: Tensor) -> Update:
+    """The update before the stack's `update` stage."""
+    weights = {name: p.detach() for name, p in seen.model.named_parameters()}
+    round_ = (seen.model, weights, dict(seen.model.named_buffers()), images, labels)
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        if any(isinstance(defense, PerExampleDefense) for defense in stack):
+            stream = torch.Generator().manual_seed(0)
+            return mean(apply_per_example(stack, per_example_gradients(*round_), stream))
+        return gradient(*round_)
+
+
+def _tiny(variance: Tensor) -> float:
+    return float(torch.finfo(variance.dtype).tiny)

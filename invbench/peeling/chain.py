@@ -1,0 +1,98 @@
+"""A victim as a chain of layers, each fed by the one before it and by nothing else."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from invbench.peeling.elementwise import INVERTIBLE
+
+IGNORED = (nn.Identity, nn.Dropout, nn.Dropout2d)  # the identity in eval mode
+
+
+class NotAChain(Exception):
+    """The network cannot be peeled; the text says where and why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """One layer: its name in the network (the prefix of its parameters), shapes before and after it, without batch."""
+
+    name: str
+    layer: nn.Module
+    before: tuple[int, ...]
+    after: tuple[int, ...]
+
+
+def read_chain(network: nn.Module, image_shape: tuple[int, ...]) -> tuple[Stage, ...]:
+    """The layers, from the picture up, of a network on the meta device; NotAChain, with the reason, where there is none."""
+    stages, shape = [], image_shape
+    for name, layer in _layers("", network):
+        if isinstance(layer, IGNORED):
+            continue
+        if (reason := _why_not(layer)) is not None:
+            raise NotAChain(f"{reason} (layer {name or 'the network itself'})")
+        after = _after(layer, shape)
+        stages.append(Stage(name, layer, shape, after))
+        shape = after
+    _check_order(stages)
+    return tuple(stages)
+
+
+def with_weights(chain: tuple[Stage, ...], model: nn.Module) -> tuple[Stage, ...]:
+    """The same chain with the layers of `model`, copied to the CPU in float64."""
+    layers = dict(copy.deepcopy(model).to("cpu", torch.float64).named_modules())
+    return tuple(replace(stage, layer=layers[stage.name]) for stage in chain)
+
+
+def _layers(prefix: str, layer: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    if isinstance(layer, nn.Sequential):
+        for name, child in layer.named_children():
+            yield from _layers(f"{prefix}.{name}" if prefix else name, child)
+    else:
+        yield prefix, layer
+
+
+def _why_not(layer: nn.Module) -> str | None:
+    if isinstance(layer, nn.Conv2d):
+        if layer.groups != 1:
+            return f"a convolution in {layer.groups} groups is not peeled yet"
+        if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
+            return "a convolution is peeled with zero padding given in numbers only"
+        return None
+    if isinstance(layer, nn.AvgPool2d):
+        return "average pooling with ceil_mode is not peeled yet" if layer.ceil_mode else None
+    if isinstance(layer, nn.AdaptiveAvgPool2d | nn.Linear | nn.Flatten | nn.BatchNorm2d | nn.BatchNorm1d):
+        if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d) and layer.running_mean is None:
+            return "BatchNorm without running statistics mixes a batch"
+        return None
+    if type(layer) in INVERTIBLE:
+        return None
+    if isinstance(layer, nn.MaxPool2d):
+        return "max pooling hides which entry was the largest"
+    if any(True for _ in layer.children()):
+        return f"a {type(layer).__name__} is no chain of layers"
+    return f"a {type(layer).__name__} cannot be inverted"
+
+
+def _after(layer: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
+    try:
+        with torch.no_grad():
+            return tuple(layer(torch.zeros(1, *shape, device="meta")).shape[1:])
+    except (RuntimeError, ValueError) as error:
+        raise NotAChain(f"a {type(layer).__name__} does not take {shape}: {error}") from error
+
+
+def _check_order(stages: list[Stage]) -> None:
+    weighted = [stage for stage in stages if isinstance(stage.layer, nn.Linear | nn.Conv2d)]
+    if not weighted or stages[-1] is not weighted[-1] or not isinstance(stages[-1].layer, nn.Linear):
+        raise NotAChain("needs a linear layer as its last")
+
+
+def prefix(stage: Stage) -> str:
+    """What the names of the stage's parameters begin with."""
+    return f"{stage.name}." if stage.name else ""

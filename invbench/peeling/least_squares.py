@@ -1,0 +1,174 @@
+"""One layer's weighted least-squares problem, by channel blocks where they determine the input, else as a whole.
+
+The unknown h has `channels` blocks of `pixels`. Its normal matrix is block-diagonal from the gradient equations
+(the same rows for each channel, other weights) plus W' L W from the forward ones plus the prior's precision.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+_PROBES = 32  # random signs for the diagonal of an inverse
+_EXACT = 1024  # unknowns up to which that diagonal is computed exactly where it may be estimated
+_REFINEMENTS = 4  # of a Woodbury solution
+
+
+@dataclass(frozen=True, eq=False)
+class Equations:
+    """`rows` `(R, pixels)` with right-hand sides and precisions `(channels, R)`; the forward equations by their
+    normal matrix or rows; a prior of mean and precision `(channels,)`.
+
+    `forward_rows()` `(M, n)`, `forward_normal()` `(n, n)`, `forward_target` and `forward_precision` `(M,)`,
+    `forward_transpose(v)` gives W' v.
+    """
+
+    rows: Tensor
+    targets: Tensor
+    precisions: Tensor
+    forward_rows: Callable[[], Tensor]
+    forward_normal: Callable[[], Tensor]
+    forward_transpose: Callable[[Tensor], Tensor]
+    forward_target: Tensor
+    forward_precision: Tensor
+    prior_mean: Tensor
+    prior_precision: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """Posterior `mean` and `variance` `(n,)`. `rank`: how many directions the equations know better than the prior.
+
+    `condition`: of the square root of the normal matrix, at least: from the largest entries of its diagonal and of
+    its inverse's.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    rank: int
+    condition: float
+
+
+def solve(equations: Equations, *, last: bool = False) -> Solution:
+    """The posterior mean and variance of the unknowns; of the `last` layer the variance may be an estimate."""
+    channels, rows = equations.targets.shape
+    pixels = equations.rows.shape[1]
+    blocks = _cost_of_blocks(channels, pixels, len(equations.forward_target))
+    whole = (channels * pixels) ** 3
+    by_blocks = rows >= pixels and blocks < whole
+    return _by_blocks(equations) if by_blocks else _as_a_whole(equations, last)
+
+
+def _cost_of_blocks(channels: int, pixels: int, forward: int) -> float:
+    return channels * pixels**2 * (pixels + 2 * forward) + 2 * forward**2 * channels * pixels + forward**3
+
+
+def _blocks(equations: Equations) -> tuple[Tensor, Tensor]:
+    """The gradient equations' normal blocks `(channels, pixels, pixels)` with the prior, and right-hand sides."""
+    rows, precision = equations.rows, equations.precisions
+    blocks = torch.stack([rows.T @ (rows * weights[:, None]) for weights in precision])
+    blocks.diagonal(dim1=1, dim2=2).add_(equations.prior_precision[:, None])
+    right = (precision * equations.targets) @ rows
+    right += (equations.prior_precision * equations.prior_mean)[:, None]
+    return blocks, right
+
+
+def _as_a_whole(equations: Equations, last: bool) -> Solution:
+    blocks, right = _blocks(equations)
+    channels, pixels = right.shape
+    normal = equations.forward_normal()
+    for channel in range(channels):
+        here = slice(channel * pixels, (channel + 1) * pixels)
+        normal[here, here] += blocks[channel]
+    vector = right.flatten() + equations.forward_transpose(equations.forward_precision * equations.forward_target)
+    largest, size = float(normal.diagonal().max()), normal.diagonal().rsqrt()
+    normal.mul_(size[:, None]).mul_(size[None])
+    factor = cholesky(normal)
+
+    def inverse(columns: Tensor) -> Tensor:
+        return size[:, None] * torch.cholesky_solve(size[:, None] * columns, factor)
+
+    mean = inverse(vector[:, None])[:, 0]
+    if last and len(mean) > _EXACT:
+        variance = estimated_diagonal(inverse, len(mean))
+    else:
+        variance = torch.cholesky_inverse(factor).diagonal() * size.square()
+    return _described(mean, variance, equations, largest)
+
+
+def _by_blocks(equations: Equations) -> Solution:
+    """Woodbury: invert the blocks, then correct for the forward equations."""
+    blocks, right = _blocks(equations)
+    channels, pixels = right.shape
+    known = equations.forward_precision > 1e-20 * equations.forward_precision.max()
+    forward = equations.forward_rows()[known]
+    precision = equations.forward_precision[known]
+    size = blocks.diagonal(dim1=1, dim2=2).rsqrt()
+    factors = cholesky(size[:, :, None] * blocks * size[:, None, :])
+
+    def block_inverse(columns: Tensor) -> Tensor:
+        shaped = columns.reshape(channels, pixels, -1) * size[:, :, None]
+        return (torch.cholesky_solve(shaped, factors) * size[:, :, None]).reshape(columns.shape)
+
+    reach = block_inverse(forward.T.contiguous())  # (n, M)
+    root = precision.sqrt()
+    inner = (forward @ reach) * root[:, None] * root[None]
+    inner.diagonal().add_(1.0)
+    inner_factor = cholesky(inner)
+    reach = reach * root
+
+    def inverse(columns: Tensor) -> Tensor:
+        first = block_inverse(columns)
+        return first - reach @ torch.cholesky_solve(root[:, None] * (forward @ first), inner_factor)
+
+    mean = torch.zeros(channels * pixels, dtype=forward.dtype)
+    for _ in range(_REFINEMENTS):  # what rounding leaves of a Woodbury solution, the next one takes
+        mean = mean + inverse(_descent(equations, forward, precision, known, mean)[:, None])[:, 0]
+    inverted = torch.cholesky_inverse(factors).diagonal(dim1=1, dim2=2) * size.square()
+    half = torch.linalg.solve_triangular(inner_factor, reach.T, upper=False)
+    diagonal = (inverted.flatten() - half.square().sum(dim=0)).clamp(min=1e-30)
+
+    forward_diagonal = (precision[:, None] * forward.square()).sum(dim=0)
+    largest = float((blocks.diagonal(dim1=1, dim2=2).flatten() + forward_diagonal).max())
+    return _described(mean, diagonal, equations, largest)
+
+
+def _descent(equations: Equations, forward: Tensor, precision: Tensor, known: Tensor, mean: Tensor) -> Tensor:
+    """Minus the gradient of half the weighted squares at `mean`, from residuals: no large numbers cancel."""
+    shaped = mean.reshape(len(equations.targets), -1)
+    rows = (equations.precisions * (equations.targets - shaped @ equations.rows.T)) @ equations.rows
+    prior = equations.prior_precision[:, None] * (equations.prior_mean[:, None] - shaped)
+    return (rows + prior).flatten() + forward.T @ (precision * (equations.forward_target[known] - forward @ mean))
+
+
+def cholesky(matrix: Tensor) -> Tensor:
+    """The lower factor; a matrix that rounding made indefinite is helped by the least power of ten that does."""
+    help_ = 0.0
+    while True:
+        factor, info = torch.linalg.cholesky_ex(matrix)
+        if not info.any():
+            return factor
+        more = 1e-15 if help_ == 0.0 else 9 * help_
+        matrix = matrix.clone()
+        matrix.diagonal(dim1=-2, dim2=-1).add_(more)
+        help_ += more
+        if help_ > 1:
+            raise ValueError("the normal matrix is not positive definite")
+
+
+def estimated_diagonal(inverse: Callable[[Tensor], Tensor], size: int) -> Tensor:
+    """The diagonal of a positive operator from random signs (Bekas, Kokiopoulou and Saad 2007), never below zero."""
+    generator = torch.Generator().manual_seed(0)
+    signs = torch.randint(0, 2, (size, _PROBES), generator=generator).double() * 2 - 1
+    return (signs * inverse(signs)).mean(dim=1).clamp(min=0)
+
+
+def _described(mean: Tensor, variance: Tensor, equations: Equations, largest: float) -> Solution:
+    """The rank is n minus the sum of posterior over prior variances, rounded down where anything is left."""
+    prior = equations.prior_precision.repeat_interleave(equations.rows.shape[1])
+    rank = len(mean) - math.ceil(float((variance * prior).sum()) - 0.01)
+    return Solution(mean, variance, min(rank, len(mean)), math.sqrt(largest * float(variance.max())))

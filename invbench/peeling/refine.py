@@ -1,0 +1,84 @@
+"""Gauss-Newton on the likelihood of the whole update, with a unit Gaussian prior on normalised pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from invbench.peeling.chain import Stage
+from invbench.peeling.least_squares import cholesky, estimated_diagonal
+from invbench.peeling.sensitivity import information, misfit
+
+_NEAR = 0.3  # of the posterior's variance: Gauss-Newton squares what is left, so the step after would be for nothing
+_HALVINGS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """`picture` `(C, H, W)`, posterior `variance` of each pixel, steps taken, evaluations of the gradient."""
+
+    picture: Tensor
+    variance: Tensor
+    steps: int
+    evaluations: int
+
+
+def refine(
+    chain: Sequence[Stage],
+    start: Tensor,
+    label: int,
+    seen: Mapping[str, Tensor],
+    variances: Mapping[str, Tensor],
+    prior: Tensor,
+    *,
+    steps: int,
+) -> Refined:
+    """The most likely picture near `start`, by at most `steps` Gauss-Newton steps, each halved until it helps.
+
+    `prior` `(n, n)`: the precision of a Gaussian of mean 0 on the normalised pixels. The last step is the one after
+    which less than `_NEAR` of the posterior's own spread is left to go, as its own length foretells.
+    """
+    picture, evaluations, done = start.clone(), 0, 0
+    while True:
+        at = information(chain, picture, label, seen, variances)
+        pull = at.pull - prior @ picture.flatten()
+        matrix = at.matrix.add_(prior)
+        size = matrix.diagonal().rsqrt()[:, None]
+        factor = cholesky(matrix.mul_(size).mul_(size.T))
+        step = (size * torch.cholesky_solve(size * pull[:, None], factor)).reshape(picture.shape)
+        distance = float(step.flatten() @ pull) / picture.numel()  # in units of the posterior's variance
+        moved, tried = _descended(chain, picture, step, label, seen, variances, prior, at.misfit)
+        evaluations += 1 + tried
+        if moved is None:
+            break
+        picture, done = moved, done + 1
+        if done == steps or distance < _NEAR:
+            break
+    variance = estimated_diagonal(lambda columns: size * torch.cholesky_solve(size * columns, factor), picture.numel())
+    return Refined(picture, variance.reshape(picture.shape), done, evaluations)
+
+
+def _descended(
+    chain: Sequence[Stage],
+    picture: Tensor,
+    step: Tensor,
+    label: int,
+    seen: Mapping[str, Tensor],
+    variances: Mapping[str, Tensor],
+    prior: Tensor,
+    misfit_here: float,
+) -> tuple[Tensor | None, int]:
+    """The first of picture + step, + step / 2, ... that is more likely, and how many were tried."""
+
+    def loss(at: Tensor, misfit_there: float) -> float:
+        return misfit_there + float(at.flatten() @ (prior @ at.flatten()))
+
+    before = loss(picture, misfit_here)
+    for tried in range(_HALVINGS):
+        moved = picture + step / 2**tried
+        if loss(moved, misfit(chain, moved, label, seen, variances)) < before:
+            return moved, tried + 1
+    return None, _HALVINGS

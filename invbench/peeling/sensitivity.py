@@ -1,0 +1,283 @@
+"""How a whole gradient changes with the picture: the gradient, and J' diag(1/variance) J without ever forming J.
+
+J `(gradient entries, pixels)` is the Jacobian of the client's gradient in the normalised picture; with independent
+noise of those variances J' diag(1/variance) J is the Fisher information of the picture.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from invbench.peeling.chain import Stage, prefix
+from invbench.peeling.elementwise import INVERTIBLE, activation, batch_norm_constants
+from invbench.peeling.pooling import is_pooling, pooling_matrix
+from invbench.peeling.weighted import forward_matrix, geometry, kernel, transposed, unfolded_error
+from invbench.peeling.weighted import apply as apply_weights
+
+
+@dataclass(frozen=True, eq=False)
+class Information:
+    """`matrix` `(n, n)`: J' W J; `pull` `(n,)`: J' W (seen - gradient); `misfit`: the weighted squared residual."""
+
+    matrix: Tensor
+    pull: Tensor
+    misfit: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """Some of J's rows, transposed `(n, R)`, with residuals and precisions `(R,)`."""
+
+    changes: Tensor
+    residual: Tensor
+    precision: Tensor
+
+
+def information(
+    chain: Sequence[Stage], picture: Tensor, label: int, seen: Mapping[str, Tensor], variances: Mapping[str, Tensor]
+) -> Information:
+    """Fisher information at `picture` `(C, H, W)` of what was seen, by parameter name; float64 on the CPU.
+
+    Tangents of every pixel go up through the network with the values, then down with the error signal.
+    """
+    size = picture.numel()
+    matrix, pull, misfit = torch.zeros(size, size, dtype=torch.float64), torch.zeros(size, dtype=torch.float64), 0.0
+    values, tangents = _upwards(chain, picture)
+    scores = values[-1]
+    probabilities = scores.softmax(dim=0)
+    error = probabilities.clone()
+    error[label] -= 1
+    moved = tangents[-1]
+    change = moved * probabilities - (moved @ probabilities)[:, None] * probabilities
+    for position in reversed(range(len(chain))):
+        stage = chain[position]
+        error, change = error.reshape(stage.after), change.reshape(size, *stage.after)
+        for rows in _rows(stage, values[position], tangents[position], error, change, seen, variances):
+            known = rows.precision > 0
+            weighted = rows.changes * rows.precision.sqrt()
+            _add_square(matrix, weighted)
+            pull += rows.changes @ (rows.precision * rows.residual)
+            misfit += float((rows.precision * rows.residual.square())[known].sum())
+        if position:
+            error, change = _downwards(stage, values[position], tangents[position], error, change)
+    return Information(matrix, pull, misfit)
+
+
+def cost(chain: Sequence[Stage], variances: Mapping[str, Tensor]) -> int:
+    """Multiplications of one `information`, roughly: rows of J times pixels squared."""
+    pixels, rows = math.prod(chain[0].before), 0
+    for stage in chain:
+        if isinstance(stage.layer, nn.Linear | nn.Conv2d):
+            entries = variances[f"{prefix(stage)}weight"]
+            few = isinstance(stage.layer, nn.Linear) and bool(torch.isfinite(entries).all())
+            rows += sum(stage.layer.weight.shape) if few else entries.numel()
+    return rows * pixels**2
+
+
+def misfit(
+    chain: Sequence[Stage], picture: Tensor, label: int, seen: Mapping[str, Tensor], variances: Mapping[str, Tensor]
+) -> float:
+    """The weighted squared residual of the gradient at `picture`, over the entries that were shared."""
+    total = 0.0
+    for name, simulated in gradient_of(chain, picture, label).items():
+        variance = variances[name]
+        squares = (seen[name] - simulated).square() / variance
+        total += float(squares[torch.isfinite(variance)].sum())
+    return total
+
+
+def gradient_of(chain: Sequence[Stage], picture: Tensor, label: int) -> dict[str, Tensor]:
+    """The client's gradient at batch 1, by parameter name, float64."""
+    parameters = {prefix(stage) + name: p for stage in chain for name, p in stage.layer.named_parameters()}
+    with torch.enable_grad():
+        value = picture[None]
+        for stage in chain:
+            value = stage.layer(value)
+        loss = cross_entropy(value, torch.tensor([label]))
+        slopes = torch.autograd.grad(loss, list(parameters.values()))
+    return dict(zip(parameters, slopes, strict=True))
+
+
+def _upwards(chain: Sequence[Stage], picture: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+    """Values and tangents `(n, features)` before every stage, and after the last."""
+    value, tangent = picture, torch.eye(picture.numel(), dtype=torch.float64)
+    values, tangents = [value], [tangent]
+    with torch.no_grad():
+        for position, stage in enumerate(chain):
+            if position == 0 and isinstance(stage.layer, nn.Conv2d):  # each pixel's change is itself
+                tangent = forward_matrix(geometry(stage), kernel(stage.layer)).T.contiguous()
+            else:
+                tangent = _tangent(stage, value.reshape(stage.before), tangent)
+            value = stage.layer(value.reshape(1, *stage.before))[0]
+            values.append(value)
+            tangents.append(tangent.reshape(len(tangent), -1))
+    return values, tangents
+
+
+def _tangent(stage: Stage, value: Tensor, tangent: Tensor) -> Tensor:
+    layer = stage.layer
+    if isinstance(layer, nn.Linear | nn.Conv2d):
+        return apply_weights(layer, tangent.reshape(-1, *stage.before)).flatten(1)
+    if type(layer) in INVERTIBLE:
+        return tangent * activation(layer, value)[0].flatten()
+    if is_pooling(layer):
+        matrix = pooling_matrix(layer, stage.before)
+        return (tangent.reshape(len(tangent), stage.before[0], -1) @ matrix.T).flatten(1)
+    if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+        return tangent * _per_value(batch_norm_constants(layer)[0], value.shape)
+    return tangent
+
+
+def _downwards(stage: Stage, value: Tensor, tangent: Tensor, error: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
+    """Error signal and its changes before the stage, from those after it."""
+    layer, size = stage.layer, len(change)
+    if isinstance(layer, nn.Linear | nn.Conv2d):
+        return transposed(stage, error[None])[0], transposed(stage, change)
+    if type(layer) in INVERTIBLE:
+        first, second = activation(layer, value.reshape(stage.before))
+        bent = tangent.reshape(size, *stage.before) * (error * second)
+        return error * first, change * first + bent
+    if is_pooling(layer):
+        matrix, channels = pooling_matrix(layer, stage.before), stage.before[0]
+        return (
+            (error.reshape(channels, -1) @ matrix).reshape(stage.before),
+            (change.reshape(size, channels, -1) @ matrix).reshape(size, *stage.before),
+        )
+    if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
+        scale = _per_value(batch_norm_constants(layer)[0], stage.before).reshape(stage.before)
+        return error * scale, change * scale
+    return error.reshape(stage.before), change.reshape(size, *stage.before)
+
+
+def _rows(
+    stage: Stage,
+    value: Tensor,
+    tangent: Tensor,
+    error: Tensor,
+    change: Tensor,
+    seen: Mapping[str, Tensor],
+    variances: Mapping[str, Tensor],
+) -> list[_Rows]:
+    layer, name = stage.layer, prefix(stage)
+    if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and f"{name}weight" in seen:
+        return _batch_norm_rows(stage, value, tangent, error, change, seen, variances)
+    if not isinstance(layer, nn.Linear | nn.Conv2d):
+        return []
+    size, outputs = len(change), len(layer.weight)
+    error, change = error.reshape(outputs, -1), change.reshape(size, outputs, -1)
+    found = []
+    if f"{name}bias" in seen:
+        found.append(_row(error.sum(dim=1), change.sum(dim=2), f"{name}bias", seen, variances))
+    variance = variances[f"{name}weight"]
+    if isinstance(layer, nn.Linear) and bool(torch.isfinite(variance).all()):
+        return [*found, *_rank_one_rows(value, tangent, error[:, 0], change[:, :, 0], f"{name}weight", seen, variances)]
+    shape = geometry(stage)
+    by_value = tangent.reshape(size, shape.channels, shape.pixels) @ unfolded_error(shape, error).T
+    by_value = by_value.reshape(size, shape.channels, outputs, -1).transpose(1, 2)
+    padded = torch.cat([value.reshape(shape.channels, -1), torch.zeros(shape.channels, 1, dtype=value.dtype)], dim=1)
+    patches = padded[:, shape.patch].permute(1, 0, 2).reshape(len(shape.patch), -1)  # (positions, channels * taps)
+    by_value = by_value.reshape(size, outputs, -1) + change @ patches
+    return [*found, _row(error @ patches, by_value, f"{name}weight", seen, variances)]
+
+
+def _rank_one_rows(
+    value: Tensor,
+    tangent: Tensor,
+    error: Tensor,
+    change: Tensor,
+    name: str,
+    seen: Mapping[str, Tensor],
+    variances: Mapping[str, Tensor],
+) -> list[_Rows]:
+    """The rows of d h' as few: in a basis with d and h first, the others repeat themselves.
+
+    Entries count as equally uncertain, by their mean variance. Then Q d h' P' for orthogonal Q and P is as good as
+    d h'. With Q d = |d| e_1 and P h = |h| e_1, the change
+    Q (dd h' + d dh') P' is |h| Q dd in its first column, |d| P dh in its first row, and zero elsewhere.
+    """
+    across, along = _basis(error), _basis(value.flatten())
+    gap = across @ (seen[name] - torch.outer(error, value.flatten())) @ along.T
+    precision = 1 / variances[name].mean()
+    d, h = error.norm(), value.norm()
+    column = h * (change @ across.T)
+    row = d * (tangent @ along.T)
+    changes = torch.cat([column[:, 1:], (column[:, :1] + row[:, :1]), row[:, 1:]], dim=1)
+    residual = torch.cat([gap[1:, 0], gap[0]])
+    rest = gap[1:, 1:].flatten()
+    still = torch.zeros(len(tangent), 1, dtype=value.dtype)
+    return [
+        _Rows(changes, residual, precision.expand(len(residual))),
+        _Rows(still, rest.norm().reshape(1), precision.reshape(1)),
+    ]
+
+
+def _basis(direction: Tensor) -> Tensor:
+    """An orthogonal matrix whose first row is along `direction` `(k,)`: a Householder reflection."""
+    size = direction.norm()
+    mirror = direction.clone()
+    sign = 1.0 if direction[0] >= 0 else -1.0
+    mirror[0] += sign * size
+    length = mirror.square().sum()
+    reflection = torch.eye(len(direction), dtype=direction.dtype)
+    if length > 0:
+        reflection -= 2 * torch.outer(mirror, mirror) / length
+    reflection[0] *= -sign
+    return reflection
+
+
+def _batch_norm_rows(
+    stage: Stage,
+    value: Tensor,
+    tangent: Tensor,
+    error: Tensor,
+    change: Tensor,
+    seen: Mapping[str, Tensor],
+    variances: Mapping[str, Tensor],
+) -> list[_Rows]:
+    """dL/dweight = sum of error times normalised value, dL/dbias = sum of error, per channel."""
+    layer, name, size, channels = stage.layer, prefix(stage), len(change), stage.before[0]
+    assert isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)
+    assert layer.running_mean is not None
+    assert layer.running_var is not None
+    deviation = (layer.running_var + layer.eps).sqrt()
+    normal = (value.reshape(channels, -1) - layer.running_mean[:, None]) / deviation[:, None]
+    moved = tangent.reshape(size, channels, -1) / deviation[:, None]
+    error, change = error.reshape(channels, -1), change.reshape(size, channels, -1)
+    weight = _row(
+        (error * normal).sum(dim=1), (change * normal + error * moved).sum(dim=2), f"{name}weight", seen, variances
+    )
+    return [weight, _row(error.sum(dim=1), change.sum(dim=2), f"{name}bias", seen, variances)]
+
+
+def _row(
+    gradient: Tensor, changes: Tensor, name: str, seen: Mapping[str, Tensor], variances: Mapping[str, Tensor]
+) -> _Rows:
+    variance = variances[name].flatten()
+    known = torch.isfinite(variance)
+    residual = torch.where(known, seen[name].flatten() - gradient.flatten(), 0.0)
+    return _Rows(changes.flatten(1), residual, torch.where(known, 1 / variance, 0.0))
+
+
+def _add_square(matrix: Tensor, factor: Tensor) -> None:
+    """matrix += factor factor', block by block of the lower half, then mirrored."""
+    size = len(factor)
+    step = max(256, -(-size // 6))
+    for top in range(0, size, step):
+        rows = slice(top, top + step)
+        for left in range(0, top + 1, step):
+            columns = slice(left, left + step)
+            product = factor[rows] @ factor[columns].T
+            matrix[rows, columns] += product
+            if left != top:
+                matrix[columns, rows] += product.T
+
+
+def _per_value(constants: Tensor, shape: tuple[int, ...] | torch.Size) -> Tensor:
+    view = constants.reshape(-1, *(1,) * (len(shape) - 1))
+    return view.expand(shape).flatten()
