@@ -53,7 +53,8 @@ def read_top(
         h = values[:-1]
     else:
         h, error = _by_length(layer, values, error, scaled)
-    label = int(error.argmin())
+    negative = bool(error.min() < 0)  # none where p rounds to 1 at the label: then the label is what h says
+    label = int(error.argmin() if negative else layer(h).detach().argmax())
     fitted = error[:, None] * (values if bias is not None else h)[None]
     known = torch.isfinite(variance)
     residual = ((seen - fitted).square() * precision)[known].mean().sqrt()
