@@ -25,7 +25,7 @@ from invbench import registry
 from invbench.artefacts import Artefact, fetch
 from invbench.attacks import answer_all
 from invbench.cell import Cell, Choice
-from invbench.memory import peak_memory
+from invbench.memory import is_out_of_memory, peak_memory
 from invbench.observation import Guess
 from invbench.store import Record
 
@@ -222,8 +222,7 @@ def _in_one_line(error: Exception) -> str:
 def _why_failed(error: Exception, cell: Cell) -> str:
     """`TypeError: what was wrong (file.py:12)`: the innermost place in invbench or in the file of one of the parts."""
     text = _in_one_line(error)
-    full = "can't allocate memory" in text  # how PyTorch's CPU allocator says it
-    if full or isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if is_out_of_memory(error):
         return f"out of memory: {text}" if text else "out of memory"
     parts = (cell.attack, cell.model, cell.dataset, *(cell.defense or ()))
     own = (f"{Path(__file__).parent}{os.sep}", *(inspect.getfile(choice.part.cls) for choice in parts))

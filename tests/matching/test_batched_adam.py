@@ -9,7 +9,8 @@ import torch
 from curves import Curve, bowl, cliff, drawn, silent, wells
 from torch import Tensor
 
-from invbench.matching.adam import Outcome, adam
+from invbench.matching.adam import adam
+from invbench.matching.outcome import Outcome
 
 
 def torch_adam(
@@ -37,7 +38,8 @@ def torch_adam(
 def run(
     curve: Curve, start: Tensor, *, iterations: int = 20, lr: float = 0.1, signed: bool = False, decay: bool = False
 ) -> Outcome:
-    return adam(curve, start, iterations=iterations, lr=lr, signed=signed, decay=decay, report=silent)
+    schedule = "step" if decay else "none"
+    return adam(curve, start, iterations=iterations, lr=lr, signed=signed, schedule=schedule, report=silent)
 
 
 @pytest.mark.parametrize("signed", [True, False])
@@ -94,12 +96,14 @@ def test_a_lane_without_a_finite_value_returns_its_best_finite_iterate_and_the_o
     curve = Curve(cliff, edges)
     outcome = run(curve, start, iterations=20)
     assert outcome.diverged.tolist() == [False, True, False]
-    path = torch.stack([variables[1] for variables in curve.visited])
+    path = torch.stack([variables[1] for variables in curve.visited[: outcome.evaluations[1]]])
     last_finite = path[path[:, 0] >= 0.25][-1]  # all the way down to the edge each iterate is better than the last
     assert 0.25 <= last_finite[0] < 0.4
     assert torch.equal(outcome.variables[1], last_finite)
     torch.testing.assert_close(outcome.objective[1], cliff(last_finite, edges[1]))
-    assert outcome.evaluations.tolist() == [21, int((path[:, 0] < 0.25).nonzero()[0]) + 1, 21]
+    assert path[-1, 0] < 0.25  # over the edge
+    assert outcome.evaluations[[0, 2]].tolist() == [21, 21]
+    assert [len(variables) for variables in curve.visited] == [3] * len(path) + [2] * (21 - len(path))
     alone = run(Curve(cliff, edges[[0, 2]]), start[[0, 2]], iterations=20)
     torch.testing.assert_close(outcome.variables[[0, 2]], alone.variables, rtol=0, atol=1e-12)
 
@@ -146,7 +150,7 @@ def test_reports_name_the_step_and_the_mean_of_the_lanes_that_have_not_diverged(
         iterations=3,
         lr=0.5,
         signed=True,
-        decay=False,
+        schedule="none",
         report=lambda step, value: told.append((step, value)),
     )
     assert [step for step, _ in told] == [1, 2, 3]

@@ -12,9 +12,10 @@ import pytest
 import torch
 from made_updates import digits, noise_like, observe, public, victim
 
-from invbench.matching.adam import Outcome
+from invbench.matching.answers import take_better
 from invbench.matching.leakage import LeakageRecipe
-from invbench.matching.recipe import Recipe, _take_better
+from invbench.matching.outcome import Outcome
+from invbench.matching.recipe import Recipe
 from invbench.metrics import psnr
 from invbench.models.lenet import LeNet
 from invbench.observation import Guess, UpdateObservation
@@ -287,7 +288,7 @@ def test_a_start_that_did_not_diverge_is_kept_before_one_that_did_and_that_befor
         best = outcome(math.inf, diverged=True, mark=-1.0)
         for number in chosen:
             objective, diverged = ranked[number]
-            best = _take_better(best, torch.tensor([0]), outcome(objective, diverged=diverged, mark=float(number)))
+            best = take_better(best, torch.tensor([0]), outcome(objective, diverged=diverged, mark=float(number)))
         assert best.variables.tolist() == [[float(first)] * 3]
         assert best.evaluations.tolist() == [5 + 5 * (first + 1)]
 
