@@ -91,12 +91,14 @@ def attack(seen: UpdateObservation, labels: Tensor, iterations: int) -> tuple[An
     return attacker, [sent], [shared]
 
 
-def stepper(seen: UpdateObservation, labels: Tensor, iterations: int) -> Callable[[], None]:
-    """A call that does so many iterations: for timing beside another side's."""
-
-    def run() -> None:
-        answer = inverting_gradients(seen, labels, iterations)
-        if answer.failed:
-            raise RuntimeError(answer.failed)
-
-    return run
+def closure(seen: UpdateObservation, labels: Tensor) -> Callable[[], object]:
+    """One evaluation of its objective and of the pictures' gradient, as each of its iterations makes one."""
+    attacker, payload, shared = attack(seen, labels, 1)
+    models, labels, _ = attacker.prepare_attack(payload, shared)
+    for regulariser in attacker.regularizers:
+        regulariser.initialize(models, shared, labels)
+    attacker.objective.initialize(attacker.loss_fn, attacker.cfg.impl, None)
+    candidate = attacker._initialize_data([seen.public.batch_size, *seen.public.image_shape])
+    optimizer, _ = attacker._init_optimizer([candidate])
+    evaluate: Callable[[], object] = attacker._compute_objective(candidate, labels, models, optimizer, shared, 0)
+    return evaluate

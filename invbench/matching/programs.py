@@ -23,6 +23,7 @@ _WORTH_TRACING = 40
 """Planned evaluations from which the first number of lanes is traced at once."""
 _SEEN_OFTEN = 80
 """Evaluations after which a later number of lanes (others have left) is traced."""
+_NOT_WORTH = "steps not compiled: it would take longer than it saves"
 
 Bound = Callable[[Tensor], tuple[Tensor, ...]]
 Made = TypeVar("Made")
@@ -43,6 +44,8 @@ class Programs:
         self._done: Counter[int] = Counter()
         self._given: tuple[Tensor, ...] | None = None
         self._bound: Bound | None = None
+        if self._engine.compiles and planned < _WORTH_TRACING:
+            self._note(_NOT_WORTH)
 
     def evaluate(self, variables: Tensor, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         """The function's tensors, cut off from what they were computed of."""
@@ -60,8 +63,8 @@ class Programs:
     def _wants_graph(self, lanes: int) -> bool:
         if lanes in self._traced:
             return self._traced[lanes] is not None
-        at_once = self._planned >= _WORTH_TRACING or self._engine.compiles
-        return (at_once and not self._traced) or self._done[lanes] >= _SEEN_OFTEN
+        at_once = self._planned >= _WORTH_TRACING and not self._traced
+        return at_once or self._done[lanes] >= _SEEN_OFTEN
 
     def _bind(self, variables: Tensor, given: tuple[Tensor, ...]) -> Bound | None:
         lanes, planned = len(variables), 0 if self._traced else self._planned
@@ -80,7 +83,7 @@ class Programs:
             return None
         on_cpu = inputs[0].device.type == "cpu"
         if on_cpu and not pays_back(len(traced.step.graph.nodes), planned):
-            self._note("steps not compiled: it would take longer than it saves")
+            self._note(_NOT_WORTH)
             return None
         with self._engine.compiling():
             made = self._try("compiled", lambda: compiled(traced.step, inputs))

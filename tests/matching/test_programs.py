@@ -105,6 +105,15 @@ def test_where_compiling_does_not_pay_back_the_bits_are_those_without_and_a_note
     assert steps.compile_seconds == 0
 
 
+def test_too_few_evaluations_are_not_compiled_and_a_note_says_why() -> None:
+    function = Counted()
+    with engine.using("on"):
+        made = Programs(function, 5)
+        evaluate(made, 5)
+    assert function.calls == 5
+    assert made.notes == ["steps not compiled: it would take longer than it saves"]
+
+
 def test_without_a_compiler_the_traced_steps_go_on_and_a_note_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     def no_compiler(*_: Any) -> None:
         raise RuntimeError("No working C++ compiler\nfound")
