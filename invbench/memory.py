@@ -1,4 +1,4 @@
-"""The peak memory of one stretch of work, in a process that does many."""
+"""The peak memory of one stretch of work, in a process that does many; and running out of it."""
 
 from __future__ import annotations
 
@@ -68,3 +68,8 @@ def _resident(field: str) -> float | None:
         return None
     found = [line for line in lines if line.startswith(field + ":")]
     return int(found[0].split()[1]) * 1024 / 1e6 if found else None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, on a GPU or (PyTorch's CPU allocator has no type of its own) elsewhere."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)

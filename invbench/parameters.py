@@ -27,6 +27,7 @@ class Parameter:
     at_least: float | None = None
     below: float | None = None
     at_most: float | None = None
+    later: bool = False  # added to a published part: at its default it is no part of a cell's id
 
     @property
     def required(self) -> bool:
@@ -71,9 +72,15 @@ def parameter(
     at_least: float | None = None,
     below: float | None = None,
     at_most: float | None = None,
+    later: bool = False,
 ) -> Any:
-    """A dataclass field with its meaning, unit and bounds; without a default it must be given."""
-    facts = {"help": help, "unit": unit, "above": above, "at_least": at_least, "below": below, "at_most": at_most}
+    """A dataclass field with its meaning, unit and bounds; without a default it must be given.
+
+    `later`: the field was added to a part that has results already, and its default is what the part did before.
+    Cells that leave it at its default keep their id and their random streams.
+    """
+    bounds = {"above": above, "at_least": at_least, "below": below, "at_most": at_most}
+    facts = {"help": help, "unit": unit, "later": later, **bounds}
     return dataclasses.field(default=default, metadata={"parameter": facts})
 
 

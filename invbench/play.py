@@ -21,11 +21,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from invbench import registry
+from invbench import engine, registry
 from invbench.artefacts import Artefact, fetch
 from invbench.attacks import answer_all
 from invbench.cell import Cell, Choice
-from invbench.memory import peak_memory
+from invbench.memory import is_out_of_memory, peak_memory
 from invbench.observation import Guess
 from invbench.store import Record
 
@@ -140,10 +140,11 @@ def _play(cell: Cell, device: str) -> Played:
         raise ValueError(f"data set {cell.dataset.short} changed while the matrix ran")
     round_ = game.stage(cell, torch.device(device))
     clock = time.perf_counter()
-    guesses = answer_all(attack, round_.observations)
+    with engine.using(cell.compile) as steps:
+        guesses = answer_all(attack, round_.observations)
     if device.startswith("cuda"):
         torch.cuda.synchronize(device)
-    attack_seconds = time.perf_counter() - clock
+    attack_seconds = time.perf_counter() - clock - steps.compile_seconds
     if len(guesses) != cell.targets:
         raise ValueError(f"{cell.attack.name} gave {len(guesses)} guesses for {cell.targets} observations")
     clock = time.perf_counter()
@@ -162,7 +163,12 @@ def _play(cell: Cell, device: str) -> Played:
         evaluations=tuple(guess.evaluations for guess in guesses),
         objectives=tuple(getattr(guess, "objective", None) for guess in guesses),
         notes=(*round_.notes, *_counted(guesses)),
-        seconds={"attack": attack_seconds, "scoring": scoring_seconds, "controls": time.perf_counter() - clock},
+        seconds={
+            "attack": attack_seconds,
+            **({"compile": steps.compile_seconds} if cell.compile == "on" else {}),
+            "scoring": scoring_seconds,
+            "controls": time.perf_counter() - clock,
+        },
     )
     grid = round_.grid(guesses, scores) if hasattr(round_, "grid") else None
     return Played(record, round_.arrays(guesses), grid)
@@ -191,7 +197,8 @@ def _noise_artefact(cell: Cell, device: str) -> Artefact:
 
     def make() -> dict[str, Tensor]:
         round_ = _game(bare).stage(bare, torch.device(device))
-        guesses = answer_all(bare.attack.build(), round_.noise())
+        with engine.using(bare.compile):
+            guesses = answer_all(bare.attack.build(), round_.noise())
         images = {f"images.{k}": guess.images for k, guess in enumerate(guesses)}
         labels = {f"labels.{k}": guess.labels for k, guess in enumerate(guesses) if guess.labels is not None}
         return {**images, **labels}
@@ -222,8 +229,7 @@ def _in_one_line(error: Exception) -> str:
 def _why_failed(error: Exception, cell: Cell) -> str:
     """`TypeError: what was wrong (file.py:12)`: the innermost place in invbench or in the file of one of the parts."""
     text = _in_one_line(error)
-    full = "can't allocate memory" in text  # how PyTorch's CPU allocator says it
-    if full or isinstance(error, MemoryError | torch.OutOfMemoryError):
+    if is_out_of_memory(error):
         return f"out of memory: {text}" if text else "out of memory"
     parts = (cell.attack, cell.model, cell.dataset, *(cell.defense or ()))
     own = (f"{Path(__file__).parent}{os.sep}", *(inspect.getfile(choice.part.cls) for choice in parts))

@@ -168,6 +168,16 @@ def plugin_names(kind: str) -> set[str]:
 
 
 @cache
+def later_settings(kind: str, name: str) -> dict[str, Any]:
+    """Settings that a part got after its first results, with their defaults; none where no part has that name."""
+    try:
+        known = load(kind, name).parameters
+    except UnknownName:
+        return {}
+    return {key: field.default for key, field in known.items() if field.later}
+
+
+@cache
 def load(kind: str, name: str) -> Part:
     """The part of that name; UnknownName with the nearest one."""
     plugins = _plugins(kind)

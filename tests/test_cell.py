@@ -133,3 +133,14 @@ def test_defences_print_in_their_order_joined_by_plus() -> None:
     assert defense_name(CELL.defense) == "clip(norm=1)+gaussian(std=0.01)"
     assert defense_name(()) == "none"
     assert defense_name(None) is None
+
+
+def test_a_setting_that_a_part_got_later_is_in_the_id_only_where_it_is_not_at_its_default() -> None:
+    """So cells computed before it was there keep their ids and their random streams."""
+    ours = choice("attack", "dlg")
+    before = Choice(
+        "attack", "dlg", tuple((k, v) for k, v in ours.settings if k not in ("plateau", "schedule", "start"))
+    )
+    assert len(before.settings) < len(ours.settings)
+    assert ours.key == before.key
+    assert choice("attack", "dlg", plateau=50).key == before.key | {"plateau": 50}

@@ -74,7 +74,6 @@ MISUSES = [
     ("timeout: 0\n", ["m.yaml:3:10: timeout must be above 0, not 0"]),
     ("timeout: .inf\n", ["m.yaml:3:10: a number must be finite, not .inf"]),
     ("threads: 0\n", ["m.yaml:3:10: threads must be at least 1, at most 1024, not 0"]),
-    ("compile: on\n", ["m.yaml:3:10: compile: on is not built yet; write off"]),
     ("compile: of\n", ["m.yaml:3:10: compile must be off or on, not 'of'; nearest: 'off'"]),
     ("controls: [gray]\n", ["m.yaml:3:12: a control is grey, mean or noise, not 'gray'; nearest: 'grey'"]),
     ("controls: [grey, grey]\n", ["m.yaml:3:18: control 'grey' is repeated"]),

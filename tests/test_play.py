@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import indent
@@ -20,6 +21,7 @@ from invbench.attacks import answer_all
 from invbench.cell import Cell
 from invbench.columns import GAME_COLUMNS
 from invbench.games.update import UpdateGame
+from invbench.matching import compiling
 from invbench.progress import Progress, listening
 from invbench.store import Record
 
@@ -151,6 +153,25 @@ def test_the_record_of_a_good_cell_is_whole(tmp_path: Path) -> None:
     assert found.memory_mb is None or 0 <= found.memory_mb < 2000
     assert (found.device, found.torch) == ("cpu", torch.__version__)
     assert found.dataset == {"name": "npz(path=pool.npz)", "hash": cell.data_hash, "path": "pool.npz"}
+
+
+def test_compile_reaches_the_attack_and_its_time_stands_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def compile_(step: Any, inputs: Any) -> Any:
+        time.sleep(0.5)
+        return step
+
+    monkeypatch.setattr(torch._inductor, "compile", compile_)
+    monkeypatch.setattr(compiling, "_COST", 0.0)
+    monkeypatch.setattr(compiling, "_COST_PER_NODE", 0.0)
+    longer = QUICK | {"iterations": 50}
+    off = record(make_cell(tmp_path, attack=longer, model="lenet"))
+    on = record(make_cell(tmp_path, attack=longer, model="lenet", compile="on"))
+    assert "compile" not in off.seconds
+    assert on.seconds["compile"] > 0.5
+    assert on.seconds["attack"] + on.seconds["compile"] <= on.seconds["cell"]
+    assert [note for note in on.notes if "compiled" in note] == ["steps compiled by Inductor (2 of 2 targets)"]
+    assert on.scores == off.scores  # this compiler gives back what it got
+    assert on.id != off.id
 
 
 def test_arrays_and_grid_come_with_it(tmp_path: Path) -> None:

@@ -1,25 +1,16 @@
-"""Adam on many lanes (Kingma and Ba 2015), on the gradient or on its sign, with step decay and a box."""
+"""Adam on many lanes (Kingma and Ba 2015), on the gradient or on its sign, with a decaying step and a box."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
 
 import torch
 from torch import Tensor
 
+from invbench.matching.outcome import Outcome, Report, at_start
 from invbench.matching.problem import Problem
 
-
-@dataclass(frozen=True)
-class Outcome:
-    """Where lanes ended: variables `(L, D)`; objective, evaluations, diverged and converged, each `(L,)`."""
-
-    variables: Tensor
-    objective: Tensor
-    evaluations: Tensor
-    diverged: Tensor
-    converged: Tensor
+_PROGRESS = 0.99  # a lane gets on while `plateau` steps bring its least value below this share of what it was
 
 
 def adam(
@@ -29,43 +20,61 @@ def adam(
     iterations: int,
     lr: float,
     signed: bool,
-    decay: bool,
-    report: Callable[[int, float], None],
+    schedule: str,
+    report: Report,
+    tolerance: Tensor | None = None,
+    plateau: int = 0,
 ) -> Outcome:
     """Minimise every lane from `start` `(L, D)` and return its last iterate.
 
-    `signed` feeds Adam the gradient's sign; `decay` multiplies the step by 0.1 after 3/8, 5/8 and 7/8 of
-    the iterations (Geiping et al. 2020, appendix). A lane whose value is no longer finite has diverged and
-    returns its best finite iterate, or its start.
+    `signed` feeds Adam the gradient's sign. `schedule`: see `step_size`. A lane leaves when its value is no longer
+    finite (diverged: it returns its best finite iterate, or its start), when its objective is at most its
+    `tolerance` `(L,)` (converged), and where `plateau` is not 0 when so many steps lowered its least value by less
+    than a hundredth (it returns the iterate of that value).
     """
-    variables, best, best_value = start.clone(), start.clone(), torch.full_like(start[:, 0], torch.inf)
-    best_objective = best_value.clone()
+    end, lanes = at_start(start), torch.arange(len(start), device=start.device)
+    variables, best_value = start.clone(), torch.full_like(start[:, 0], torch.inf)
+    milestone = best_value.clone()
     first, second = torch.zeros_like(start), torch.zeros_like(start)
-    diverged = torch.zeros(len(start), dtype=torch.bool, device=start.device)
-    evaluations = torch.zeros(len(start), dtype=torch.int64)
-    milestones = [int(iterations * share) for share in (3 / 8, 5 / 8, 7 / 8)] if decay else []
     for step in range(1, iterations + 2):
         at = problem.evaluate(variables)
-        evaluations += ~diverged.cpu()
-        diverged |= ~(torch.isfinite(at.total) & torch.isfinite(at.gradient).all(dim=1))
-        better = (at.total < best_value) & ~diverged
-        best, best_value = torch.where(better[:, None], variables, best), torch.where(better, at.total, best_value)
-        best_objective = torch.where(better, at.objective, best_objective)
-        if step > iterations or diverged.all():
+        end.evaluations[lanes.cpu()] += 1
+        finite = torch.isfinite(at.total) & torch.isfinite(at.gradient).all(dim=1)
+        converged = finite & (at.objective <= tolerance[lanes]) if tolerance is not None else torch.zeros_like(finite)
+        last = converged | (finite & (step > iterations))
+        better = finite & (at.total < best_value[lanes])
+        best_value[lanes[better]] = at.total[better]
+        kept = better | last
+        end.variables[lanes[kept]], end.objective[lanes[kept]] = variables[kept], at.objective[kept]
+        end.diverged[lanes[~finite]] = True
+        end.converged[lanes[converged]] = True
+        resting = torch.zeros_like(finite)
+        if plateau and step % plateau == 1 % plateau:
+            resting = best_value[lanes] > _PROGRESS * milestone[lanes]
+            milestone = best_value.clone()
+        going = torch.nonzero(finite & ~last & ~resting).flatten()
+        if not len(going):
             break
         slope = at.gradient.sign() if signed else at.gradient
+        if len(going) < len(lanes):
+            problem, lanes = problem.only(going), lanes[going]
+            variables, slope, first, second = (t[going] for t in (variables, slope, first, second))
         first = 0.9 * first + 0.1 * slope
         second = 0.999 * second + 0.001 * slope.square()
-        size = lr * 0.1 ** sum(step > milestone for milestone in milestones)
         mean, spread = first / (1 - 0.9**step), (second / (1 - 0.999**step)).sqrt()
-        moved = (variables - size * mean / (spread + 1e-8)).clamp(problem.lower, problem.upper)
-        variables = torch.where(diverged[:, None], best, moved)
-        first, second = (torch.where(diverged[:, None], 0.0, m) for m in (first, second))
-        report(step, float(at.total[~diverged].mean()))
-    return Outcome(
-        variables=torch.where(diverged[:, None], best, variables),
-        objective=torch.where(diverged, best_objective, at.objective),
-        evaluations=evaluations,
-        diverged=diverged,
-        converged=torch.zeros_like(diverged),
-    )
+        size = lr * step_size(schedule, step, iterations)
+        variables = (variables - size * mean / (spread + 1e-8)).clamp(problem.lower, problem.upper)
+        report(step, float(at.total[going].mean()))
+    return end
+
+
+def step_size(schedule: str, step: int, iterations: int) -> float:
+    """The share of `lr` at a step, counted from 1.
+
+    `step`: times 0.1 after 3/8, 5/8 and 7/8 of the iterations (Geiping et al. 2020, appendix); `cosine`: half a
+    wave down to zero (Loshchilov and Hutter 2017, arXiv 1608.03983); `none`: 1.
+    """
+    if schedule == "step":
+        milestones = [int(iterations * share) for share in (3 / 8, 5 / 8, 7 / 8)]
+        return float(0.1 ** sum(step > milestone for milestone in milestones))
+    return (1 + math.cos(math.pi * (step - 1) / iterations)) / 2 if schedule == "cosine" else 1.0

@@ -5,12 +5,10 @@ Steps have length 1 and no line search, as DLG's authors run it: the first is sc
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-from invbench.matching.adam import Outcome
+from invbench.matching.outcome import Outcome, Report, at_start
 from invbench.matching.problem import Problem
 
 _CURVED = 1e-8  # smallest cosine between a step and its gradient change that is taken for curvature
@@ -21,7 +19,9 @@ _PROGRESS = 0.8  # a lane gets on while `patience` steps bring its objective bel
 class History:
     """The last `memory` pairs of every lane: steps and gradient changes `(memory, L, D)`, oldest first.
 
-    A pair that a lane does not take is stored as zeros with rho 0, which leaves the recursion unchanged.
+    A pair that a lane does not take is stored as zeros with rho 0, which leaves the recursion unchanged but for the
+    place it takes up: PyTorch's own L-BFGS would go on remembering an older pair (`history.py` does). The results
+    of `dlg` and `idlg` were computed like this.
     """
 
     def __init__(self, lanes: int, memory: int) -> None:
@@ -71,7 +71,7 @@ def lbfgs(
     memory: int,
     patience: int,
     tolerance: Tensor,
-    report: Callable[[int, float], None],
+    report: Report,
 ) -> Outcome:
     """Minimise every lane from `start` `(L, D)`; a lane leaves when it converged, diverged or came to rest.
 
@@ -82,13 +82,7 @@ def lbfgs(
     returns its best finite iterate by its own objective, else its start.
     """
     lanes = torch.arange(len(start), device=start.device)  # those still running, by their place in `start`
-    end = Outcome(
-        variables=start.clone(),
-        objective=torch.full_like(start[:, 0], torch.inf),
-        evaluations=torch.zeros(len(start), dtype=torch.int64),
-        diverged=torch.zeros(len(start), dtype=torch.bool, device=start.device),
-        converged=torch.zeros(len(start), dtype=torch.bool, device=start.device),
-    )
+    end = at_start(start)
     variables, before, step = start.clone(), None, torch.zeros_like(start)
     history = History(len(start), memory)
     milestone = end.objective.clone()  # each lane's best objective when patience was last asked for

@@ -21,7 +21,9 @@ class LeakageRecipe(Recipe):
     restarts: int = parameter(8, at_least=1, help="most starts; another only where the last one did not converge")
     lr: float = parameter(1.0, above=0, help="step length")
     objective: Literal["l2", "layer-l2", "cosine", "masked-cosine"] = parameter("l2", help="distance of the updates")
-    optimizer: Literal["adam", "signed-adam", "lbfgs"] = parameter("lbfgs", help="how a lane is minimised")
+    optimizer: Literal["adam", "signed-adam", "lbfgs", "lbfgs-wolfe"] = parameter(
+        "lbfgs", help="how a lane is minimised; lbfgs-wolfe searches along every line"
+    )
     boxed: bool = parameter(False, help="keep pictures inside the range of real ones after every step")
     converged: float = parameter(
         1e-8, at_least=0, help="converged: this objective (l2: as a share of the update's squared norm)"

@@ -2,15 +2,17 @@
 
 A lane is one start for one observation. Its variables are one flat vector: the normalised pictures
 `(B, C, H, W)` and, where labels are optimised, their logits `(B, classes)`. `torch.func.vmap` runs the
-lanes of a chunk as one program; only the variables' gradient is computed, never the weights'.
+lanes of a chunk as one program (`programs.py` says how); only the variables' gradient is computed, never the
+weights'.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -18,7 +20,9 @@ from torch.func import grad_and_value, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from invbench.matching.objectives import Objective
+from invbench.matching.programs import Programs
 from invbench.matching.regularisers import total_variation
+from invbench.matching.tracing import Batched
 from invbench.observation import Update, UpdateObservation
 from invbench.protocol.fedsgd import gradient
 
@@ -36,15 +40,13 @@ class Evaluation:
 class Problem:
     """What one set of lanes minimises. `seen` stacks each lane's update: one tensor `(L, ...)` a parameter."""
 
-    network: torch.nn.Module
     image_shape: tuple[int, ...]  # (B, C, H, W)
     classes: int
     seen: Update
     labels: Tensor | None  # (L, B), or None where they are optimised
-    objective: Objective
-    tv: float
     lower: Tensor  # (D,)
     upper: Tensor  # (D,)
+    programs: Programs  # shared by all lanes of these weights
 
     @property
     def pixels(self) -> int:
@@ -59,7 +61,7 @@ class Problem:
         """The same problem for some of its lanes, by index."""
         chosen = tuple(t[lanes] for t in self.seen)
         labels = None if self.labels is None else self.labels[lanes]
-        return Problem(**{**vars(self), "seen": chosen, "labels": labels})
+        return dataclasses.replace(self, seen=chosen, labels=labels)
 
     def images(self, variables: Tensor) -> Tensor:
         """Normalised pictures `(L, B, C, H, W)`."""
@@ -74,23 +76,39 @@ class Problem:
     def evaluate(self, variables: Tensor) -> Evaluation:
         """One evaluation of every lane at `variables` `(L, D)`."""
         with sdpa_kernel(SDPBackend.MATH):  # fused attention has no second derivative
-            slopes, (totals, objectives) = self._batched()(variables, self.labels, self.seen)
-        return Evaluation(totals.detach(), objectives.detach(), slopes.detach())
+            slopes, totals, objectives = self.programs.evaluate(variables, self._given)
+        return Evaluation(totals, objectives, slopes)
 
-    def _batched(self) -> Callable[..., Any]:
-        parameters = {name: p.detach() for name, p in self.network.named_parameters()}
-        buffers = dict(self.network.named_buffers())
+    @cached_property
+    def _given(self) -> tuple[Tensor, ...]:
+        """What the lanes are held against: their labels, where those are fixed, and their updates."""
+        return self.seen if self.labels is None else (self.labels, *self.seen)
 
-        def lane(variables: Tensor, labels: Tensor | None, seen: Update) -> tuple[Tensor, Tensor]:
-            images = variables[: self.pixels].reshape(self.image_shape)
-            if labels is None:
-                labels = variables[self.pixels :].reshape(-1, self.classes).softmax(dim=1)
-            simulated = gradient(self.network, parameters, buffers, images, labels)
-            distance = self.objective(simulated, seen)
-            total = distance + self.tv * total_variation(images) if self.tv else distance
-            return total, distance
 
-        return vmap(grad_and_value(lane, has_aux=True), in_dims=(0, None if self.labels is None else 0, 0))
+def _batched(
+    network: torch.nn.Module, shape: tuple[int, ...], classes: int | None, objective: Objective, tv: float
+) -> Batched:
+    """`(variables, [labels,] *seen) -> slopes, totals, objectives`, lanes first; no labels where `classes` is given."""
+    parameters = {name: p.detach() for name, p in network.named_parameters()}
+    buffers = dict(network.named_buffers())
+    pixels = math.prod(shape)
+
+    def lane(variables: Tensor, *given: Tensor) -> tuple[Tensor, Tensor]:
+        images = variables[:pixels].reshape(shape)
+        if classes is None:
+            labels, seen = given[0], given[1:]
+        else:
+            labels, seen = variables[pixels:].reshape(-1, classes).softmax(dim=1), given
+        simulated = gradient(network, parameters, buffers, images, labels)
+        distance = objective(simulated, seen)
+        total = distance + tv * total_variation(images) if tv else distance
+        return total, distance
+
+    def lanes(variables: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
+        slopes, (totals, objectives) = vmap(grad_and_value(lane, has_aux=True))(variables, *given)
+        return slopes, totals, objectives
+
+    return lanes
 
 
 def build_problem(
@@ -99,8 +117,9 @@ def build_problem(
     objective: Objective,
     tv: float,
     boxed: bool,
+    planned: int = 0,
 ) -> Problem:
-    """One lane an observation. Observations must share their weights (see `same_weights`)."""
+    """One lane an observation, to be evaluated `planned` times. They must share their weights (see `same_weights`)."""
     first = observations[0]
     shape = (first.public.batch_size, *first.public.image_shape)
     mean, std = (c.expand(first.public.image_shape) for c in first.channel_constants())
@@ -111,15 +130,15 @@ def build_problem(
     free = torch.full((logits,), math.inf)
     device = first.device
     return Problem(
-        network=first.model,
         image_shape=shape,
         classes=first.public.classes,
         seen=tuple(torch.stack(tensors) for tensors in zip(*(o.update for o in observations), strict=True)),
         labels=torch.stack(fixed).to(device) if fixed else None,
-        objective=objective,
-        tv=tv,
         lower=torch.cat([low.to(device), -free.to(device)]),
         upper=torch.cat([high.to(device), free.to(device)]),
+        programs=Programs(
+            _batched(first.model, shape, None if fixed else first.public.classes, objective, tv), planned
+        ),
     )
 
 

@@ -46,7 +46,7 @@ def load(path: Path | str, sets: Sequence[str] = ()) -> Matrix:
     name = values.read_name(tree.entries.get("name"), path.stem, tree.place, errors)
     limits = Limits(
         threads=values.setting("threads", tree, errors),
-        compile=values.read_compile(tree, errors),
+        compile=values.setting("compile", tree, errors),
         controls=values.read_controls(tree.entries.get("controls"), errors),
         timeout=values.setting("timeout", tree, errors),
     )

@@ -62,13 +62,6 @@ def setting(name: str, table: Table, errors: Errors, default: Any = None) -> Any
     return SETTINGS[name].default if default is None else default
 
 
-def read_compile(table: Table, errors: Errors) -> str:
-    value: str = setting("compile", table, errors)
-    if value == "on":
-        errors.add(table.entries["compile"].value.place, "compile: on is not built yet; write off")
-    return value
-
-
 def read_name(entry: Entry | None, stem: str, place: Place, errors: Errors) -> str:
     """The matrix's name, by default the file's own without its suffix: a plain file name."""
     place = place if entry is None else entry.value.place

@@ -9,7 +9,8 @@ import torch
 from curves import Curve, bowl, cliff, drawn, silent, wells
 from torch import Tensor
 
-from invbench.matching.adam import Outcome, adam
+from invbench.matching.adam import adam, step_size
+from invbench.matching.outcome import Outcome
 
 
 def torch_adam(
@@ -37,7 +38,8 @@ def torch_adam(
 def run(
     curve: Curve, start: Tensor, *, iterations: int = 20, lr: float = 0.1, signed: bool = False, decay: bool = False
 ) -> Outcome:
-    return adam(curve, start, iterations=iterations, lr=lr, signed=signed, decay=decay, report=silent)
+    schedule = "step" if decay else "none"
+    return adam(curve, start, iterations=iterations, lr=lr, signed=signed, schedule=schedule, report=silent)
 
 
 @pytest.mark.parametrize("signed", [True, False])
@@ -94,12 +96,14 @@ def test_a_lane_without_a_finite_value_returns_its_best_finite_iterate_and_the_o
     curve = Curve(cliff, edges)
     outcome = run(curve, start, iterations=20)
     assert outcome.diverged.tolist() == [False, True, False]
-    path = torch.stack([variables[1] for variables in curve.visited])
+    path = torch.stack([variables[1] for variables in curve.visited[: outcome.evaluations[1]]])
     last_finite = path[path[:, 0] >= 0.25][-1]  # all the way down to the edge each iterate is better than the last
     assert 0.25 <= last_finite[0] < 0.4
     assert torch.equal(outcome.variables[1], last_finite)
     torch.testing.assert_close(outcome.objective[1], cliff(last_finite, edges[1]))
-    assert outcome.evaluations.tolist() == [21, int((path[:, 0] < 0.25).nonzero()[0]) + 1, 21]
+    assert path[-1, 0] < 0.25  # over the edge
+    assert outcome.evaluations[[0, 2]].tolist() == [21, 21]
+    assert [len(variables) for variables in curve.visited] == [3] * len(path) + [2] * (21 - len(path))
     alone = run(Curve(cliff, edges[[0, 2]]), start[[0, 2]], iterations=20)
     torch.testing.assert_close(outcome.variables[[0, 2]], alone.variables, rtol=0, atol=1e-12)
 
@@ -146,8 +150,52 @@ def test_reports_name_the_step_and_the_mean_of_the_lanes_that_have_not_diverged(
         iterations=3,
         lr=0.5,
         signed=True,
-        decay=False,
+        schedule="none",
         report=lambda step, value: told.append((step, value)),
     )
     assert [step for step, _ in told] == [1, 2, 3]
     assert [value for _, value in told] == pytest.approx([3 * 2.0**2, 3 * 1.5**2, 3 * 1.0**2], rel=1e-6)
+
+
+@pytest.mark.parametrize("iterations", [1, 2, 7])
+def test_the_cosine_schedule_is_torchs(iterations: int) -> None:
+    optimizer = torch.optim.Adam([torch.zeros(1, requires_grad=True)], lr=2.0)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, iterations)
+    for step in range(1, iterations + 1):
+        assert 2.0 * step_size("cosine", step, iterations) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-12)
+        optimizer.step()
+        schedule.step()
+
+
+def test_a_lane_that_converged_leaves_with_the_point_that_did_and_the_others_go_on_unchanged() -> None:
+    constants, start = drawn(3, 5), drawn(3, 5) + torch.tensor([[3.0], [0.3], [3.0]])
+    curve = Curve(bowl, constants)
+    tolerance = torch.tensor([-1.0, 30.0, -1.0])
+    outcome = adam(
+        curve, start, iterations=15, lr=0.05, signed=True, schedule="step", report=silent, tolerance=tolerance
+    )
+    left = int(outcome.evaluations[1])
+    assert outcome.converged.tolist() == [False, True, False]
+    assert 1 < left < 16
+    assert bowl(outcome.variables[1], constants[1]) == outcome.objective[1] <= 30.0
+    assert [len(variables) for variables in curve.visited] == [3] * left + [2] * (16 - left)
+    chosen = [0, 2]
+    alone = run(Curve(bowl, constants[chosen]), start[chosen], iterations=15, lr=0.05, signed=True, decay=True)
+    torch.testing.assert_close(outcome.variables[chosen], alone.variables, rtol=0, atol=1e-12)
+
+
+def test_a_lane_on_a_plateau_leaves_with_its_best_point_and_one_that_gets_on_stays() -> None:
+    def flat(x: Tensor, c: Tensor) -> Tensor:
+        return 1 + c[0] * x.square().sum()
+
+    constants = torch.tensor([[1e-4] * 3, [1.0] * 3], dtype=torch.float64)
+    curve = Curve(flat, constants)
+    start = torch.ones(2, 3, dtype=torch.float64)
+    settings = {"iterations": 20, "lr": 0.04, "signed": True, "schedule": "none", "report": silent}
+    outcome = adam(curve, start, plateau=5, **settings)  # type: ignore[arg-type]
+    assert outcome.evaluations.tolist() == [6, 21]
+    assert not outcome.converged.any()
+    visited = torch.stack([variables[0] for variables in curve.visited[:6]])
+    best = min(visited, key=lambda x: float(flat(x, constants[0])))
+    assert torch.equal(outcome.variables[0], best)
+    assert adam(curve, start, **settings).evaluations.tolist() == [21, 21]  # type: ignore[arg-type]

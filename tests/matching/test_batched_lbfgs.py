@@ -10,8 +10,8 @@ import torch
 from curves import Curve, bowl, cliff, drawn, silent, wells
 from torch import Tensor
 
-from invbench.matching.adam import Outcome
 from invbench.matching.lbfgs import History, lbfgs
+from invbench.matching.outcome import Outcome
 
 
 def torch_lbfgs(curve: Curve, lane: int, start: Tensor, *, iterations: int, lr: float, memory: int) -> list[Tensor]:

@@ -12,9 +12,10 @@ import pytest
 import torch
 from made_updates import digits, noise_like, observe, public, victim
 
-from invbench.matching.adam import Outcome
+from invbench.matching.answers import take_better
 from invbench.matching.leakage import LeakageRecipe
-from invbench.matching.recipe import Recipe, _take_better
+from invbench.matching.outcome import Outcome
+from invbench.matching.recipe import Recipe
 from invbench.metrics import psnr
 from invbench.models.lenet import LeNet
 from invbench.observation import Guess, UpdateObservation
@@ -171,8 +172,12 @@ def test_a_target_that_converged_starts_no_more_while_others_do() -> None:
 
 @pytest.mark.parametrize(
     "changed",
-    [{"lr": 0.05}, {"tv": 0.5}, {"boxed": False}, {"decay": False}, {"objective": "l2"}, {"optimizer": "adam"}],
-    ids=lambda changed: next(iter(changed)),
+    [
+        *({"lr": 0.05}, {"tv": 0.5}, {"boxed": False}, {"decay": False}, {"objective": "l2"}),
+        *({"optimizer": "adam"}, {"optimizer": "lbfgs"}, {"optimizer": "lbfgs-wolfe"}),
+        *({"start": "grey"}, {"schedule": "cosine"}),
+    ],
+    ids=lambda changed: "-".join(map(str, *changed.items())),
 )
 def test_every_part_of_a_recipe_is_used(changed: dict[str, Any]) -> None:
     recipe = Recipe(iterations=6)
@@ -192,6 +197,19 @@ def test_memory_and_patience_reach_the_optimiser() -> None:
 def observed_noise() -> list[UpdateObservation]:
     images, labels = digits(1)
     return [observe(victim(images), images, labels, seed=100, defend=noise_like)]
+
+
+def test_a_plateau_ends_a_lane_where_the_recipe_says_so() -> None:
+    recipe = Recipe(iterations=30, lr=1e-6, boxed=False)
+    [whole], [stopped] = recipe.attack_all(observed(1)), replace(recipe, plateau=4).attack_all(observed(1))
+    assert (whole.evaluations, stopped.evaluations) == (31, 5)
+
+
+def test_adam_too_stops_a_target_that_converged() -> None:
+    recipe = Recipe(iterations=30, restarts=3, converged=0.9)
+    [guess] = recipe.attack_all(observed(1))
+    assert guess.evaluations < 30
+    assert objective_of(guess) <= 0.9
 
 
 def test_there_are_at_most_so_many_restarts() -> None:
@@ -287,7 +305,7 @@ def test_a_start_that_did_not_diverge_is_kept_before_one_that_did_and_that_befor
         best = outcome(math.inf, diverged=True, mark=-1.0)
         for number in chosen:
             objective, diverged = ranked[number]
-            best = _take_better(best, torch.tensor([0]), outcome(objective, diverged=diverged, mark=float(number)))
+            best = take_better(best, torch.tensor([0]), outcome(objective, diverged=diverged, mark=float(number)))
         assert best.variables.tolist() == [[float(first)] * 3]
         assert best.evaluations.tolist() == [5 + 5 * (first + 1)]
 

@@ -1,0 +1,121 @@
+"""The benchmarks' own code, at sizes that take seconds: both sides run, and what is missing or fails is said."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from made_updates import observe, photographs, victim
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+import _breaching  # type: ignore[import-not-found]
+import evaluation  # type: ignore[import-not-found]
+import gpu  # type: ignore[import-not-found]
+import matching  # type: ignore[import-not-found]
+import restarts  # type: ignore[import-not-found]
+
+from invbench.observation import UpdateObservation
+
+
+def seen() -> UpdateObservation:
+    images, labels = photographs(2)
+    return observe(victim(images), images, labels)
+
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script", "ignore:[\\s\\S]*version_base")  # breaching's
+peer = pytest.mark.skipif(_breaching.missing() is not None, reason="needs breaching")
+
+
+@peer
+def test_breaching_sees_our_update_and_gets_better_with_its_iterations() -> None:
+    _, labels = photographs(2)
+    short, long = (_breaching.inverting_gradients(seen(), labels, iterations) for iterations in (1, 100))
+    images, _ = photographs(2)
+    errors = [float((answer.images - images).square().mean()) for answer in (short, long)]
+    assert errors[1] < 0.5 * errors[0]
+    assert short.failed is long.failed is None
+    assert long.seconds > 0
+
+
+@peer
+def test_a_run_of_breaching_that_fails_is_an_answer_that_says_why() -> None:
+    answer = _breaching.inverting_gradients(seen(), torch.zeros(7, dtype=torch.int64), 1)
+    assert answer.images is None
+    assert answer.failed.startswith("ValueError: ")
+
+
+@peer
+@pytest.mark.filterwarnings("ignore:Converting a tensor")
+def test_one_evaluation_of_breaching_gives_its_objective() -> None:
+    _, labels = photographs(2)
+    value = _breaching.closure(seen(), labels)()
+    assert 0 < float(value) < 3
+
+
+def test_the_sides_of_an_evaluation_run() -> None:
+    sides = evaluation.sides(seen(), with_peer=_breaching.missing() is None)
+    assert {"forward", "evaluation"} <= sides.keys()
+    assert all(side() is not None for side in sides.values())
+
+
+def test_a_part_of_matching_holds_both_sides_or_says_what_is_missing(shared_data: Path) -> None:
+    data = shared_data / "cifar10-test-first100.npz"
+    done = matching.part(data, "lenet", 2, 1, ours=3, theirs=3)
+    assert len(done["invbench"]["psnr"]) == 2
+    assert done["invbench"]["seconds"] > 0
+    if _breaching.missing():
+        assert "cannot be imported" in done["breaching"]["failed"]
+    else:
+        assert len(done["breaching"]["psnr"]) == 2
+        assert done["breaching"]["failed"] is None
+
+
+def test_a_table_of_matching_keeps_failed_trials_and_leaves_open_what_is_not_measured() -> None:
+    good = {"psnr": [20.0, 22.0], "seconds": 10.0, "failed": None}
+    parts = {
+        "convnet-1-0": {"invbench": good | {"seconds": 1.0}, "breaching": good},
+        "convnet-1-1": {"invbench": good, "breaching": {"psnr": [], "failed": "ValueError: no"}},
+    }
+    table = matching.table(parts)
+    assert table.rows[0] == ["convnet", "1", "1", "**21.0**", "21.0", "1", "10", "**0.10**"]
+    assert [row[3] for row in table.rows[1:]] == ["not measured"] * 3
+    assert table.failed == ["convnet-1-1: ValueError: no"]
+    assert all(len(row) == len(table.columns) for row in table.rows)
+
+
+def test_the_eager_side_of_restarts_is_the_same_function(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restarts, "STEPS", 3)
+    observation = restarts.observation()
+    lanes = restarts.problem(observation, 1)
+    eager = restarts.Eager(observation, lanes.lower, lanes.upper)
+    x = torch.randn(1, lanes.size, generator=torch.Generator().manual_seed(0))
+    ours, theirs = lanes.evaluate(x), eager.evaluate(x)
+    torch.testing.assert_close(ours.total, theirs.total)
+    torch.testing.assert_close(ours.gradient, theirs.gradient, rtol=1e-3, atol=1e-6)
+    restarts.search(eager, 1)
+
+
+def test_the_gpu_benchmark_s_code_runs_on_a_cpu() -> None:
+    found = gpu.speeds(seen(), short=1, long=3, repeats=1)
+    assert len(found["invbench"]) == 1
+    assert gpu._row(found)[0] != "failed"
+    big = gpu.large("cpu", side=32, iterations=1)
+    assert big["seconds"] > 0
+    assert big["memory_mb"] > 0 or math.isnan(big["memory_mb"])
+
+
+def test_without_a_gpu_the_table_says_that_nothing_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    saved: list[Any] = []
+    monkeypatch.setattr(gpu, "save", lambda name, table: saved.append((name, table)))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gpu.py"])
+    gpu.main()
+    [(name, table)] = saved
+    assert name == "gpu"
+    assert {row[2] for row in table.rows} == {"not measured: no GPU here"}
+    assert all(len(row) == len(table.columns) for row in table.rows)
