@@ -6,9 +6,11 @@ stay quick and never import torch.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -70,6 +72,10 @@ def init(path: Path) -> None:
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N", help="Where cells run.")
 @click.option("--workers", type=click.IntRange(min=1), help="Cells at a time [CPU: cores / threads; GPU: 1].")
 @click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True)
+@click.option("--ray-address", metavar="HOST:PORT", help="Ray cluster [RAY_ADDRESS, else a Ray of this machine].")
+@click.option(
+    "--gpus-per-cell", type=click.FloatRange(0, 1, min_open=True), help="Share of a GPU that a cell gets on Ray [1]."
+)
 @click.option("--fresh", is_flag=True, help="Compute every cell again.")
 @click.option(
     "--dry-run", is_flag=True, help="Show the cells, what cannot run and why, and a forecast; compute nothing."
@@ -83,6 +89,8 @@ def run(
     device: str,
     workers: int | None,
     executor: str,
+    ray_address: str | None,
+    gpus_per_cell: float | None,
     fresh: bool,
     dry_run: bool,
     only: tuple[str, ...],
@@ -90,8 +98,9 @@ def run(
     quiet: bool,
 ) -> int:
     """Run the cells of MATRIX that have no result yet."""
-    if executor == "ray":
-        raise Refused("--executor ray is not built yet; local is")
+    for option, given in (("--ray-address", ray_address), ("--gpus-per-cell", gpus_per_cell)):
+        if executor != "ray" and given is not None:
+            raise Refused(f"{option} needs --executor ray")
     from invbench.matrix import load, select
 
     read = refusing(load, matrix, sets)
@@ -101,21 +110,31 @@ def run(
     from invbench import report
     from invbench.console import plan, progress, tables
     from invbench.devices import resolve
-    from invbench.run import default_workers, is_done
+    from invbench.run import default_workers, is_done, local_crew
     from invbench.run import run as run_cells
     from invbench.store import Results, environment
 
-    where = refusing(resolve, device)
-    at_once = workers or default_workers(where, read.threads)
     results = Results(output or Path("results") / read.name)
-    if dry_run:
-        kept = (lambda cell: False) if fresh else partial(is_done, results)
-        refusing(plan.print_plan, cells, kept, where, at_once, read.threads)
-        return 0
-    facts = {**environment(), "device": where, "threads": read.threads, "workers": at_once, "command": sys.argv[1:]}
-    with progress.progress_display(quiet, cells, at_once) as listen:
+    with ExitStack() as stack:
+        if executor == "ray" and not dry_run:
+            from invbench.executors.cluster import cluster_crew
+
+            address = ray_address or os.environ.get("RAY_ADDRESS")
+            waiting = cluster_crew(address, device, workers, read.threads, gpus_per_cell or 1.0)
+            crew = refusing(stack.enter_context, waiting)
+            where = crew.device
+        else:
+            where = refusing(resolve, device)
+            crew = local_crew(where, workers or default_workers(where, read.threads), read.threads)
+        if dry_run:
+            kept = (lambda cell: False) if fresh else partial(is_done, results)
+            refusing(plan.print_plan, cells, kept, where, crew.workers, read.threads)
+            return 0
+        facts = {"device": where, "threads": read.threads, "executor": executor, "workers": crew.workers}
+        facts = {**environment(), **facts, "command": sys.argv[1:]}
+        listen = stack.enter_context(progress.progress_display(quiet, cells, crew.workers))
         told = {"listen": listen, "conclude": report.write_files}
-        records = refusing(run_cells, read, cells, results, facts, device=where, workers=at_once, fresh=fresh, **told)
+        records = refusing(run_cells, read, cells, results, facts, crew=crew, fresh=fresh, **told)
     if not quiet:
         tables.print_outcome(records, results.path)
     return int(any(record.status in ("failed", "timeout") for record in records))
