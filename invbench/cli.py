@@ -82,6 +82,7 @@ def init(path: Path) -> None:
 )
 @click.option("--only", multiple=True, metavar="KEY=VALUE", help="Only the cells that agree; may be repeated.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change the matrix; may be repeated.")
+@click.option("--shard", metavar="I/N", help="Only the I-th of N equal parts, into a folder of its own.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def run(
     matrix: Path,
@@ -95,6 +96,7 @@ def run(
     dry_run: bool,
     only: tuple[str, ...],
     sets: tuple[str, ...],
+    shard: str | None,
     quiet: bool,
 ) -> int:
     """Run the cells of MATRIX that have no result yet."""
@@ -102,9 +104,12 @@ def run(
         if executor != "ray" and given is not None:
             raise Refused(f"{option} needs --executor ray")
     from invbench.matrix import load, select
+    from invbench.shards import read_shard
 
+    part = refusing(read_shard, shard) if shard is not None else None
     read = refusing(load, matrix, sets)
     cells = refusing(select, read.cells, only) if only else list(read.cells)
+    cells = part.of(cells) if part else cells
     for warning in () if quiet else read.warnings:
         click.echo(f"warning: {warning}", err=True)
     from invbench import report
@@ -114,7 +119,7 @@ def run(
     from invbench.run import run as run_cells
     from invbench.store import Results, environment
 
-    results = Results(output or Path("results") / read.name)
+    results = Results(output or Path("results") / (f"{read.name}-{part}" if part else read.name))
     with ExitStack() as stack:
         if executor == "ray" and not dry_run:
             from invbench.executors.cluster import cluster_crew
@@ -138,6 +143,23 @@ def run(
     if not quiet:
         tables.print_outcome(records, results.path)
     return int(any(record.status in ("failed", "timeout") for record in records))
+
+
+@invbench.command()
+@click.argument("folders", type=RESULT, nargs=-1, required=True, metavar="DIR...")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Results folder.")
+def merge(folders: tuple[Path, ...], output: Path) -> None:
+    """Bring shards of one matrix together in one results folder.
+
+    A cell that two folders have must have the same result in both; a failure gives way to a result. The folder of
+    -o may hold results of the same matrix, which it keeps.
+    """
+    from invbench import report, store
+    from invbench.console import tables
+
+    found = [store.Results(folder) for folder in folders]
+    merged = refusing(store.merge, found, store.Results(output), sys.argv[1:], report.write_files)
+    tables.print_merged(merged, output)
 
 
 @invbench.command("report")
