@@ -11,7 +11,7 @@ from typing import Any
 
 from invbench import devices, play
 from invbench.cell import Cell
-from invbench.executors import Advanced, Crew, Ended, LeftOut, Repeated, Started, Task, cores
+from invbench.executors import Advanced, Crew, Ended, Notice, Repeated, Started, Task, cores
 from invbench.executors.local import execute
 from invbench.matrix import Matrix
 from invbench.progress import Progress
@@ -61,7 +61,7 @@ class Again:
     reason: str
 
 
-News = Planned | Doing | Done | Made | Again | LeftOut
+News = Planned | Doing | Done | Made | Again | Notice
 
 
 def run(
@@ -135,7 +135,7 @@ def _compute(cells: Sequence[Cell], crew: Crew, listen: Callable[[News], None]) 
     at: dict[str, int] = {}
     with closing(crew.execute(tasks)) as events:
         for event in events:
-            if isinstance(event, LeftOut):
+            if isinstance(event, Notice):
                 listen(event)
                 continue
             what = by_key.get(event.key) or shared[event.key]

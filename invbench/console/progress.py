@@ -14,7 +14,7 @@ from rich.text import Text
 
 from invbench.cell import Cell
 from invbench.console.wording import Namer, cell_namer, count, duration, fitted, headline
-from invbench.executors import LeftOut
+from invbench.executors import Notice
 from invbench.run import Again, Doing, Done, Made, News, Planned
 from invbench.store import Record
 
@@ -48,7 +48,7 @@ class _Lines:
             self._say(_planned(news))
         elif isinstance(news, Made):
             self._say(_made(news))
-        elif isinstance(news, Again | LeftOut):
+        elif isinstance(news, Again | Notice):
             self._say(_trouble(news, self.name))
         elif isinstance(news, Done):
             self.done += 1
@@ -93,7 +93,7 @@ class _Display:
         elif isinstance(news, Made):
             self.each.update(self.rows[news.worker], visible=False)
             self.console.print(Text(_made(news)), overflow="fold")
-        elif isinstance(news, Again | LeftOut):
+        elif isinstance(news, Again | Notice):
             if isinstance(news, Again):
                 self.shares.pop(news.worker, None)
                 self.each.update(self.rows[news.worker], visible=False)
@@ -143,9 +143,9 @@ def _made(news: Made) -> str:
     return f"made: {news.what}" if not news.problem else f"not made: {news.what}: {news.problem}"
 
 
-def _trouble(news: Again | LeftOut, name: Namer) -> str:
-    if isinstance(news, LeftOut):
-        return f"not used: {news.reason}"
+def _trouble(news: Again | Notice, name: Namer) -> str:
+    if isinstance(news, Notice):
+        return news.text
     what = news.what if isinstance(news.what, str) else name(news.what.names)
     return f"again: {what}: {news.reason}"
 

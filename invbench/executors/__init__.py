@@ -59,10 +59,10 @@ class Repeated:
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """One worker that was asked for is not used; `reason` says why."""
+class Notice:
+    """Something about the workers, in words: one is not used, none is to be had yet."""
 
-    reason: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Ended:
     seconds: float = 0.0
 
 
-Event = Started | Advanced | Repeated | LeftOut | Ended
+Event = Started | Advanced | Repeated | Notice | Ended
 
 
 @dataclass(frozen=True)

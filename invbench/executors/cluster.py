@@ -21,12 +21,13 @@ from typing import Any
 
 from invbench import artefacts
 from invbench.errors import Refusal
-from invbench.executors import Crew, Ended, Event, LeftOut, Queue, Repeated, Started, Task, cores
+from invbench.executors import Crew, Ended, Event, Notice, Queue, Repeated, Started, Task, cores
 from invbench.executors._host import Artefact, Host, facts
 
 LIVES = 4
 """Nodes that a task may lose before it has failed: losing one is seldom the cell's own doing, losing four is."""
 
+_PATIENCE = 60.0  # seconds of silence after which the user is told that there is no worker
 _STARTS = 3  # workers of a slot that may die before they have said a word
 
 
@@ -89,7 +90,10 @@ def execute(tasks: Sequence[Task], workers: int, share: Share) -> Generator[Even
                     slot.begin(task, _references(task.needs, stored))
                     yield Started(task.key, slot.number)
             calls = {slot.call: slot for slot in slots if slot.call is not None}
-            for call in ray.wait(list(calls))[0]:
+            answered, _ = ray.wait(list(calls), timeout=_PATIENCE)
+            if not answered and not any(slot.ready for slot in slots):
+                yield Notice(f"waiting: no node of the cluster has {share} free")
+            for call in answered:
                 for event in _hear(calls[call], queue, losses):
                     yield _kept(event, stored)
             slots = [slot for slot in slots if slot.actor is not None]
@@ -149,13 +153,13 @@ def _hear(slot: _Slot, queue: Queue, losses: Counter[str]) -> Iterator[Event]:
         if restart:
             slot.fill()
         else:
-            yield LeftOut(f"a worker that did not start: {why}")
+            yield Notice(f"not used: a worker that did not start: {why}")
         return
     if not slot.ready:
         slot.ready, slot.call, slot.starts = True, None, 0
         if answer:
             slot.close()
-            yield LeftOut(answer)
+            yield Notice(f"not used: {answer}")
         return
     for event in answer:
         if isinstance(event, Ended):

@@ -7,7 +7,9 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -17,7 +19,7 @@ from ray_nodes import ENVIRONMENT, HEAD, OTHER, Nodes, two_nodes
 from their_attacks import WAITING, install
 
 from invbench import artefacts, registry
-from invbench.executors import Advanced, Ended, Event, LeftOut, Repeated, Started, Task, cluster
+from invbench.executors import Advanced, Ended, Event, Notice, Repeated, Started, Task, cluster
 from invbench.executors.cluster import NoCluster, Share, cluster_crew
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a second loopback address is Linux's")
@@ -177,12 +179,12 @@ def test_a_node_that_lacks_the_data_or_has_other_versions_is_not_used(
     missing = tmp_path / "pictures.npz"
     tasks = [task(key, small_tasks.double, 1, files=frozenset({missing})) for key in "ab"]
     assert left_out(nodes, tasks) == {
-        f"node {node}: {missing} is not there; a data set's files have to be at the same path on every node"
+        f"not used: node {node}: {missing} is not there; a data set's files have to be at the same path on every node"
         for node in (HEAD, OTHER)
     }
     monkeypatch.setattr(cluster, "facts", lambda: {"torch": "1.0"})
     (reason,) = left_out(nodes, tasks[:1])
-    assert re.fullmatch(r"node 127\.0\.0\.[23]: its torch is [\d.]+, here it is 1\.0", reason)
+    assert re.fullmatch(r"not used: node 127\.0\.0\.[23]: its torch is [\d.]+, here it is 1\.0", reason)
 
 
 def left_out(nodes: Nodes, tasks: list[Task]) -> set[str]:
@@ -192,7 +194,17 @@ def left_out(nodes: Nodes, tasks: list[Task]) -> set[str]:
         given = crew.execute(tasks)
         with pytest.raises(NoCluster, match="no worker of the cluster can be used"):
             events.extend(given)
-    return {event.reason for event in events if isinstance(event, LeftOut)}
+    return {event.text for event in events if isinstance(event, Notice)}
+
+
+def test_workers_asked_for_wait_for_room_and_the_user_is_told(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An autoscaler would make the room."""
+    monkeypatch.setattr(cluster, "_PATIENCE", 0.2)
+    with (
+        cluster_crew(nodes.address, "cpu", 1, threads=2, gpus=1) as crew,
+        closing(crew.execute([task("a", small_tasks.double, 1)])) as events,
+    ):
+        assert next(events) == Notice("waiting: no node of the cluster has 2 CPUs free")
 
 
 def test_a_gpu_s_worker_sees_the_gpu_that_ray_gave_it(nodes: Nodes, tmp_path: Path) -> None:
@@ -235,9 +247,16 @@ def test_an_interrupt_ends_130_keeps_what_is_finished_and_leaves_no_process_of_a
         "dataset: {name: warfarin, sensitive: vkorc1}\ntargets: 5\n"
         "grid: {attack: [map-inversion, {name: waiting, go: go}], model: [iwpc]}\n",
     )
-    more = ENVIRONMENT | {"PYTHONPATH": os.pathsep.join([str(plugins), os.environ.get("PYTHONPATH", "")])}
+    path = os.pathsep.join(filter(None, [str(plugins), os.environ.get("PYTHONPATH")]))
     result = tmp_path / "results/waiting"
-    with running("run", "waiting.yaml", "--executor", "ray", folder=tmp_path, **more) as run:
+    with (
+        TemporaryDirectory(prefix="ray-") as session,
+        running(
+            *("run", "waiting.yaml", "--executor", "ray"),
+            folder=tmp_path,
+            **ENVIRONMENT | {"PYTHONPATH": path, "RAY_TMPDIR": session},
+        ) as run,
+    ):
         begun = tmp_path / "go.begun"
         wait_until(lambda: begun.exists() and begun.read_text() and outcomes(result), "one done, one going on")
         started = family(run.process.pid)
