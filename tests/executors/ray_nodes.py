@@ -55,13 +55,13 @@ class Nodes:
 def two_nodes(folder: Path, path: str) -> Iterator[Nodes]:
     """Both nodes; nothing of them outlives the block."""
     before = dict(os.environ)
-    os.environ.update(ENVIRONMENT)
+    session = tempfile.mkdtemp(prefix="ray-")  # a socket's path may have a hundred letters, not more
+    os.environ.update(ENVIRONMENT | {"RAY_TMPDIR": session})
     from ray.cluster_utils import Cluster
 
-    session = tempfile.mkdtemp(prefix="ray-")  # a socket's path may have a hundred letters, not more
     nodes = Nodes(Cluster(), folder, path)
     try:
-        nodes.add(HEAD, temp_dir=session, _system_config=QUICK)
+        nodes.add(HEAD, _system_config=QUICK)
         nodes.both()
         yield nodes
     finally:
