@@ -14,8 +14,13 @@ from typing import Any
 
 HEAD, OTHER = "127.0.0.2", "127.0.0.3"  # Ray takes 127.0.0.1 for the machine's outer address
 ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-QUICK = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_failure_threshold": 4}
-"""Ray's own settings: a dead node is noticed in seconds."""
+QUICK = {
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 500,
+    "health_check_failure_threshold": 4,
+    "worker_register_timeout_seconds": 20,
+}
+"""Ray's own settings: a dead node, or a process that did not start, is noticed in seconds instead of a minute."""
 
 
 @dataclass
