@@ -39,7 +39,7 @@ class Artefact:
 
     @property
     def path(self) -> Path:
-        return cache_folder() / f"{self.name}.safetensors"
+        return place(self.name)
 
     @property
     def made(self) -> bool:
@@ -53,6 +53,11 @@ def cache_folder() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "invbench"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "invbench"
+
+
+def place(name: str) -> Path:
+    """Where the artefact of this name is kept once it is made."""
+    return cache_folder() / f"{name}.safetensors"
 
 
 def fetch(artefact: Artefact) -> Tensors:
@@ -70,6 +75,17 @@ def fetch(artefact: Artefact) -> Tensors:
         save_file(tensors, temporary)
         os.replace(temporary, path)
         return tensors
+
+
+def receive(name: str, content: bytes) -> None:
+    """Keep the file of an artefact that another machine made, unless there is one here."""
+    path = place(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path.with_suffix(".lock")):
+        if not path.exists():
+            temporary = path.with_suffix(f".{os.getpid()}.tmp")
+            temporary.write_bytes(content)
+            os.replace(temporary, path)
 
 
 def _own_memory(tensor: Tensor) -> Tensor:

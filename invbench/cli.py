@@ -6,9 +6,11 @@ stay quick and never import torch.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -70,12 +72,17 @@ def init(path: Path) -> None:
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda|cuda:N", help="Where cells run.")
 @click.option("--workers", type=click.IntRange(min=1), help="Cells at a time [CPU: cores / threads; GPU: 1].")
 @click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True)
+@click.option("--ray-address", metavar="HOST:PORT", help="Ray cluster [RAY_ADDRESS, else a Ray of this machine].")
+@click.option(
+    "--gpus-per-cell", type=click.FloatRange(0, 1, min_open=True), help="Share of a GPU that a cell gets on Ray [1]."
+)
 @click.option("--fresh", is_flag=True, help="Compute every cell again.")
 @click.option(
     "--dry-run", is_flag=True, help="Show the cells, what cannot run and why, and a forecast; compute nothing."
 )
 @click.option("--only", multiple=True, metavar="KEY=VALUE", help="Only the cells that agree; may be repeated.")
 @click.option("--set", "sets", multiple=True, metavar="KEY=VALUE", help="Change the matrix; may be repeated.")
+@click.option("--shard", metavar="I/N", help="Only the I-th of N equal parts, into a folder of its own.")
 @click.option("--quiet", is_flag=True, help="Print errors only.")
 def run(
     matrix: Path,
@@ -83,42 +90,76 @@ def run(
     device: str,
     workers: int | None,
     executor: str,
+    ray_address: str | None,
+    gpus_per_cell: float | None,
     fresh: bool,
     dry_run: bool,
     only: tuple[str, ...],
     sets: tuple[str, ...],
+    shard: str | None,
     quiet: bool,
 ) -> int:
     """Run the cells of MATRIX that have no result yet."""
-    if executor == "ray":
-        raise Refused("--executor ray is not built yet; local is")
+    for option, given in (("--ray-address", ray_address), ("--gpus-per-cell", gpus_per_cell)):
+        if executor != "ray" and given is not None:
+            raise Refused(f"{option} needs --executor ray")
     from invbench.matrix import load, select
+    from invbench.shards import read_shard
 
+    part = refusing(read_shard, shard) if shard is not None else None
     read = refusing(load, matrix, sets)
     cells = refusing(select, read.cells, only) if only else list(read.cells)
+    cells = part.of(cells) if part else cells
     for warning in () if quiet else read.warnings:
         click.echo(f"warning: {warning}", err=True)
     from invbench import report
     from invbench.console import plan, progress, tables
     from invbench.devices import resolve
-    from invbench.run import default_workers, is_done
+    from invbench.run import default_workers, is_done, local_crew
     from invbench.run import run as run_cells
     from invbench.store import Results, environment
 
-    where = refusing(resolve, device)
-    at_once = workers or default_workers(where, read.threads)
-    results = Results(output or Path("results") / read.name)
-    if dry_run:
-        kept = (lambda cell: False) if fresh else partial(is_done, results)
-        refusing(plan.print_plan, cells, kept, where, at_once, read.threads)
-        return 0
-    facts = {**environment(), "device": where, "threads": read.threads, "workers": at_once, "command": sys.argv[1:]}
-    with progress.progress_display(quiet, cells, at_once) as listen:
+    results = Results(output or Path("results") / (f"{read.name}-{part}" if part else read.name))
+    with ExitStack() as stack:
+        if executor == "ray" and not dry_run:
+            from invbench.executors.cluster import cluster_crew
+
+            address = ray_address or os.environ.get("RAY_ADDRESS")
+            waiting = cluster_crew(address, device, workers, read.threads, gpus_per_cell or 1.0)
+            crew = refusing(stack.enter_context, waiting)
+            where = crew.device
+        else:
+            where = refusing(resolve, device)
+            crew = local_crew(where, workers or default_workers(where, read.threads), read.threads)
+        if dry_run:
+            kept = (lambda cell: False) if fresh else partial(is_done, results)
+            refusing(plan.print_plan, cells, kept, where, crew.workers, read.threads)
+            return 0
+        facts = {"device": where, "threads": read.threads, "executor": executor, "workers": crew.workers}
+        facts = {**environment(), **facts, "command": sys.argv[1:]}
+        listen = stack.enter_context(progress.progress_display(quiet, cells, crew.workers))
         told = {"listen": listen, "conclude": report.write_files}
-        records = refusing(run_cells, read, cells, results, facts, device=where, workers=at_once, fresh=fresh, **told)
+        records = refusing(run_cells, read, cells, results, facts, crew=crew, fresh=fresh, **told)
     if not quiet:
         tables.print_outcome(records, results.path)
     return int(any(record.status in ("failed", "timeout") for record in records))
+
+
+@invbench.command()
+@click.argument("folders", type=RESULT, nargs=-1, required=True, metavar="DIR...")
+@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), required=True, help="Results folder.")
+def merge(folders: tuple[Path, ...], output: Path) -> None:
+    """Bring shards of one matrix together in one results folder.
+
+    A cell that two folders have must have the same result in both; a failure gives way to a result. The folder of
+    -o may hold results of the same matrix, which it keeps.
+    """
+    from invbench import report, store
+    from invbench.console import tables
+
+    found = [store.Results(folder) for folder in folders]
+    merged = refusing(store.merge, found, store.Results(output), sys.argv[1:], report.write_files)
+    tables.print_merged(merged, output)
 
 
 @invbench.command("report")

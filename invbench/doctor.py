@@ -89,5 +89,5 @@ def _optional() -> list[Finding]:
     ray = importlib.util.find_spec("ray") is not None
     return [
         Finding("plugins", True if plugins else None, ", ".join(plugins) or "none installed"),
-        Finding("ray", None, "installed, but --executor ray is not built yet" if ray else "not installed"),
+        Finding("ray", True if ray else None, version("ray") if ray else "not installed: pip install 'invbench[ray]'"),
     ]

@@ -9,6 +9,7 @@ Whoever holds the update can compute it: no truth is needed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,20 +43,28 @@ def noise(seen: UpdateObservation) -> tuple[Update, float]:
 def misfit(seen: UpdateObservation, images: Tensor, labels: Tensor, *, error: float = ROUNDING) -> float:
     """The mean weighted squared residual of a guess: normalised `images` `(B, C, H, W)`, `labels` `(B,)`.
 
-    `error`: relative error of an entry that counts as none, float32's own unless told otherwise. Infinite where the guess gives no finite update or has not the batch's size.
+    `error`: relative error of an entry that counts as none, float32's own unless told otherwise.
+    """
+    squares, count = squared_residual(seen, images, labels, error=error)
+    return squares / max(count, 1)
+
+
+def squared_residual(seen: UpdateObservation, images: Tensor, labels: Tensor, *, error: float) -> tuple[float, int]:
+    """The sum of the weighted squares behind `misfit`, minus twice a log likelihood, and how many they are.
+
+    Infinite where the guess has not the batch's size or gives no finite update.
     """
     if images.shape[0] != seen.public.batch_size or len(labels) != len(images):
-        return float("inf")
+        return math.inf, 1
     stack, update = defenses(seen.public), tuple(tensor.double() for tensor in seen.update)
     simulated = tuple(tensor.double() for tensor in _computed(seen, stack, images, labels))
     shared, variance = expected(stack, simulated, rounding(update, error), update)
     total, count = 0.0, 0
     for u, m, v in zip(update, shared, variance, strict=True):
         known = torch.isfinite(v)
-        total += float(((u - m).square() / v.clamp(min=_tiny(v)))[known].sum())
+        total += float(((u - m).square() / v.clamp(min=torch.finfo(v.dtype).tiny))[known].sum())
         count += int(known.sum())
-    value = total / max(count, 1)
-    return value if value == value else float("inf")
+    return (total if math.isfinite(total) else math.inf), count
 
 
 def rounding(update: Update, error: float = ROUNDING) -> Update:
@@ -73,6 +82,3 @@ def _computed(seen: UpdateObservation, stack: Sequence[object], images: Tensor, 
             return mean(apply_per_example(stack, per_example_gradients(*round_), stream))
         return gradient(*round_)
 
-
-def _tiny(variance: Tensor) -> float:
-    return float(torch.finfo(variance.dtype).tiny)

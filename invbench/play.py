@@ -80,6 +80,11 @@ def artefacts(cell: Cell) -> dict[str, str]:
     return {artefact.name: artefact.what for artefact in _artefacts(cell, "cpu") if not artefact.made}
 
 
+def needs(cell: Cell) -> frozenset[str]:
+    """Names of all artefacts that the cell reads, made or not."""
+    return frozenset(artefact.name for artefact in _artefacts(cell, "cpu"))
+
+
 def make_artefact(name: str, cell: Cell, device: str) -> None:
     """Make the one of the cell's artefacts that has this name."""
     fetch(next(artefact for artefact in _artefacts(cell, device) if artefact.name == name))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from invbench import play
+from invbench import devices, play
 from invbench.cell import Cell
-from invbench.executors import Advanced, Ended, Started, Task
+from invbench.executors import Advanced, Crew, Ended, Notice, Repeated, Started, Task, cores
 from invbench.executors.local import execute
 from invbench.matrix import Matrix
 from invbench.progress import Progress
@@ -51,7 +52,16 @@ class Made:
     worker: int
 
 
-News = Planned | Doing | Done | Made
+@dataclass(frozen=True)
+class Again:
+    """The worker at this died, `reason` says how; it is begun anew."""
+
+    worker: int
+    what: Cell | str
+    reason: str
+
+
+News = Planned | Doing | Done | Made | Again | Notice
 
 
 def run(
@@ -60,8 +70,7 @@ def run(
     results: Results,
     environment: dict[str, Any],
     *,
-    device: str,
-    workers: int,
+    crew: Crew,
     fresh: bool = False,
     listen: Callable[[News], None] = lambda news: None,
     conclude: Callable[[Results], None] = lambda results: None,
@@ -76,7 +85,7 @@ def run(
         try:
             left = [cell for cell in cells if fresh or not is_done(results, cell)]
             listen(Planned(len(left), len(cells) - len(left)))
-            for played, worker in _outcomes(left, device, workers, matrix.threads, listen):
+            for played, worker in _outcomes(left, crew, listen):
                 results.write(played.record, played.arrays, played.grid)
                 listen(Done(played.record, worker))
         finally:
@@ -91,19 +100,23 @@ def is_done(results: Results, cell: Cell) -> bool:
     return record is not None and record.done(play.requested_controls(cell))
 
 
+def local_crew(device: str, workers: int, threads: int) -> Crew:
+    """Worker processes on this machine for a device as `devices.resolve` gives it."""
+    own, environments = devices.shared_out(device, devices.gpus())
+    return Crew(own, workers, partial(execute, workers=workers, threads=threads, environments=environments))
+
+
 def default_workers(device: str, threads: int) -> int:
     """One worker a GPU; on a CPU as many as there are cores for."""
+    if device == "cuda":
+        return len(devices.gpus())
     if device.startswith("cuda"):
         return 1
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on Linux
-        cores = os.cpu_count() or 1
-    return max(1, cores // threads)
+    return max(1, cores() // threads)
 
 
 def _outcomes(
-    cells: Sequence[Cell], device: str, workers: int, threads: int, listen: Callable[[News], None]
+    cells: Sequence[Cell], crew: Crew, listen: Callable[[News], None]
 ) -> Iterator[tuple[play.Played, int | None]]:
     """What cannot be played first, then each cell as its worker ends it."""
     playable = []
@@ -113,27 +126,30 @@ def _outcomes(
             playable.append(cell)
         else:
             yield play.Played(record), None
-    yield from _compute(playable, device, workers, threads, listen)
+    yield from _compute(playable, crew, listen)
 
 
-def _compute(
-    cells: Sequence[Cell], device: str, workers: int, threads: int, listen: Callable[[News], None]
-) -> Iterator[tuple[play.Played, int]]:
+def _compute(cells: Sequence[Cell], crew: Crew, listen: Callable[[News], None]) -> Iterator[tuple[play.Played, int]]:
     by_key = {cell.id: cell for cell in cells}
-    tasks, shared = _tasks(cells, device)
+    tasks, shared = _tasks(cells, crew.device)
     at: dict[str, int] = {}
-    with closing(execute(tasks, workers, threads)) as events:
+    with closing(crew.execute(tasks)) as events:
         for event in events:
+            if isinstance(event, Notice):
+                listen(event)
+                continue
             what = by_key.get(event.key) or shared[event.key]
             if isinstance(event, Started):
                 at[event.key] = event.worker
                 listen(Doing(event.worker, what))
             elif isinstance(event, Advanced):
                 listen(Doing(at[event.key], what, event.progress))
+            elif isinstance(event, Repeated):
+                listen(Again(at[event.key], what, event.reason))
             elif isinstance(what, str):
                 listen(Made(what, event.reason, at[event.key]))
             else:
-                yield _played(event, what, device), at[event.key]
+                yield _played(event, what, crew.device), at[event.key]
 
 
 def _tasks(cells: Sequence[Cell], device: str) -> tuple[list[Task], dict[str, str]]:
@@ -145,9 +161,16 @@ def _tasks(cells: Sequence[Cell], device: str) -> tuple[list[Task], dict[str, st
         needed = play.artefacts(cell)
         shared |= needed
         for name in needed:
-            making.setdefault(name, Task(name, "invbench.play:make_artefact", (name, cell, device)))
-        work.append(Task(cell.id, "invbench.play:play", (cell, device), cell.timeout, frozenset(needed)))
+            make = Task(name, "invbench.play:make_artefact", (name, cell, device), artefact=True, files=_files(cell))
+            making.setdefault(name, make)
+        needs, files = play.needs(cell), _files(cell)
+        work.append(Task(cell.id, "invbench.play:play", (cell, device), cell.timeout, needs, files=files))
     return [*making.values(), *work], shared
+
+
+def _files(cell: Cell) -> frozenset[Path]:
+    """The user's files that the cell's data set is read from."""
+    return frozenset(value for _, value in cell.dataset.settings if isinstance(value, Path))
 
 
 def _played(event: Ended, cell: Cell, device: str) -> play.Played:

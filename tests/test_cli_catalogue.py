@@ -17,7 +17,7 @@ from invbench import catalogue, cli, registry
 from invbench.columns import COLUMNS
 
 PARTS = [(kind, name) for kind, part in catalogue.KIND_OF.items() for name in registry.names(part)]
-COMMANDS = ("init", "run", "report", "baseline", "check", "compare", "show", "list", "doctor")
+COMMANDS = ("init", "run", "merge", "report", "baseline", "check", "compare", "show", "list", "doctor")
 
 IMPORTED = """\
 import sys

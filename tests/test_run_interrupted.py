@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def test_killed_in_the_middle_of_a_cell_the_workers_die_and_the_folder_is_free(t
     assert kept.items() <= written(result).items()
 
 
-def test_a_worker_killed_from_outside_costs_its_cell_alone_and_a_second_run_is_refused(
+def test_a_worker_killed_from_outside_costs_its_cell_one_more_beginning_and_a_second_run_is_refused(
     tmp_path: Path, site: Path
 ) -> None:
     result = tmp_path / "results/waiting"
@@ -126,12 +127,32 @@ def test_a_worker_killed_from_outside_costs_its_cell_alone_and_a_second_run_is_r
         assert second.exit_code == 2
         assert f"another run is writing here: process {run.process.pid}" in second.stderr
         assert {path: path.read_bytes() for path in result.rglob("*") if path.is_file()} == before
+        kept = written(result)
         os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: until_waiting(run) != worker, "another worker is at the cell")
+        (tmp_path / "go").touch()
+        done = run.end()
+    assert done.exit_code == 0
+    assert statuses(result) == {"map-inversion": "ok", "waiting": "ok"}
+    assert kept.items() <= written(result).items()
+    (again,) = (line for line in done.stderr.splitlines() if line.startswith("again: "))
+    assert re.match(r"again: waiting\(.*\) iwpc: the worker was killed by SIGKILL", again)
+
+
+def test_a_cell_that_loses_two_workers_has_failed_and_the_next_run_tries_again(tmp_path: Path, site: Path) -> None:
+    result = tmp_path / "results/waiting"
+    with run_waiting(tmp_path, site) as run:
+        first = until_waiting(run)
+        os.kill(first, signal.SIGKILL)
+        wait_until(lambda: until_waiting(run) != first, "another worker is at the cell")
+        os.kill(until_waiting(run), signal.SIGKILL)
         done = run.end()
     assert done.exit_code == 1
     assert statuses(result) == {"map-inversion": "ok", "waiting": "failed"}
     (reason,) = (record["reason"] for record in records(result).values() if record["status"] == "failed")
-    assert "killed by SIGKILL" in reason
+    assert reason.count("killed by SIGKILL") == 2
+    (tmp_path / "go").touch()
+    assert invbench("run", "waiting.yaml", folder=tmp_path, PYTHONPATH=str(site)).exit_code == 0
 
 
 def test_a_cell_out_of_time_is_a_timeout_the_others_go_on_and_the_next_run_tries_again(

@@ -14,7 +14,8 @@ from rich.text import Text
 
 from invbench.cell import Cell
 from invbench.console.wording import Namer, cell_namer, count, duration, fitted, headline
-from invbench.run import Doing, Done, Made, News, Planned
+from invbench.executors import Notice
+from invbench.run import Again, Doing, Done, Made, News, Planned
 from invbench.store import Record
 
 Listener = Callable[[News], None]
@@ -47,6 +48,8 @@ class _Lines:
             self._say(_planned(news))
         elif isinstance(news, Made):
             self._say(_made(news))
+        elif isinstance(news, Again | Notice):
+            self._say(_trouble(news, self.name))
         elif isinstance(news, Done):
             self.done += 1
             number, outcome = _ended(news.record, self.done, self.cells)
@@ -90,6 +93,11 @@ class _Display:
         elif isinstance(news, Made):
             self.each.update(self.rows[news.worker], visible=False)
             self.console.print(Text(_made(news)), overflow="fold")
+        elif isinstance(news, Again | Notice):
+            if isinstance(news, Again):
+                self.shares.pop(news.worker, None)
+                self.each.update(self.rows[news.worker], visible=False)
+            self.console.print(Text(_trouble(news, self.name), style="yellow"), overflow="fold")
         else:
             self._end(news)
         self.overall.update(self.bar, completed=self.done, left=self._time_left())
@@ -133,6 +141,13 @@ def _planned(news: Planned) -> str:
 
 def _made(news: Made) -> str:
     return f"made: {news.what}" if not news.problem else f"not made: {news.what}: {news.problem}"
+
+
+def _trouble(news: Again | Notice, name: Namer) -> str:
+    if isinstance(news, Notice):
+        return news.text
+    what = news.what if isinstance(news.what, str) else name(news.what.names)
+    return f"again: {what}: {news.reason}"
 
 
 def _ended(record: Record, done: int, cells: int) -> tuple[str, str]:

@@ -12,25 +12,37 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from invbench.console.wording import reflowed
+from invbench.console.wording import count, reflowed
 from invbench.gate import Verdict, passed
 from invbench.report import comparison
 
 if TYPE_CHECKING:
     from invbench.catalogue import Page
     from invbench.doctor import Finding
-    from invbench.store import Record
+    from invbench.store import Merged, Record
 
 
 def print_outcome(records: Sequence[Record], folder: Path) -> None:
     """How the cells ended and where to look."""
     counts = Counter(record.status for record in records)
-    click.echo(", ".join(f"{count} {status}" for status, count in counts.most_common()))
+    click.echo(", ".join(f"{number} {status}" for status, number in counts.most_common()) or "no cells")
     click.echo(f"report:   {folder / 'report.md'}")
     click.echo(f"table:    {folder / 'summary.csv'}")
     pictures = [r for r in records if (folder / "cells" / r.id / "grid.png").exists()]
     if pictures:
         click.echo(f"pictures: {folder / 'cells'}/*/grid.png")
+
+
+def print_merged(merged: Merged, folder: Path) -> None:
+    """How many cells came from where, which are missing, and where to look."""
+    for source, cells in merged.taken.items():
+        click.echo(f"{cells:>7} from {source}")
+    click.echo(f"{merged.cells - len(merged.missing)} of {count(merged.cells, 'cell')}")
+    if merged.missing:
+        few = ", ".join(merged.missing[:5]) + (", ..." if len(merged.missing) > 5 else "")
+        click.echo(f"missing: {count(len(merged.missing), 'cell')} that no folder has: {few}", err=True)
+    click.echo(f"report:   {folder / 'report.md'}")
+    click.echo(f"table:    {folder / 'summary.csv'}")
 
 
 def print_check(verdicts: Sequence[Verdict]) -> None:

@@ -29,6 +29,7 @@ from invbench.store.record import Record
 
 SCHEMA = 1
 LOCK, HOLDER = ".invbench.lock", ".invbench.holder"
+_CELL_FILES = ("arrays.npz", "grid.png", "record.json")  # in the order in which they are written
 CELL_ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -85,19 +86,31 @@ class Results:
         packed = None if arrays is None else _pack(record.id, arrays)
         text = record.to_json()
         Record.from_json(json.loads(text), f"cell {record.id}")
-        folder = self.cell(record.id)
+        files = {"arrays.npz": packed, "grid.png": grid_png, "record.json": text.encode()}
+        self._replace(record.id, {name: content for name, content in files.items() if content is not None})
+
+    def copy(self, id: str, other: Results) -> None:
+        """Replace a cell by that of another folder, byte by byte; StoreError where that cannot be read."""
+        theirs = other.cell(id)
+        try:
+            files = {name: (theirs / name).read_bytes() for name in _CELL_FILES if (theirs / name).exists()}
+        except OSError as error:
+            raise StoreError(f"{theirs}: cannot be read: {error.strerror}") from error
+        self._replace(id, files)
+
+    def _replace(self, id: str, files: Mapping[str, bytes]) -> None:
+        """Remove what the cell has, then write these files in the order of `_CELL_FILES`."""
+        folder = self.cell(id)
         with disk(folder):
             folder.mkdir(parents=True, exist_ok=True)
             sync_folder(folder.parent)
             remove_temporary(folder)
-            for name in ("record.json", "arrays.npz", "grid.png"):
+            for name in reversed(_CELL_FILES):
                 (folder / name).unlink(missing_ok=True)
             sync_folder(folder)
-        if packed is not None:
-            write_atomic(folder / "arrays.npz", packed)
-        if grid_png is not None:
-            write_atomic(folder / "grid.png", grid_png)
-        write_atomic(folder / "record.json", text)
+        for name in _CELL_FILES:
+            if name in files:
+                write_atomic(folder / name, files[name])
 
     def plan(self) -> tuple[str, ...]:
         """Ids of the whole matrix as last run, in its order; StoreError where this is no result of invbench."""

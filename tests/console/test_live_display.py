@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from command_line import bare, environment, table, write, write_small
+from their_attacks import install
 
 pty = pytest.importorskip("pty", reason="there are no pseudo-terminals here")
 
@@ -26,7 +27,35 @@ grid:
 """
 
 
-def on_a_terminal(*words: str, folder: Path) -> tuple[int, str]:
+DYING = '''
+"""Takes its first worker with it."""
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from invbench import progress
+from invbench.registry import attack, parameter
+
+
+@attack(game="attribute")
+@dataclass(frozen=True, kw_only=True)
+class Dying:
+    """Leaves a mark, then kills its process, once."""
+
+    mark: Path = parameter(help="the mark")
+
+    def __call__(self, seen):
+        progress.report("dying", 1, 5)
+        if not self.mark.exists():
+            self.mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return seen.nothing("lived")
+'''
+
+
+def on_a_terminal(*words: str, folder: Path, **more: str) -> tuple[int, str]:
     """Exit code of `invbench WORDS` and everything that the terminal was sent."""
     import fcntl
     import struct
@@ -38,7 +67,7 @@ def on_a_terminal(*words: str, folder: Path) -> tuple[int, str]:
         [sys.executable, "-m", "invbench", *words],
         **{"stdin": end, "stdout": end, "stderr": end},
         cwd=folder,
-        env=environment(folder, TERM="xterm-256color"),
+        env=environment(folder, TERM="xterm-256color", **more),
         start_new_session=True,
     )
     os.close(end)
@@ -84,3 +113,17 @@ def test_a_terminal_shows_what_goes_on_and_keeps_one_line_a_cell(tmp_path: Path)
         "pictures: results/live/cells/*/grid.png",
     ]
     assert sent.count("\x1b[?25l") == sent.count("\x1b[?25h") == 1, "the cursor is hidden, and comes back"
+
+
+def test_a_terminal_says_which_cell_is_begun_anew_and_why(tmp_path: Path) -> None:
+    site = install(tmp_path / "site", {"dying": DYING})
+    grid = "grid: {attack: [{name: dying, mark: m}], model: iwpc}"
+    write(tmp_path / "m.yaml", f"dataset: {{name: warfarin, sensitive: vkorc1}}\ntargets: 5\n{grid}\n")
+    code, sent = on_a_terminal("run", "m.yaml", folder=tmp_path, PYTHONPATH=str(site))
+    assert code == 0
+    lines = [line.strip() for line in ESCAPES.sub("", sent).splitlines()]
+    (again,) = (
+        k for k, line in enumerate(lines) if line.startswith("again: dying(mark=m) iwpc: the worker was killed")
+    )
+    (done,) = (k for k, line in enumerate(lines) if line.startswith("[1/1] dying(mark=m) iwpc"))
+    assert again < done

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from invbench import progress
+from invbench import artefacts, progress
 
 
 def double(number: int) -> int:
@@ -25,6 +25,14 @@ def leave(code: int) -> NoReturn:
 
 def die(number: int) -> None:
     os.kill(os.getpid(), number)
+
+
+def die_once(mark: Path, number: int) -> int:
+    """Die by this signal, but the first time only."""
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), number)
+    return os.getpid()
 
 
 def stamp(file: Path) -> float:
@@ -45,6 +53,19 @@ def threads() -> dict[str, object]:
 
     told = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     return told | {"torch": torch.get_num_threads(), "process": os.getpid()}
+
+
+def keep(name: str) -> None:
+    """Make an artefact of the cache that holds this process."""
+    artefacts.receive(name, str(os.getpid()).encode())
+
+
+def meet(folder: Path, name: str, others: int) -> str | None:
+    """Wait until as many tasks as `others` go on at once, then say which GPU this one is given."""
+    (folder / name).touch()
+    while len(list(folder.iterdir())) < others:
+        time.sleep(0.01)
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
 def climb(steps: int, pause: float) -> int:

@@ -15,7 +15,8 @@ import pytest
 import small_tasks
 from command_line import alive, children, wait_until
 
-from invbench.executors import Advanced, Ended, Event, Started, Task
+from invbench import devices
+from invbench.executors import Advanced, Ended, Event, Repeated, Started, Task
 from invbench.executors.local import execute
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
@@ -73,18 +74,46 @@ def test_the_caller_s_own_environment_is_left_as_it_was() -> None:
     assert list(execute([], workers=4, threads=1)) == []
 
 
-def test_a_task_that_takes_its_worker_with_it_costs_nothing_but_itself() -> None:
+def test_a_task_whose_worker_dies_is_begun_anew_and_nothing_else_is_lost(tmp_path: Path) -> None:
+    """An artefact's task, which another one needs, is no exception."""
+    tasks = [
+        task("made", small_tasks.die_once, tmp_path / "made", signal.SIGKILL, artefact=True),
+        task("needs it", small_tasks.die_once, tmp_path / "needs", signal.SIGSEGV, needs=frozenset({"made"})),
+        task("fine", small_tasks.double, 4),
+    ]
+    events = list(execute(tasks, workers=1, threads=1))
+    repeated = {event.key: event.reason for event in events if isinstance(event, Repeated)}
+    assert list(repeated) == ["made", "needs it"]
+    assert "killed by SIGKILL" in repeated["made"]
+    assert "memory" in repeated["made"]
+    assert repeated["needs it"] == "the worker was killed by SIGSEGV"
+    assert {key: end.problem for key, end in ended(events).items()} == dict.fromkeys(("made", "needs it", "fine"))
+    assert [event.key for event in events if isinstance(event, Started)] == ["made", "needs it", "fine"]
+
+
+def test_a_task_that_takes_a_second_worker_with_it_has_failed_and_says_how_both_died() -> None:
     tasks = [
         task("left", small_tasks.leave, 3),
         task("killed", small_tasks.die, signal.SIGKILL),
         task("fine", small_tasks.double, 4),
     ]
-    results = ended(execute(tasks, workers=1, threads=1))
-    assert (results["left"].problem, results["left"].reason) == ("failed", "the worker ended with exit code 3")
+    events = list(execute(tasks, workers=1, threads=1))
+    results = ended(events)
+    assert [event.key for event in events if isinstance(event, Repeated)] == ["left", "killed"]
+    assert results["left"].problem == "failed"
+    assert results["left"].reason == "the worker ended with exit code 3; the one before it ended with exit code 3"
     assert results["killed"].problem == "failed"
-    assert "killed by SIGKILL" in results["killed"].reason
-    assert "memory" in results["killed"].reason
+    assert results["killed"].reason.count("killed by SIGKILL") == 2
     assert results["fine"].result == 8
+
+
+def test_each_worker_has_variables_of_its_own_in_turn_and_the_machine_s_threads_beside_them(tmp_path: Path) -> None:
+    """As two GPUs are shared out over three workers."""
+    own, environments = devices.shared_out("cuda", ["GPU-a", "GPU-b"])
+    assert own == "cuda:0"
+    tasks = [task(f"{k}", small_tasks.meet, tmp_path, f"{k}", 3) for k in range(3)]
+    results = ended(execute(tasks, workers=3, threads=1, environments=environments))
+    assert [results[f"{k}"].result for k in range(3)] == ["GPU-a", "GPU-b", "GPU-a"]
 
 
 def test_a_task_out_of_time_is_ended_and_loading_libraries_is_not_its_time(tmp_path: Path) -> None:
@@ -94,11 +123,13 @@ def test_a_task_out_of_time_is_ended_and_loading_libraries_is_not_its_time(tmp_p
         task("slow", small_tasks.wait_for, tmp_path / "never", timeout=0.5),
         task("next", small_tasks.double, 6, timeout=1.0),
     ]
-    results = ended(execute(tasks, workers=1, threads=1))
+    events = list(execute(tasks, workers=1, threads=1))
+    results = ended(events)
     assert results["quick"].result == 10
     assert (results["slow"].problem, results["slow"].reason) == ("timeout", "took longer than 0.5 s")
     assert 0.5 <= results["slow"].seconds < 5
     assert results["next"].result == 12
+    assert not [event for event in events if isinstance(event, Repeated)], "a timeout is no accident"
 
 
 @needs_proc

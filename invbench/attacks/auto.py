@@ -1,0 +1,119 @@
+"""The strongest attack known here for what is seen, in the spirit of AutoAttack (Croce and Hein 2020, arXiv 2003.01690)."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from invbench import registry
+from invbench.attacks import answer_all
+from invbench.likelihood import misfit, squared_residual
+from invbench.matching.fast import FAST
+from invbench.matching.labels import label_strategy
+from invbench.matching.recipe import Recipe
+from invbench.observation import Guess, Public, UpdateObservation
+from invbench.peeling import prior
+from invbench.registry import attack, parameter
+
+_CLOSED = ("peel", "analytic")
+"""Attacks that solve for the picture; tried first where the architecture allows them."""
+
+_ERROR = 0.03
+"""Relative error of an update's entry that a search leaves behind: what is smaller does not tell two answers apart."""
+
+_KINKED = (torch.nn.ReLU, torch.nn.LeakyReLU, torch.nn.MaxPool2d)
+_SHORT, _LINES = 200, 400
+
+
+@attack(game="update")
+@dataclass(frozen=True, kw_only=True)
+class Auto:
+    """Exact recovery where the architecture allows it, else the best searches in turn; the likeliest answer wins.
+
+    Every part's answer is simulated through client and defences, and judged by how well it explains the update
+    (`invbench/likelihood.py`) and by a Gaussian prior on natural pictures: never by the truth. A certified answer
+    ends the search. Searches share `evaluations`: a short one, one along lines where the network is smooth, then a
+    long one with what is left. Which part won, and how each was judged, is in the record.
+    """
+
+    evaluations: int = parameter(1000, at_least=1, help="most evaluations of a target by all searches together")
+
+    def unsupported(self, public: Public) -> str | None:
+        """Nothing stands in the way of a search with joint labels."""
+        return None
+
+    def trial(self) -> tuple[Auto, float]:
+        """A few steps of a search; the whole takes at most this many times longer."""
+        return dataclasses.replace(self, evaluations=3), self.evaluations / 3
+
+    def attack_all(self, observations: Sequence[UpdateObservation]) -> list[Guess]:
+        """Closed forms for every target, then the searches for those that they leave open."""
+        tried: list[list[_Tried]] = [[] for _ in observations]
+        for name in _CLOSED:
+            part = registry.load("attack", name).build({})
+            able = [k for k, seen in enumerate(observations) if not _certified(tried[k]) and not part.unsupported(seen.public)]
+            for k, guess in zip(able, answer_all(part, [observations[k] for k in able]), strict=True):
+                tried[k].append(_judged(name, guess, observations[k]))
+        left = [k for k in range(len(observations)) if not _certified(tried[k])]
+        if left:
+            for name, recipe in self._searches(observations[left[0]].public):
+                for k, guess in zip(left, recipe.attack_all([observations[k] for k in left]), strict=True):
+                    tried[k].append(_judged(name, guess, observations[k]))
+        return [_best(parts) for parts in tried]
+
+    def _searches(self, public: Public) -> list[tuple[str, Recipe]]:
+        labels = "known" if label_strategy("known", public)[1] is None else "joint"
+        short = min(_SHORT, self.evaluations)
+        found = [("short search", dataclasses.replace(FAST, iterations=short, labels=labels))]
+        left = self.evaluations - short
+        if left and not any(isinstance(layer, _KINKED) for layer in public.network.modules()):
+            lines = min(_LINES, left)
+            recipe = Recipe(iterations=lines, optimizer="lbfgs-wolfe", objective="cosine", tv=1e-4, labels=labels)
+            found.append(("line search", recipe))
+            left -= lines
+        if left > short:
+            found.append(("long search", dataclasses.replace(FAST, iterations=left, labels=labels)))
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Tried:
+    """One part's answer. `misfit`: of the simulated update. `surprise`: minus twice the log of its posterior."""
+
+    part: str
+    guess: Guess
+    misfit: float
+    surprise: float
+
+
+def _judged(part: str, guess: Guess, seen: UpdateObservation) -> _Tried:
+    mean, std = seen.channel_constants()
+    images = (guess.images.to(seen.device) - mean) / std
+    if guess.labels is None:
+        return _Tried(part, guess, math.inf, math.inf)
+    squares, _ = squared_residual(seen, images, guess.labels, error=_ERROR)
+    return _Tried(part, guess, misfit(seen, images, guess.labels), squares + prior.energy(images))
+
+
+def _certified(tried: Sequence[_Tried]) -> bool:
+    return any(one.guess.facts.get("certified", False) for one in tried)
+
+
+def _best(tried: Sequence[_Tried]) -> Guess:
+    """The certified answer, else the one with the least surprise; with it how every part was judged."""
+    best = min(tried, key=lambda one: (not one.guess.facts.get("certified", False), one.surprise))
+    judged = {one.part: {"misfit": _number(one.misfit), "surprise": _number(one.surprise)} for one in tried}
+    return dataclasses.replace(
+        best.guess,
+        evaluations=sum(one.guess.evaluations for one in tried),
+        objective=_number(best.misfit),
+        facts={**best.guess.facts, "part": best.part, "parts": judged},
+    )
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None
