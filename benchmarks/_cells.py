@@ -19,15 +19,32 @@ DATA = Path(__file__).parents[2] / "shared" / "data" / "cifar10-test-first100.np
 MATRIX = """\
 dataset: {{name: npz, path: {data}, mean: [.4914, .4822, .4465], std: [.2470, .2435, .2616]}}
 targets: {targets}
-grid: {{attack: [inverting-gradients], model: [{model}], batch_size: [{batch}]}}
+seed: {seed}
+grid:
+  attack: [inverting-gradients]
+  model: [{model}]
+  batch_size: [{batch}]
+  defense: [{defense}]
+  protocol: [{{name: fedsgd, labels: {labels}}}]
 """
 
 
-def stage(data: Path, model: str, batch: int, targets: int, device: str = "cpu") -> Any:
+def stage(
+    data: Path,
+    model: str,
+    batch: int,
+    targets: int,
+    device: str = "cpu",
+    *,
+    seed: int = 0,
+    defense: str = "none",
+    labels: str = "known",
+) -> Any:
     """The round of one cell: its observations, and its truths for scoring."""
+    words = {"data": data, "targets": targets, "model": model, "batch": batch}
     with TemporaryDirectory() as folder:
         matrix = Path(folder) / "cell.yaml"
-        matrix.write_text(MATRIX.format(data=data, targets=targets, model=model, batch=batch))
+        matrix.write_text(MATRIX.format(**words, seed=seed, defense=defense, labels=labels))
         (cell,) = load(matrix).cells
     return part("game", cell.game).build({}).stage(cell, torch.device(device))
 

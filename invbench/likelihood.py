@@ -81,4 +81,3 @@ def _computed(seen: UpdateObservation, stack: Sequence[object], images: Tensor, 
             stream = torch.Generator().manual_seed(0)
             return mean(apply_per_example(stack, per_example_gradients(*round_), stream))
         return gradient(*round_)
-

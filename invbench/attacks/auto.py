@@ -55,7 +55,11 @@ class Auto:
         tried: list[list[_Tried]] = [[] for _ in observations]
         for name in _CLOSED:
             part = registry.load("attack", name).build({})
-            able = [k for k, seen in enumerate(observations) if not _certified(tried[k]) and not part.unsupported(seen.public)]
+            able = [
+                k
+                for k, seen in enumerate(observations)
+                if not _certified(tried[k]) and not part.unsupported(seen.public)
+            ]
             for k, guess in zip(able, answer_all(part, [observations[k] for k in able]), strict=True):
                 tried[k].append(_judged(name, guess, observations[k]))
         left = [k for k in range(len(observations)) if not _certified(tried[k])]

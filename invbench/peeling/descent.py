@@ -97,7 +97,9 @@ def peel(
         else:
             signal = signal.reshape(stage.before)
     shape = chain[0].before
-    return Peeled(signal.value.reshape(shape), signal.value_variance.reshape(shape), read.label, read.scale, tuple(reports))
+    return Peeled(
+        signal.value.reshape(shape), signal.value_variance.reshape(shape), read.label, read.scale, tuple(reports)
+    )
 
 
 def _below_weighted(
@@ -137,7 +139,9 @@ def _below_weighted(
         prior_precision=1 / prior.variance,
     )
     solution = solve(equations, last=last)
-    report = LayerReport(stage.name, shape.size, solution.rank, solution.condition, _residual(stage, equations, solution.mean))
+    report = LayerReport(
+        stage.name, shape.size, solution.rank, solution.condition, _residual(stage, equations, solution.mean)
+    )
     slope, slope_variance = error.reshape(1, *stage.after), error_variance.reshape(1, *stage.after)
     value_variance = solution.variance + (2 * ROUNDING * solution.mean).square()
     below = Signal(
@@ -153,9 +157,9 @@ def _residual(stage: Stage, equations: Equations, mean: Tensor) -> float:
     channels = len(equations.targets)
     rows = mean.reshape(channels, -1) @ equations.rows.T - equations.targets
     forward = apply(stage.layer, mean.reshape(1, *stage.before)).flatten() - equations.forward_target
-    squares = torch.cat([
-        (rows.square() * equations.precisions).flatten(), forward.square() * equations.forward_precision
-    ])
+    squares = torch.cat(
+        [(rows.square() * equations.precisions).flatten(), forward.square() * equations.forward_precision]
+    )
     return float(squares.mean().sqrt())
 
 
@@ -181,4 +185,3 @@ def _priors(chain: Sequence[Stage]) -> list[Moments]:
             found.append(Moments(mean * (position > 0), wider * variance if position else torch.ones_like(variance)))
             values = stage.layer(values)
     return found
-

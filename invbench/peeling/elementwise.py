@@ -83,9 +83,7 @@ INVERTIBLE: dict[type[nn.Module], Inverse] = {
         _softplus_second,  # type: ignore[arg-type]
         lambda _: 0.0,
     ),
-    nn.ReLU: Inverse(
-        lambda _, h: h, lambda _, z: (z > 0).to(z.dtype), lambda _, z: torch.zeros_like(z), lambda _: 0.0
-    ),
+    nn.ReLU: Inverse(lambda _, h: h, lambda _, z: (z > 0).to(z.dtype), lambda _, z: torch.zeros_like(z), lambda _: 0.0),
 }
 """Activations that can be peeled. A ReLU's output shows its mask; where it is zero the input stays unknown."""
 
@@ -107,7 +105,9 @@ def below_activation(layer: nn.Module, above: Signal) -> Signal:
     z = known.inverse(layer, inside)
     first, second = known.first(layer, z), known.second(layer, z)
     value_variance = (variance / first.square()).clamp(max=UNKNOWN) + (4 * ROUNDING * (1 + z.abs())).square()
-    slope_variance = above.slope_variance * first.square() + (above.slope * second).square() * value_variance.clamp(max=1)
+    slope_variance = above.slope_variance * first.square() + (above.slope * second).square() * value_variance.clamp(
+        max=1
+    )
     return Signal(z, value_variance, above.slope * first, slope_variance)
 
 
@@ -166,4 +166,3 @@ def activation(layer: nn.Module, z: Tensor) -> tuple[Tensor, Tensor]:
     """First and second derivative of an activation at z."""
     known = INVERTIBLE[type(layer)]
     return known.first(layer, z), known.second(layer, z)
-

@@ -17,8 +17,8 @@ from torch.nn.functional import cross_entropy
 from invbench.peeling.chain import Stage, prefix
 from invbench.peeling.elementwise import INVERTIBLE, activation, batch_norm_constants
 from invbench.peeling.pooling import is_pooling, pooling_matrix
-from invbench.peeling.weighted import forward_matrix, geometry, kernel, transposed, unfolded_error
 from invbench.peeling.weighted import apply as apply_weights
+from invbench.peeling.weighted import forward_matrix, geometry, kernel, transposed, unfolded_error
 
 
 @dataclass(frozen=True, eq=False)
