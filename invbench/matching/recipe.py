@@ -48,8 +48,8 @@ class Recipe:
         later=True,
         help="Adam: how the step size falls: times 0.1 after 3/8, 5/8 and 7/8 of the iterations, or by half a cosine",
     )
-    start: Literal["normal", "grey"] = parameter(
-        "normal", later=True, help="where a lane starts: pictures of standard normal pixels, or of the mean colour"
+    start: Literal["normal", "small"] = parameter(
+        "normal", later=True, help="where a lane starts: standard normal pixels, or a tenth of them (nearly grey)"
     )
     plateau: int = parameter(
         0, later=True, at_least=0, help="Adam: stop a lane that so many steps improved by less than 1 % (0: never)"
@@ -127,10 +127,12 @@ class Recipe:
         )
 
     def _start(self, problem: Problem, seen: UpdateObservation) -> Tensor:
-        """Pictures (and label logits) `(D,)`: standard normal from the attacker's own stream, or all zero."""
-        if self.start == "grey":
-            return torch.zeros_like(problem.lower)
-        return torch.randn(problem.size, generator=seen.generator).to(problem.lower.device)
+        """Pictures (and label logits) `(D,)` from the attacker's own stream: standard normal, or a tenth of it.
+
+        Never all zero: a network without biases is dead there, and no slope leads away.
+        """
+        drawn = torch.randn(problem.size, generator=seen.generator).to(problem.lower.device)
+        return drawn if self.start == "normal" else 0.1 * drawn
 
     def _chunk(self, seen: UpdateObservation) -> int:
         size = sum(t.numel() for t in seen.update)

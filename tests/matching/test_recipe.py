@@ -175,7 +175,7 @@ def test_a_target_that_converged_starts_no_more_while_others_do() -> None:
     [
         *({"lr": 0.05}, {"tv": 0.5}, {"boxed": False}, {"decay": False}, {"objective": "l2"}),
         *({"optimizer": "adam"}, {"optimizer": "lbfgs"}, {"optimizer": "lbfgs-wolfe"}),
-        *({"start": "grey"}, {"schedule": "cosine"}),
+        *({"start": "small"}, {"schedule": "cosine"}),
     ],
     ids=lambda changed: "-".join(map(str, *changed.items())),
 )
