@@ -19,10 +19,10 @@ LEVEL = 0.95
 SEED = 0
 BLOCK = 1_000_000
 """Most elements of a block of draws: bounds memory (8 MB) whatever the number of targets."""
-SERIES = 64
-"""Series drawn together: few enough that their means stay in a processor's cache."""
+SERIES = 8
+"""Series drawn together: few enough that their draws stay in a processor's cache."""
 TAIL = 1.6
-"""Standard deviations beyond which 2.5 % of the draws are looked for; too few there, and all are sorted."""
+"""Standard errors beyond which 2.5 % of the draws are looked for; where fewer lie there, all are."""
 
 
 def intervals(sums: Array, counts: Array) -> Array:
@@ -35,7 +35,9 @@ def intervals(sums: Array, counts: Array) -> Array:
     varying = np.flatnonzero(means.min(axis=1) != means.max(axis=1))
     for start in range(0, len(varying), SERIES):
         block = varying[start : start + SERIES]
-        found[block] = _ends(_drawn_means(sums[block], counts[block]))
+        drawn = _drawn_means(sums[block], counts[block])
+        reach = TAIL * means[block].std(axis=1, keepdims=True) / math.sqrt(means.shape[1])
+        found[block] = _ends(drawn, sums[block].sum(axis=1, keepdims=True) / counts[block].sum(axis=1)[:, None], reach)
     return found
 
 
@@ -62,26 +64,28 @@ def _times_drawn(targets: int, start: int, rows: int) -> Array:
     return np.bincount(flat, minlength=targets * rows).reshape(targets, rows).astype(np.float64)
 
 
-def _ends(drawn: Array) -> Array:
-    """Both ends of the central interval of every row, `(series, 2)`, bit for bit as `np.quantile` has them."""
+def _ends(drawn: Array, middle: Array, reach: Array) -> Array:
+    """Both ends of the central interval of every row, `(series, 2)`, bit for bit as `np.quantile` has them.
+
+    Only the tails are sorted: what lies further than `reach` from the `middle`, both `(series, 1)`.
+    """
     low, high = ((1 - LEVEL) / 2 * (DRAWS - 1), (1 + LEVEL) / 2 * (DRAWS - 1))  # places in the sorted draws
-    below, above = _lower_tail(drawn, math.floor(low))
-    # the upper tail is the lower one of the negated draws
-    beyond, within = (-end for end in _lower_tail(-drawn, DRAWS - 2 - math.floor(high)))
+    below, above = _least(drawn, drawn < middle - reach, math.floor(low))
+    np.negative(drawn, out=drawn)  # the greatest are the least of the negated
+    beyond, within = (-end for end in _least(drawn, drawn < -middle - reach, DRAWS - 2 - math.floor(high)))
     return np.stack([_between(below, above, low % 1), _between(within, beyond, high % 1)], axis=1)
 
 
-def _lower_tail(drawn: Array, rank: int) -> tuple[Array, Array]:
-    """The values of rank `rank` (from 0) and the next in every row; only the row's lower tail is sorted."""
-    lower = drawn < drawn.mean(axis=1, keepdims=True) - TAIL * drawn.std(axis=1, keepdims=True)
-    counts = lower.sum(axis=1)
-    if counts.min() < rank + 2:
-        tails = np.sort(drawn, axis=1)
-    else:
-        tails = np.full((len(drawn), counts.max()), np.inf)
-        tails[np.arange(counts.max()) < counts[:, None]] = drawn[lower]
-        tails.sort(axis=1)
-    return tails[:, rank], tails[:, rank + 1]
+def _least(drawn: Array, tail: npt.NDArray[np.bool_], rank: int) -> tuple[Array, Array]:
+    """The values of rank `rank` (from 0) and the next in every row; `tail` marks the row's least values."""
+    counts = tail.sum(axis=1)
+    least = np.full((len(drawn), max(counts.max(), rank + 2)), np.inf)
+    least[np.arange(least.shape[1]) < counts[:, None]] = drawn[tail]
+    short = counts < rank + 2  # few different values: shares of few targets
+    if short.any():
+        least[short, : rank + 2] = np.partition(drawn[short], rank + 1, axis=1)[:, : rank + 2]
+    least.sort(axis=1)
+    return least[:, rank], least[:, rank + 1]
 
 
 def _between(below: Array, above: Array, weight: float) -> Array:

@@ -2,7 +2,7 @@
 
 from invbench.report.cell_page import CellError, cell_page
 from invbench.report.comparison import comparison
-from invbench.report.figures import figures_of
+from invbench.report.figures import figures_of_all
 from invbench.report.markdown import document, markdown
 from invbench.report.summary import to_csv
 from invbench.store import Results, write_atomic
@@ -12,11 +12,11 @@ __all__ = ["CellError", "cell_page", "comparison", "csv", "markdown", "write_fil
 
 def csv(results: Results) -> str:
     """The text of `summary.csv`."""
-    return to_csv([figures_of(record) for record in results.records()])
+    return to_csv(figures_of_all(results.each_record()))
 
 
 def write_files(results: Results) -> None:
     """Write `summary.csv` and `report.md` of the cells computed so far into the results folder, each whole."""
-    figures = [figures_of(record) for record in results.records()]
+    figures = figures_of_all(results.each_record())
     write_atomic(results.path / "summary.csv", to_csv(figures))
     write_atomic(results.path / "report.md", document(results, figures, links_from=results.path))

@@ -11,7 +11,7 @@ from invbench.report import wording
 from invbench.report.figures import Figures, figures_of
 from invbench.report.tables import code, facts, table, text
 from invbench.statistics import target_means
-from invbench.store import Results
+from invbench.store import Record, Results
 
 MOST_TARGETS = 32
 POOLED = frozenset({"macro_auc"})
@@ -32,9 +32,9 @@ def cell_page(results: Results, word: str) -> str:
     if record is None:
         return f"# Cell {id}\n\nPlanned, not computed yet.\n"
     figures = figures_of(record)
-    parts = [f"# Cell {id}", text(wording.whole_cell(record.names)), _outcome(figures)]
+    parts = [f"# Cell {id}", text(wording.whole_cell(record.names)), _outcome(record, figures)]
     if figures.scores:
-        parts += ["## Numbers", _numbers(figures), _by_target(figures)]
+        parts += ["## Numbers", _numbers(figures), _by_target(record, figures)]
     parts += ["## Files", _files(results, id), "## Settings", facts(record.settings)]
     if record.notes:
         parts += ["## Notes", "\n".join(f"- {text(note)}" for note in record.notes)]
@@ -61,14 +61,13 @@ def _quoted(ids: list[str]) -> str:
     return f"{shown}, ..." if len(ids) > 5 else shown
 
 
-def _outcome(figures: Figures) -> str:
+def _outcome(record: Record, figures: Figures) -> str:
     """Status, reason or finding, cost: a table of facts."""
-    record = figures.record
     pairs: dict[str, Any] = {"status": record.status, "reason": record.reason}
     if record.status == "ok":
-        pairs["above the strongest control"] = wording.finding(record, figures.leak)
+        pairs["above the strongest control"] = wording.finding(figures)
     pairs |= {"targets": record.targets, "images": record.images, "diverged": record.diverged}
-    pairs["evaluations"] = sum(record.evaluations) if record.evaluations else None
+    pairs["evaluations"] = figures.evaluations
     seconds = {name: f"{value:.3g} s" for name, value in record.seconds.items()}
     pairs |= {f"wall time of the {name}": words for name, words in seconds.items()}
     pairs["peak memory"] = None if record.memory_mb is None else f"{record.memory_mb:.0f} MB"
@@ -90,9 +89,9 @@ def _numbers(figures: Figures) -> str:
     return table(header, rows, right=frozenset(range(1, len(header))))
 
 
-def _by_target(figures: Figures) -> str:
+def _by_target(record: Record, figures: Figures) -> str:
     """A row a target: each metric's mean over its items, and what the attack itself knows."""
-    record, metrics = figures.record, [metric for metric in figures.scores if metric not in POOLED]
+    metrics = [metric for metric in figures.scores if metric not in POOLED]
     means = {metric: target_means(record.scores[metric]) for metric in metrics}
     rows = []
     for k in range(min(record.targets, MOST_TARGETS)):

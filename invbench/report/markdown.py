@@ -11,7 +11,7 @@ from typing import Any
 
 from invbench.columns import COLUMNS
 from invbench.report import wording
-from invbench.report.figures import MARGINS, Figures, figures_of
+from invbench.report.figures import MARGINS, Figures, figures_of_all
 from invbench.report.headlines import headlines
 from invbench.report.sections import Link, grouped, section
 from invbench.report.tables import address, code, facts, table, text
@@ -42,7 +42,7 @@ def markdown(results: Results, links_from: Path) -> str:
 
     StoreError where the folder is no result of invbench or a record is damaged.
     """
-    return document(results, [figures_of(record) for record in results.records()], links_from)
+    return document(results, figures_of_all(results.each_record()), links_from)
 
 
 def document(results: Results, figures: Sequence[Figures], links_from: Path) -> str:

@@ -68,7 +68,7 @@ def _best(best: Figures, link: Link) -> list[str]:
     names, metric = best.record.names, _first(best)
     defense = "" if names["defense"] is None else f" under {code(names['defense'])}"
     value = f"{wording.metric_name(metric)} {wording.with_unit(metric, best.scores[metric].mean)}"
-    found = wording.finding(best.record, best.leak)
+    found = wording.finding(best)
     line = f"Best here: {wording.attacked(names)}{defense}, {value} (above control: {found})."
     picture = link(best.record.id, "grid.png")
     return [line] if picture is None else [line, f"![originals above guesses, cell {best.record.id}]({picture})"]
@@ -106,7 +106,7 @@ def _table(figures: Sequence[Figures], link: Link) -> str:
             columns.append([_control(one, metric) for one in figures])
     right = frozenset(range(words, len(header)))
     header += ["above control", "cell"]
-    columns.append([wording.finding(one.record, one.leak) for one in figures])
+    columns.append([wording.finding(one) for one in figures])
     columns.append([_cell_link(one, link) for one in figures])
     return table(header, list(zip(*columns, strict=True)), right)
 

@@ -69,7 +69,8 @@ def remove_temporary(folder: Path) -> None:
 def read_json(path: Path) -> Any:
     """The JSON in a file; StoreError where it is missing, torn, or holds NaN or Infinity."""
     try:
-        return json.loads(path.read_bytes(), parse_constant=_refuse)
+        data = path.read_bytes()
+        return _DECODER.decode(data.decode(json.detect_encoding(data), "surrogatepass"))
     except json.JSONDecodeError as error:
         raise StoreError(f"{path}:{error.lineno}:{error.colno}: is not JSON: {error.msg}") from error
     except (ValueError, RecursionError) as error:
@@ -82,3 +83,7 @@ def read_json(path: Path) -> Any:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a number that JSON knows")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse)
+"""Made once: `json.loads` would make one for every file."""

@@ -129,7 +129,7 @@ class Results:
     def record(self, id: str) -> Record | None:
         """A cell's record, None where it is not computed; StoreError where it is damaged or of another schema."""
         path = self.cell(id) / "record.json"
-        if not path.exists():
+        if not os.path.exists(path):  # unlike Path.exists, no second look at the path
             return None
         record = Record.from_json(read_json(path), path)
         if record.id != id:
@@ -138,7 +138,11 @@ class Results:
 
     def records(self) -> list[Record]:
         """Records of the cells planned and computed, in plan order."""
-        return [record for id in self.plan() if (record := self.record(id)) is not None]
+        return list(self.each_record())
+
+    def each_record(self) -> Iterator[Record]:
+        """The same one by one: the values by target of 100,000 cells fill gigabytes."""
+        return (record for id in self.plan() if (record := self.record(id)) is not None)
 
     def older(self) -> int:
         """How many computed cells are here that the matrix as last run does not hold."""
