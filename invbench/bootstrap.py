@@ -19,7 +19,7 @@ LEVEL = 0.95
 SEED = 0
 BLOCK = 1_000_000
 """Most elements of a block of draws: bounds memory (8 MB) whatever the number of targets."""
-SERIES = 8
+SERIES = 64
 """Series drawn together: few enough that their draws stay in a processor's cache."""
 TAIL = 1.6
 """Standard errors beyond which 2.5 % of the draws are looked for; where fewer lie there, all are."""
@@ -33,27 +33,27 @@ def intervals(sums: Array, counts: Array) -> Array:
     means = sums / counts
     found = np.stack([means[:, 0], means[:, 0]], axis=1)
     varying = np.flatnonzero(means.min(axis=1) != means.max(axis=1))
+    room = np.empty((SERIES, DRAWS))  # fresh memory for every block would cost more than the draws
     for start in range(0, len(varying), SERIES):
         block = varying[start : start + SERIES]
-        drawn = _drawn_means(sums[block], counts[block])
-        reach = TAIL * means[block].std(axis=1, keepdims=True) / math.sqrt(means.shape[1])
-        found[block] = _ends(drawn, sums[block].sum(axis=1, keepdims=True) / counts[block].sum(axis=1)[:, None], reach)
+        drawn, wholes = room[: len(block)], sums[block].sum(axis=1) / counts[block].sum(axis=1)
+        _draw_means(sums[block], counts[block], drawn)
+        reach = TAIL * means[block].std(axis=1) / math.sqrt(means.shape[1])
+        found[block] = _ends(drawn, wholes[:, None], reach[:, None])
     return found
 
 
-def _drawn_means(sums: Array, counts: Array) -> Array:
-    """The mean of every draw, `(series, DRAWS)`."""
+def _draw_means(sums: Array, counts: Array, drawn: Array) -> None:
+    """Fill `drawn` `(series, DRAWS)` with the mean of every draw."""
     targets = sums.shape[1]
     rows = max(1, min(DRAWS, BLOCK // targets))
-    drawn = np.empty((len(sums), DRAWS))
-    equal = bool((counts == counts[0, 0]).all())  # then every draw counts the same: no division by draws
+    equal = bool((counts == counts[0, 0]).all())  # then every draw counts the same
     for start in range(0, DRAWS, rows):
         times = _times_drawn(targets, start, min(rows, DRAWS - start))
+        part = drawn[:, start : start + rows]
         # einsum adds target by target for each draw, unlike a matrix product, whose order depends on the machine
-        part = np.einsum("st,td->sd", sums, times)
+        np.einsum("st,td->sd", sums, times, out=part)
         part /= targets * counts[0, 0] if equal else np.einsum("st,td->sd", counts, times)
-        drawn[:, start : start + rows] = part
-    return drawn
 
 
 @lru_cache(maxsize=8)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import numpy.typing as npt
@@ -44,8 +45,7 @@ def summarise_many(many: Iterable[Values]) -> list[Summary | None]:
     """`summarise` of each, bit for bit: series of one shape are computed together, equal ones once."""
     shapes: dict[tuple[int, ...], dict[bytes, Array]] = defaultdict(dict)  # items of each target -> content -> items
     keys = []
-    for values in many:
-        items, counts = _items(values)
+    for items, counts in _flat(many):
         content = items.tobytes()
         shapes[counts].setdefault(content, items)
         keys.append((counts, content))
@@ -53,15 +53,21 @@ def summarise_many(many: Iterable[Values]) -> list[Summary | None]:
     return [known[counts][content] for counts, content in keys]
 
 
-def target_means(values: Sequence[Sequence[float | None]]) -> list[float | None]:
+def target_means(values: Values) -> list[float | None]:
     """One value a target: the mean over its items that are not empty, None where all are."""
     return [mean(target) for target in values]
 
 
 def mean(values: Sequence[float | None]) -> float | None:
     """Mean of the values that are not empty, None where all are."""
-    present = _present(values)
-    return math.fsum(present) / len(present) if present else None
+    try:
+        total = math.fsum(values)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):  # None; infinities of both signs; too large a sum
+        total = math.nan
+    if not math.isfinite(total):
+        values = _present(values)
+        total = math.fsum(values)
+    return total / len(values) if values else None
 
 
 def paired_interval(before: Sequence[float | None], after: Sequence[float | None]) -> tuple[float, float] | None:
@@ -76,17 +82,28 @@ def paired_interval(before: Sequence[float | None], after: Sequence[float | None
 
 def paired_differences(before: Sequence[float | None], after: Sequence[float | None]) -> list[float]:
     """`after - before` of every pair with no empty side; ValueError where the numbers of targets differ."""
-    pairs = [_present(pair) for pair in zip(before, after, strict=True)]
-    return [pair[1] - pair[0] for pair in pairs if len(pair) == 2]
+    pairs = zip(before, after, strict=True)
+    differences = [second - first for first, second in pairs if first is not None and second is not None]
+    return _present(differences)
 
 
-def _items(values: Values) -> tuple[Array, tuple[int, ...]]:
-    """The items that are not empty, target after target, and how many each target has that has any."""
-    items = np.array([item for target in values for item in target], dtype=np.float64)  # None becomes NaN
-    if np.isfinite(items).all():
-        return items, tuple(len(target) for target in values if target)
-    kept = [present for target in values if (present := _present(target))]
-    return np.array([item for present in kept for item in present]), tuple(map(len, kept))
+def _flat(many: Iterable[Values]) -> Iterator[tuple[Array, tuple[int, ...]]]:
+    """Of each series the items that are not empty, target after target, and how many each target has that has any."""
+    flat, counts = list[float | None](), list[tuple[int, ...]]()
+    for values in many:
+        flat.extend(chain.from_iterable(values))
+        counts.append(tuple(map(len, values)))
+    whole = np.array(flat, dtype=np.float64)  # None becomes NaN
+    present, start = np.isfinite(whole), 0
+    for each in counts:
+        stop = start + sum(each)
+        here = present[start:stop]
+        if 0 not in each and here.all():
+            yield whole[start:stop], each
+        else:
+            kept = [int(part.sum()) for part in np.split(here, np.cumsum(each)[:-1])]
+            yield whole[start:stop][here], tuple(count for count in kept if count)
+        start = stop
 
 
 def _of_shape(series: Mapping[bytes, Array], counts: tuple[int, ...]) -> list[Summary | None]:

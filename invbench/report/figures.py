@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import gc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 from invbench.columns import COLUMNS, GAME_COLUMNS
@@ -19,7 +21,7 @@ EVIDENCE = {"update": ("psnr", "identified", "lpips")}
 LPIPS alone counts only beside the `noise` control: it finds any busy picture, noise included, closer to a photograph
 than a flat one, so against `grey` and `mean` an attack that read nothing can look certain.
 """
-BLOCK = 1024
+BLOCK = 4096
 """Records whose numbers are computed together: values by target are let go after each block."""
 
 
@@ -91,9 +93,22 @@ def figures_of(record: Record) -> Figures:
 def figures_of_all(records: Iterable[Record]) -> list[Figures]:
     """The numbers of each, the same as alone; `records` may be read as they are asked for."""
     rest, found = iter(records), list[Figures]()
-    while block := list(islice(rest, BLOCK)):
-        found += _of_block(block)
+    with _no_collection():
+        while block := list(islice(rest, BLOCK)):
+            found += _of_block(block)
     return found
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Records make millions of objects and no cycle: looking for cycles again and again would double the time."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 def _of_block(records: Sequence[Record]) -> list[Figures]:
@@ -117,7 +132,7 @@ class _Draft(NamedTuple):
 def _draft(record: Record, summaries: Mapping[str, Summary | None]) -> _Draft:
     game = record.names["game"]
     scores = {metric: summary for metric, summary in summaries.items() if summary is not None}
-    controls = {metric: _control_means(record, metric) for metric in GAME_COLUMNS.get(game, ())}
+    controls = {metric: _control_means(record.controls, metric) for metric in GAME_COLUMNS.get(game, ())}
     strongest = {metric: _strongest(metric, means) for metric, means in controls.items() if means}
     evidence, unproved = [], []
     for metric in EVIDENCE.get(game, GAME_COLUMNS.get(game, ())[:1]):
@@ -154,13 +169,12 @@ def _lean(record: Record) -> Record:
     return replace(record, settings={}, scores={}, controls=kept, evaluations=(), objectives=())
 
 
-def _control_means(record: Record, metric: str) -> dict[str, float]:
-    means = {name: _mean_of_items(scores, metric) for name, scores in record.controls.items()}
+def _control_means(controls: Mapping[str, Scores], metric: str) -> dict[str, float]:
+    """Each control's mean over items, those left out that have none."""
+    means = {
+        name: mean(list(chain.from_iterable(scores[metric]))) for name, scores in controls.items() if metric in scores
+    }
     return {name: value for name, value in means.items() if value is not None}
-
-
-def _mean_of_items(scores: Scores, metric: str) -> float | None:
-    return mean([item for target in scores.get(metric, ()) for item in target])
 
 
 def _strongest(metric: str, means: Mapping[str, float]) -> Control:

@@ -129,7 +129,7 @@ class Results:
     def record(self, id: str) -> Record | None:
         """A cell's record, None where it is not computed; StoreError where it is damaged or of another schema."""
         path = self.cell(id) / "record.json"
-        if not os.path.exists(path):  # unlike Path.exists, no second look at the path
+        if not path.exists():
             return None
         record = Record.from_json(read_json(path), path)
         if record.id != id:
