@@ -84,7 +84,7 @@ def _numbers(figures: Figures) -> str:
     for metric, summary in figures.scores.items():
         show = COLUMNS[metric].show
         interval = f"[{show(summary.ci_low)}, {show(summary.ci_high)}]"
-        means = [show(figures.controls[metric].get(name)) for name in controls]
+        means = [show(figures.controls.get(metric, {}).get(name)) for name in controls]
         rows.append([wording.column_title(metric), show(summary.mean), show(summary.std), interval, *means])
     return table(header, rows, right=frozenset(range(1, len(header))))
 

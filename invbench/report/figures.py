@@ -93,15 +93,14 @@ def figures_of(record: Record) -> Figures:
 def figures_of_all(records: Iterable[Record]) -> list[Figures]:
     """The numbers of each, the same as alone; `records` may be read as they are asked for."""
     rest, found = iter(records), list[Figures]()
-    with _no_collection():
-        while block := list(islice(rest, BLOCK)):
-            found += _of_block(block)
+    while block := list(islice(rest, BLOCK)):
+        found += _of_block(block)
     return found
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
-    """Records make millions of objects and no cycle: looking for cycles again and again would double the time."""
+def no_collection() -> Iterator[None]:
+    """Many records make millions of objects and no cycle: looking for cycles again and again doubles the time."""
     before = gc.isenabled()
     gc.disable()
     try:
@@ -132,19 +131,20 @@ class _Draft(NamedTuple):
 def _draft(record: Record, summaries: Mapping[str, Summary | None]) -> _Draft:
     game = record.names["game"]
     scores = {metric: summary for metric, summary in summaries.items() if summary is not None}
-    controls = {metric: _control_means(record.controls, metric) for metric in GAME_COLUMNS.get(game, ())}
-    strongest = {metric: _strongest(metric, means) for metric, means in controls.items() if means}
+    by_metric = {metric: _control_means(record.controls, metric) for metric in GAME_COLUMNS.get(game, ())}
+    controls = {metric: means for metric, means in by_metric.items() if means}
+    strongest = {metric: _strongest(metric, means) for metric, means in controls.items()}
     evidence, unproved = [], []
     for metric in EVIDENCE.get(game, GAME_COLUMNS.get(game, ())[:1]):
         if metric in scores and metric in strongest and (metric != "lpips" or "noise" in record.controls):
-            leak = _leak(metric, scores[metric], strongest[metric])
-            if leak.more:
-                gains = _paired_gains(record, leak)
-                if all(gain > 0 for gain in gains):
-                    leak = replace(leak, certain=True)  # every resampled mean is on that side too
-                else:
+            gain = COLUMNS[metric].gain(scores[metric].mean - strongest[metric].mean)
+            more, certain = gain > MARGINS.get(metric, COLUMNS[metric].tolerance), False
+            if more:
+                gains = _paired_gains(record, metric, strongest[metric].name)
+                certain = all(gain > 0 for gain in gains)  # then every resampled mean is on that side too
+                if not certain:
                     unproved.append(gains)
-            evidence.append(leak)
+            evidence.append(Leak(metric, gain, strongest[metric], more, certain))
     evaluations = sum(record.evaluations) if record.evaluations else None
     return _Draft(Figures(_lean(record), scores, controls, strongest, tuple(evidence), evaluations), unproved)
 
@@ -182,14 +182,7 @@ def _strongest(metric: str, means: Mapping[str, float]) -> Control:
     return max((Control(*pair) for pair in means.items()), key=lambda control: gain(control.mean))
 
 
-def _leak(metric: str, summary: Summary, control: Control) -> Leak:
-    column = COLUMNS[metric]
-    gain = column.gain(summary.mean - control.mean)
-    return Leak(metric, gain, control, more=gain > MARGINS.get(metric, column.tolerance), certain=False)
-
-
-def _paired_gains(record: Record, leak: Leak) -> list[float]:
+def _paired_gains(record: Record, metric: str, control: str) -> list[float]:
     """How far the attack is above the control at each target, positive where it leaks more."""
-    before = target_means(record.controls[leak.control.name][leak.metric])
-    after = target_means(record.scores[leak.metric])
-    return [COLUMNS[leak.metric].gain(difference) for difference in paired_differences(before, after)]
+    before, after = target_means(record.controls[control][metric]), target_means(record.scores[metric])
+    return [COLUMNS[metric].gain(difference) for difference in paired_differences(before, after)]

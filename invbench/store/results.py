@@ -168,7 +168,7 @@ class Results:
 
     def _cell_ids(self) -> set[str]:
         cells = self.path / "cells"
-        return {p.name for p in cells.iterdir() if CELL_ID.fullmatch(p.name)} if cells.is_dir() else set()
+        return set(filter(CELL_ID.fullmatch, os.listdir(cells))) if cells.is_dir() else set()
 
     def _claim(self) -> None:
         """Make the folder, or make sure that it is ours or empty."""
