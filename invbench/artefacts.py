@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class Artefact:
     key: Mapping[str, Any]
     make: Callable[[], Tensors]
 
-    @property
+    @cached_property
     def name(self) -> str:
         text = json.dumps(self.key, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:24]

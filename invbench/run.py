@@ -26,6 +26,13 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """These cells cannot be played; they have their records."""
+
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True)
 class Doing:
     """A worker is at this: a cell, or something made for several, in words."""
 
@@ -39,7 +46,7 @@ class Done:
     """A cell has its record."""
 
     record: Record
-    worker: int | None = None
+    worker: int
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class Made:
     worker: int
 
 
-News = Planned | Doing | Done | Made
+News = Planned | Refused | Doing | Done | Made
 
 
 def run(
@@ -76,7 +83,8 @@ def run(
         try:
             left = [cell for cell in cells if fresh or not is_done(results, cell)]
             listen(Planned(len(left), len(cells) - len(left)))
-            for played, worker in _outcomes(left, device, workers, matrix.threads, listen):
+            playable = _without_refused(left, results, listen)
+            for played, worker in _compute(playable, device, workers, matrix.threads, listen):
                 results.write(played.record, played.arrays, played.grid)
                 listen(Done(played.record, worker))
         finally:
@@ -102,18 +110,17 @@ def default_workers(device: str, threads: int) -> int:
     return max(1, cores // threads)
 
 
-def _outcomes(
-    cells: Sequence[Cell], device: str, workers: int, threads: int, listen: Callable[[News], None]
-) -> Iterator[tuple[play.Played, int | None]]:
-    """What cannot be played first, then each cell as its worker ends it."""
-    playable = []
-    for cell in cells:
-        record = play.refused(cell)
+def _without_refused(cells: Sequence[Cell], results: Results, listen: Callable[[News], None]) -> list[Cell]:
+    """The cells that can be played; the others have their record at once."""
+    playable, refused = [], []
+    for cell, record in play.refusals(cells):
         if record is None:
             playable.append(cell)
         else:
-            yield play.Played(record), None
-    yield from _compute(playable, device, workers, threads, listen)
+            refused.append(record)
+    results.write_many(refused)
+    listen(Refused(tuple(refused)))
+    return playable
 
 
 def _compute(

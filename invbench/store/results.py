@@ -24,7 +24,16 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock, Timeout
 
-from invbench.store.files import TEMPORARY, StoreError, disk, read_json, remove_temporary, sync_folder, write_atomic
+from invbench.store.files import (
+    TEMPORARY,
+    StoreError,
+    disk,
+    read_json,
+    remove_temporary,
+    sync_folder,
+    write_all_atomic,
+    write_atomic,
+)
 from invbench.store.record import Record
 
 SCHEMA = 1
@@ -83,21 +92,22 @@ class Results:
         A record that could not be read back is refused (StoreError) before anything is touched.
         """
         packed = None if arrays is None else _pack(record.id, arrays)
-        text = record.to_json()
-        Record.from_json(json.loads(text), f"cell {record.id}")
-        folder = self.cell(record.id)
+        text, folder = _checked(record), self.cell(record.id)
         with disk(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            sync_folder(folder.parent)
-            remove_temporary(folder)
-            for name in ("record.json", "arrays.npz", "grid.png"):
-                (folder / name).unlink(missing_ok=True)
-            sync_folder(folder)
+            sync_folder(folder.parent if _cleared(folder) else folder)
         if packed is not None:
             write_atomic(folder / "arrays.npz", packed)
         if grid_png is not None:
             write_atomic(folder / "grid.png", grid_png)
         write_atomic(folder / "record.json", text)
+
+    def write_many(self, records: Sequence[Record]) -> None:
+        """`write` each of these records of cells that have neither arrays nor a picture; thousands take seconds."""
+        texts = [(self.cell(record.id), _checked(record)) for record in records]
+        for folder, _ in texts:
+            with disk(folder):
+                _cleared(folder)
+        write_all_atomic({folder / "record.json": text for folder, text in texts})
 
     def plan(self) -> tuple[str, ...]:
         """Ids of the whole matrix as last run, in its order; StoreError where this is no result of invbench."""
@@ -188,6 +198,25 @@ class Results:
 
 def _pretty(plain: Any) -> str:
     return json.dumps(plain, indent=2, sort_keys=True) + "\n"
+
+
+def _checked(record: Record) -> str:
+    """The record's text; StoreError where it could not be read back."""
+    text = record.to_json()
+    Record.from_json(json.loads(text), f"cell {record.id}")
+    return text
+
+
+def _cleared(folder: Path) -> bool:
+    """Take away all that a cell had, its record among it; whether its folder had to be made."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        remove_temporary(folder)
+        for name in ("record.json", "arrays.npz", "grid.png"):
+            (folder / name).unlink(missing_ok=True)
+        return False
+    return True
 
 
 def _pack(id: str, arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
