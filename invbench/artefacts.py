@@ -10,7 +10,8 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -60,7 +61,7 @@ def fetch(artefact: Artefact) -> Tensors:
     """The artefact's tensors on the CPU, made now if nobody has made them. A damaged file is made again."""
     path = artefact.path
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
+    with _held(path):
         if path.exists():
             try:
                 return load_file(path)
@@ -71,6 +72,22 @@ def fetch(artefact: Artefact) -> Tensors:
         save_file(tensors, temporary)
         os.replace(temporary, path)
         return tensors
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Nobody else makes this artefact meanwhile. What a killed maker left goes, and the lock's file once it is made.
+
+    Whoever waits for a lock whose file goes finds the artefact made.
+    """
+    lock = path.with_suffix(".lock")
+    with FileLock(lock):
+        for left in path.parent.glob(f"{path.stem}.*.tmp"):
+            left.unlink(missing_ok=True)
+        yield
+        if path.exists():
+            with suppress(OSError):  # Windows keeps an open file
+                lock.unlink()
 
 
 def _own_memory(tensor: Tensor) -> Tensor:

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from invbench.report.cell_page import CellError, cell_page
+from invbench.report.cell_page import CellError, cell_list, cell_page
 from invbench.report.comparison import comparison
 from invbench.report.figures import figures_of_all, no_collection
 from invbench.report.markdown import document
 from invbench.report.summary import to_csv
 from invbench.store import Results, write_atomic
 
-__all__ = ["CellError", "cell_page", "comparison", "csv", "markdown", "write_files"]
+__all__ = ["CellError", "cell_list", "cell_page", "comparison", "csv", "markdown", "write_files"]
 
 
 def csv(results: Results) -> str:

@@ -41,6 +41,16 @@ def cell_page(results: Results, word: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def cell_list(results: Results) -> str:
+    """A line a cell of the plan: its id, how it ended, what it is; StoreError as for `cell_page`."""
+    lines = []
+    for id in results.plan():
+        record = results.record(id)
+        what = "not run yet" if record is None else f"{record.status:11}  {wording.whole_cell(record.names)}"
+        lines.append(f"{id}  {what}\n")
+    return "".join(lines) or "No cells.\n"
+
+
 def find_cell(results: Results, word: str) -> str:
     """The one id, planned or computed, that is `word` or begins with it."""
     computed = {path.parent.name for path in (results.path / "cells").glob("*/record.json")}

@@ -112,6 +112,8 @@ class Results:
     def plan(self) -> tuple[str, ...]:
         """Ids of the whole matrix as last run, in its order; StoreError where this is no result of invbench."""
         path = self.path / "plan.json"
+        if not path.exists():
+            raise StoreError(f"{self.path}: is no result of invbench: it has no plan.json, which `invbench run` makes")
         plain = read_json(path)
         cells = plain.get("cells") if isinstance(plain, dict) else None
         if not isinstance(cells, list) or not all(isinstance(id, str) and CELL_ID.fullmatch(id) for id in cells):
