@@ -66,8 +66,8 @@ def main() -> None:
             samples=raw,
             text=[
                 "Planned: the matrix read, what cannot be played told (15 of 40 cells) and written, what is done "
-                "looked up, what is made first named. The records' numbers are made up, 8 targets each. The last row is the "
-                "wall time between two records of a run with one worker, less what the record says of its attack, "
+                "looked up, what is made first named. The records' numbers are made up, 8 targets each. The last row is "
+                "the wall time between two records of a run with one worker, less what the record says of its attack, "
                 "scores and controls: it grows with whatever else the machine does. "
                 f"Load of the machine in the last minute: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors.",
             ],
@@ -76,9 +76,9 @@ def main() -> None:
     )
 
 
-def alone(*words: object) -> dict[str, float]:
+def alone(*words: object, file: str = __file__) -> dict[str, float]:
     """CPU and wall seconds and peak memory (MB) of one task in a process of its own, as it tells them itself."""
-    done = subprocess.run([sys.executable, __file__, *map(str, words)], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, file, *map(str, words)], capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
