@@ -66,9 +66,9 @@ def main() -> None:
             samples=raw,
             text=[
                 "Planned: the matrix read, what cannot be played told (15 of 40 cells) and written, what is done "
-                "looked up, what is made first named. The records' numbers are made up, 8 targets each. The last row is "
-                "the wall time between two records of a run with one worker, less what the record says of its attack, "
-                "scores and controls: it grows with whatever else the machine does. "
+                "looked up, what is made first named. The records' numbers are made up, 8 targets each. The last row "
+                "is the wall time between two records of a run with one worker, less what the record says of its "
+                "attack, scores and controls: it grows with whatever else the machine does. "
                 f"Load of the machine in the last minute: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors.",
             ],
             facts={"load": os.getloadavg()},
