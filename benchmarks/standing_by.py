@@ -19,10 +19,9 @@ from typing import Any
 from _many_cells import write_matrix, write_results
 from _measure import Table, interleaved, ratio, save
 
-from invbench import play, report
+from invbench import report
 from invbench.cell import Cell
 from invbench.matrix import load
-from invbench.run import is_done
 from invbench.store import Results
 
 CELLS, REPEATS, HELPS = 100_000, 3, 15
@@ -85,6 +84,9 @@ def alone(*words: object, file: str = __file__) -> dict[str, float]:
 
 def plan(matrix: Path, folder: Path) -> None:
     """What `invbench run` does before its first cell starts."""
+    from invbench import play
+    from invbench.run import is_done  # torch with it: not the report's business
+
     read, results = load(matrix), Results(folder)
     with results.lock():
         results.create(read.text, [cell.id for cell in read.cells], {})

@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,8 +22,7 @@ Values = Sequence[Sequence[float | None]]
 """`target -> item`; None and what is not finite is empty."""
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(NamedTuple):
     """A metric over a cell: mean over items, their standard deviation, 95 % interval of the mean over targets."""
 
     mean: float
@@ -117,7 +116,7 @@ def _of_shape(series: Mapping[bytes, Array], counts: tuple[int, ...]) -> list[Su
         sums = np.column_stack([part.sum(axis=1) for part in np.split(items, np.cumsum(counts)[:-1], axis=1)])
     ends = intervals(sums, np.broadcast_to(np.array(counts, dtype=np.float64), sums.shape))
     facts = np.column_stack([sums.sum(axis=1) / sum(counts), items.std(axis=1), ends])
-    return [Summary(*row) for row in facts.tolist()]
+    return [Summary._make(row) for row in facts.tolist()]
 
 
 def _present(values: Sequence[float | None]) -> list[float]:
