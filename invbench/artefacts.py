@@ -10,8 +10,10 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +34,7 @@ class Artefact:
     key: Mapping[str, Any]
     make: Callable[[], Tensors]
 
-    @property
+    @cached_property
     def name(self) -> str:
         text = json.dumps(self.key, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:24]
@@ -64,7 +66,7 @@ def fetch(artefact: Artefact) -> Tensors:
     """The artefact's tensors on the CPU, made now if nobody has made them. A damaged file is made again."""
     path = artefact.path
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
+    with _held(path):
         if path.exists():
             try:
                 return load_file(path)
@@ -81,11 +83,27 @@ def receive(name: str, content: bytes) -> None:
     """Keep the file of an artefact that another machine made, unless there is one here."""
     path = place(name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
+    with _held(path):
         if not path.exists():
             temporary = path.with_suffix(f".{os.getpid()}.tmp")
             temporary.write_bytes(content)
             os.replace(temporary, path)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Nobody else makes this artefact meanwhile. What a killed maker left goes, and the lock's file once it is made.
+
+    Whoever waits for a lock whose file goes finds the artefact made.
+    """
+    lock = path.with_suffix(".lock")
+    with FileLock(lock):
+        for left in path.parent.glob(f"{path.stem}.*.tmp"):
+            left.unlink(missing_ok=True)
+        yield
+        if path.exists():
+            with suppress(OSError):  # Windows keeps an open file
+                lock.unlink()
 
 
 def _own_memory(tensor: Tensor) -> Tensor:

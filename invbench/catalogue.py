@@ -41,7 +41,15 @@ def summaries(kind: str) -> list[tuple[str, str]]:
     """Each name of a kind (`attacks`, ...) with what it is."""
     if kind == "metrics":
         return [(column.name, f"{column.help}; {column.better} is a stronger attack") for column in COLUMNS.values()]
-    return [(name, registry.load(KIND_OF[kind], name).summary) for name in registry.names(KIND_OF[kind])]
+    return [(name, _summary(KIND_OF[kind], name)) for name in registry.names(KIND_OF[kind])]
+
+
+def _summary(kind: str, name: str) -> str:
+    """What a part is; of a broken one what is wrong with it, so that the others are listed all the same."""
+    try:
+        return registry.load(kind, name).summary
+    except registry.BrokenPart as error:
+        return f"BROKEN: {error}"
 
 
 def page(kind: str, name: str) -> Page:

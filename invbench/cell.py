@@ -35,12 +35,12 @@ class Choice:
         """The attack, model, defence, ... itself."""
         return self.part.build(dict(self.settings))
 
-    @property
+    @cached_property
     def short(self) -> str:
         """As it prints everywhere: `name` or `name(key=value,...)`."""
         return self.part.short(dict(self.settings))
 
-    @property
+    @cached_property
     def key(self) -> dict[str, Any]:
         """JSON form, for ids, records and random streams.
 

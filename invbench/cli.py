@@ -27,6 +27,13 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 KINDS = ("attacks", "models", "defenses", "datasets", "protocols", "metrics", "games")
 
 
+class Kind(click.Choice):  # type: ignore[type-arg]  # generic only since click 8.2
+    """One of KINDS; the singular is as good."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(f"{value}s" if f"{value}s" in KINDS else value, param, ctx)
+
+
 def main() -> NoReturn:
     """Run the command line and leave with its exit code.
 
@@ -249,20 +256,21 @@ def compare(first: Path, second: Path) -> None:
 
 @invbench.command()
 @click.argument("result", type=RESULT)
-@click.argument("cell")
-def show(result: Path, cell: str) -> None:
-    """One cell: its numbers, settings and picture.
+@click.argument("cell", required=False)
+def show(result: Path, cell: str | None) -> None:
+    """One cell: its numbers, settings and picture; without CELL, what cells there are.
 
     CELL is its id, or as much of the beginning as no other cell has.
     """
     from invbench import report
     from invbench.store import Results
 
-    click.echo(refusing(report.cell_page, Results(result), cell), nl=False)
+    page = refusing(report.cell_list, Results(result)) if cell is None else None
+    click.echo(page or refusing(report.cell_page, Results(result), cell), nl=False)
 
 
 @invbench.command("list")
-@click.argument("kind", type=click.Choice(KINDS), required=False, metavar="[KIND]")
+@click.argument("kind", type=Kind(KINDS), required=False, metavar="[KIND]")
 @click.argument("name", required=False)
 @click.option("--schema", is_flag=True, help="Print the settings of NAME as JSON Schema.")
 def list_(kind: str | None, name: str | None, schema: bool) -> None:

@@ -13,8 +13,9 @@ import inspect
 import os
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,17 @@ def refused(cell: Cell) -> Record | None:
     except Exception as error:  # a part's own mistake costs its cell, not the run
         return unplayed(cell, "failed", _why_failed(error, cell))
     return None if reason is None else unplayed(cell, "unsupported", reason)
+
+
+def refusals(cells: Iterable[Cell]) -> Iterator[tuple[Cell, Record | None]]:
+    """Each cell with its record if it is `refused`. Nobody's answer depends on the seed: it is asked for once."""
+    known: dict[Cell, Record | None] = {}
+    for cell in cells:
+        alike = replace(cell, seed=0)
+        if alike not in known:
+            known[alike] = refused(cell)
+        record = known[alike]
+        yield cell, record and replace(record, id=cell.id, names=cell.names, settings=cell.settings)
 
 
 def requested_controls(cell: Cell) -> frozenset[str]:
@@ -197,8 +209,7 @@ def _artefacts(cell: Cell, device: str) -> list[Artefact]:
 def _noise_artefact(cell: Cell, device: str) -> Artefact:
     """The attack's guesses on noise. They do not depend on the defence, so cells that differ in it share them."""
     bare = replace(cell, defense=())
-    code = Path(inspect.getfile(cell.attack.part.cls)).read_bytes()  # an attack that is edited guesses anew
-    key = {"noise": {**bare.settings, "defense": None}, "code": hashlib.sha256(code).hexdigest()}
+    key = {"noise": {**bare.settings, "defense": None}, "code": _code(cell.attack.part.cls)}
 
     def make() -> dict[str, Tensor]:
         round_ = _game(bare).stage(bare, torch.device(device))
@@ -209,6 +220,12 @@ def _noise_artefact(cell: Cell, device: str) -> Artefact:
         return {**images, **labels}
 
     return Artefact(f"{cell.attack.short} on noise, {cell.model.short}, batch {cell.batch_size}", key, make)
+
+
+@cache
+def _code(attack: type) -> str:
+    """The hash of the attack's file, as loaded: one that is edited guesses anew."""
+    return hashlib.sha256(Path(inspect.getfile(attack)).read_bytes()).hexdigest()
 
 
 def _noise_guesses(cell: Cell, device: str) -> list[Guess]:

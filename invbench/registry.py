@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -24,7 +25,7 @@ from typing import Any, TypeVar
 from invbench.errors import Refusal
 from invbench.parameters import Parameter, nearest_name, parameter, parameters_of, show_value
 
-__all__ = ["KINDS", "BadSettings", "Parameter", "Part", "Problem", "UnknownName", "parameter"]
+__all__ = ["KINDS", "BadSettings", "BrokenPart", "Parameter", "Part", "Problem", "UnknownName", "parameter"]
 
 KINDS = {
     "attack": "attacks",
@@ -45,6 +46,10 @@ class UnknownName(Refusal):
     def __init__(self, kind: str, name: str, nearest: str | None) -> None:
         super().__init__(f"no {kind} is called {name!r}")
         self.nearest = nearest
+
+
+class BrokenPart(Refusal):
+    """A part's file that cannot be loaded, or does not hold what a part must; the message names the place."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +96,7 @@ class Part:
     def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """All settings, defaults filled in and values in their own types; BadSettings names every problem."""
         known = self.parameters
-        problems = [
-            Problem(key, f"{self.name} has no {key!r}", nearest_name(key, known)) for key in given if key not in known
-        ]
+        problems = [self.unknown(key) for key in given if key not in known]
         values: dict[str, Any] = {}
         for key, field in known.items():
             if key not in given:
@@ -110,6 +113,12 @@ class Part:
         if problems:
             raise BadSettings(problems)
         return values
+
+    def unknown(self, key: str) -> Problem:
+        """That the part has no such setting, and the nearest one, or where none is near, all that it has."""
+        near = nearest_name(key, self.parameters)
+        there = f"its settings are {', '.join(self.parameters)}" if self.parameters else "it has no settings"
+        return Problem(key, f"{self.name} has no {key!r}" + ("" if near else f"; {there}"), near)
 
     def build(self, settings: Mapping[str, Any]) -> Any:
         """The part with these settings (a `variant` such as torchvision/NAME's is one of them)."""
@@ -179,16 +188,28 @@ def later_settings(kind: str, name: str) -> dict[str, Any]:
 
 @cache
 def load(kind: str, name: str) -> Part:
-    """The part of that name; UnknownName with the nearest one."""
+    """The part of that name; UnknownName with the nearest one, BrokenPart where its file cannot be used."""
     plugins = _plugins(kind)
     if name in _files(kind):
-        module = importlib.import_module(f"invbench.{KINDS[kind]}.{name.replace('-', '_')}")
+        module = f"invbench.{KINDS[kind]}.{name.replace('-', '_')}"
     elif name in plugins:
-        module = importlib.import_module(plugins[name])
+        module = plugins[name]
     else:
         raise UnknownName(kind, name, nearest_name(name, names(kind)))
-    cls, facts = _marked(module, kind)
+    try:
+        loaded = importlib.import_module(module)
+    except Exception as error:  # whatever is wrong with somebody's file
+        raise BrokenPart(f"{kind} {name}: {_place(error)}{type(error).__name__}: {error}") from error
+    cls, facts = _marked(loaded, kind)
     return Part(kind, name, cls, facts)
+
+
+def _place(error: Exception) -> str:
+    """`FILE:LINE: ` of what cannot be loaded."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}: "
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<frozen")]
+    return f"{frames[-1].filename}:{frames[-1].lineno}: " if len(frames) > 2 else ""
 
 
 def _mark(kind: str, **facts: Any) -> Callable[[T], T]:
@@ -208,7 +229,15 @@ def _marked(module: ModuleType, kind: str) -> tuple[type, Mapping[str, Any]]:
         and vars(value).get("__invbench__", (None,))[0] == kind
     ]
     if len(found) != 1:
-        raise TypeError(f"{module.__name__} must hold exactly one class marked as {kind}, not {len(found)}")
+        raise BrokenPart(f"{module.__name__} must hold exactly one class marked as {kind}, not {len(found)}")
+    undeclared = [
+        f.name for f in getattr(found[0], "__dataclass_fields__", {}).values() if "parameter" not in f.metadata
+    ]
+    if undeclared:
+        raise BrokenPart(
+            f"{module.__file__}: {found[0].__name__}.{undeclared[0]} must be declared by parameter(...),"
+            f" as in: {undeclared[0]}: float = parameter(0.5, help='what it is')"
+        )
     return found[0], vars(found[0])["__invbench__"][1]
 
 
@@ -226,6 +255,6 @@ def _plugins(kind: str) -> dict[str, str]:
     for entry in (e for e in found if e.name.startswith(prefix)):
         name = entry.name.removeprefix(prefix)
         if name in _files(kind) or plugins.get(name, entry.value) != entry.value:
-            raise TypeError(f"plugin {entry.name} ({entry.value}) has the name of a part that is there already")
+            raise BrokenPart(f"plugin {entry.name} ({entry.value}) has the name of a part that is there already")
         plugins[name] = entry.value
     return plugins

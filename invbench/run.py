@@ -27,6 +27,13 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """These cells cannot be played; they have their records."""
+
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True)
 class Doing:
     """A worker is at this: a cell, or something made for several, in words."""
 
@@ -40,7 +47,7 @@ class Done:
     """A cell has its record."""
 
     record: Record
-    worker: int | None = None
+    worker: int
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,7 @@ class Again:
     reason: str
 
 
-News = Planned | Doing | Done | Made | Again | Notice
+News = Planned | Refused | Doing | Done | Made | Again | Notice
 
 
 def run(
@@ -85,7 +92,8 @@ def run(
         try:
             left = [cell for cell in cells if fresh or not is_done(results, cell)]
             listen(Planned(len(left), len(cells) - len(left)))
-            for played, worker in _outcomes(left, crew, listen):
+            playable = _without_refused(left, results, listen)
+            for played, worker in _compute(playable, crew, listen):
                 results.write(played.record, played.arrays, played.grid)
                 listen(Done(played.record, worker))
         finally:
@@ -115,18 +123,17 @@ def default_workers(device: str, threads: int) -> int:
     return max(1, cores() // threads)
 
 
-def _outcomes(
-    cells: Sequence[Cell], crew: Crew, listen: Callable[[News], None]
-) -> Iterator[tuple[play.Played, int | None]]:
-    """What cannot be played first, then each cell as its worker ends it."""
-    playable = []
-    for cell in cells:
-        record = play.refused(cell)
+def _without_refused(cells: Sequence[Cell], results: Results, listen: Callable[[News], None]) -> list[Cell]:
+    """The cells that can be played; the others have their record at once."""
+    playable, refused = [], []
+    for cell, record in play.refusals(cells):
         if record is None:
             playable.append(cell)
         else:
-            yield play.Played(record), None
-    yield from _compute(playable, crew, listen)
+            refused.append(record)
+    results.write_many(refused)
+    listen(Refused(tuple(refused)))
+    return playable
 
 
 def _compute(cells: Sequence[Cell], crew: Crew, listen: Callable[[News], None]) -> Iterator[tuple[play.Played, int]]:

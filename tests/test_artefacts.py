@@ -88,7 +88,9 @@ def test_a_maker_that_is_killed_leaves_nothing_and_holds_nobody_up(tmp_path: Pat
     assert lines(tmp_path / "made") == ["begun"]
     again = artefact(key="killed")
     assert not again.made
+    again.path.with_suffix(".123.tmp").write_bytes(b"half")  # as if killed while storing it
     assert torch.equal(fetch(again)["x"], torch.arange(6.0).reshape(2, 3))
+    assert [path for path in again.path.parent.iterdir() if path.stem.startswith(again.name)] == [again.path]
 
 
 def test_the_second_fetch_makes_nothing(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 from command_line import environment, invbench
+from small_cells import plugged
 
 from invbench import catalogue, cli, registry
 from invbench.columns import COLUMNS
@@ -181,3 +182,22 @@ def test_doctor_finds_what_works_here(tmp_path: Path) -> None:
     for what in ("torch", "processor", "LPIPS weights", "cache folder", "data set natural", "data set digits"):
         assert lines[what][0] == "ok"
     assert lines["GPU"] == ["-", "none:", "cells", "run", "on", "the", "CPU"]
+
+
+def test_the_singular_of_a_kind_is_as_good() -> None:
+    assert here("list", "attack").stdout == here("list", "attacks").stdout
+    wrong = here("list", "atack")
+    assert wrong.exit_code == 2
+
+
+def test_a_file_that_cannot_be_loaded_is_named_with_its_line_and_the_others_are_listed(tmp_path: Path) -> None:
+    with plugged(tmp_path, {"attacks.torn": "x = 1\ndef half(:\n"}):
+        done = here("list", "attacks")
+        assert done.exit_code == 0
+        words = "".join(done.stdout.split())  # as folded for 80 columns
+        assert "BROKEN:attacktorn:" in words
+        assert "their_attacks_torn.py:2:SyntaxError" in words
+        assert "dlg" in words
+        alone = here("list", "attacks", "torn")
+        assert alone.exit_code == 2
+        assert "their_attacks_torn.py:2: SyntaxError" in " ".join(alone.output.split())

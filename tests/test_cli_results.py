@@ -144,6 +144,13 @@ def test_a_cell_is_shown_by_the_beginning_of_its_id(finished: FinishedRun, comma
     assert "zzzz" in missing.stderr
 
 
+def test_without_a_cell_every_cell_is_listed(finished: FinishedRun, command: Callable[..., Finished]) -> None:
+    shown = command("show", finished.result)
+    assert shown.exit_code == 0
+    listed = {line.split()[0]: line.split()[1] for line in shown.stdout.splitlines()}
+    assert listed == {id: record["status"] for id, record in records(finished.result).items()}
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -161,9 +168,9 @@ def test_a_cell_is_shown_by_the_beginning_of_its_id(finished: FinishedRun, comma
         (["check", "DIR", "--baseline", "b.json", "--tolerance", "pnsr=1"], "nearest: 'psnr'"),
         (["check", "DIR", "--baseline", "b.json", "--direction", "up"], "'up' is not one of"),
         (["baseline", "."], "Missing option '-o'"),
-        (["baseline", ".", "-o", "b.json"], "plan.json: there is no such file"),
+        (["baseline", ".", "-o", "b.json"], "is no result of invbench: it has no plan.json"),
         (["report", "nowhere"], "'nowhere' does not exist"),
-        (["report", "."], "plan.json: there is no such file"),
+        (["report", "."], "is no result of invbench: it has no plan.json"),
         (["rport", "."], "Did you mean 'report'?"),
         (["run", "m.yaml", "--fersh"], "'--fresh'"),
         ([], "Usage:"),

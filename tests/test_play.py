@@ -425,3 +425,20 @@ def test_a_forecast_trains_no_victim(tmp_path: Path, cache: Path) -> None:
     forecast = play.forecast(make_cell(tmp_path, model=trained, controls=["noise"]), CPU)
     assert forecast.seconds > 0
     assert not cache.exists()
+
+
+def test_refusals_are_those_of_each_cell_alone_though_seeds_share_an_answer(tmp_path: Path) -> None:
+    said: dict[str, Any] = {"attack": ["analytic", QUICK], "batch_size": [1, 2], "seed": [0, 1, 2]}
+    cells = make_cells(tmp_path, **said)
+    told = list(play.refusals(cells))
+    assert [cell for cell, _ in told] == list(cells)
+    assert [record for _, record in told] == [play.refused(cell) for cell in cells]
+    assert [record.id for cell, record in told if record] == [cell.id for cell, record in told if record]
+    assert {record.status for _, record in told if record} == {"unsupported"}
+
+
+def test_what_an_attack_does_to_the_network_it_is_given_stays_its_own(tmp_path: Path) -> None:
+    cell = make_cell(tmp_path)
+    first, second = (UpdateGame().stage(cell, torch.device(CPU)).observations[0].public.network for _ in range(2))
+    assert first is not second
+    assert first is not UpdateGame().public(cell).network

@@ -148,6 +148,14 @@ def test_a_misspelt_key_is_named_with_the_nearest_one() -> None:
     assert problem.message == "sample has no 'coutn'"
 
 
+def test_a_key_that_is_near_none_is_refused_with_all_that_there_are() -> None:
+    problem = registry.load("attack", "dlg").unknown("zzz")
+    assert problem.nearest is None
+    assert problem.message.startswith("dlg has no 'zzz'; its settings are ")
+    assert "restarts" in problem.message
+    assert registry.load("defense", "sign").unknown("zzz").message == "sign has no 'zzz'; it has no settings"
+
+
 def test_a_misspelt_choice_is_named_with_the_nearest_one() -> None:
     (problem,) = problems_of({"rate": 0.5, "mode": "slwo"})
     assert problem.message == "sample: mode must be fast or slow, not 'slwo'"
@@ -317,6 +325,14 @@ def test_a_plugin_without_a_marked_class_is_refused(tmp_path: Path) -> None:
     done = fresh_python("from invbench import registry\nregistry.load('defense', 'theirs')", folder)
     assert done.returncode == 1
     assert "their_part must hold exactly one class marked as defense, not 0" in done.stderr
+
+
+def test_a_setting_that_is_not_declared_as_one_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    source = THEIR_DEFENSE.replace("    factor:", "    plain: int = 3\n    factor:")
+    folder = plugin(tmp_path, {"defenses.theirs": "their_part"}, source)
+    done = fresh_python("from invbench import registry\nregistry.load('defense', 'theirs')", folder)
+    assert done.returncode == 1
+    assert "plain must be declared by parameter(...)" in done.stderr
 
 
 def test_two_packages_cannot_give_one_name_to_two_parts(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]
 
-from invbench import statistics
-from invbench.statistics import Summary, paired_differences, paired_interval, summarise, target_means
+from invbench import bootstrap
+from invbench.statistics import Summary, paired_differences, paired_interval, summarise, summarise_many, target_means
 
 NUMBERS = st.floats(-1e6, 1e6) | st.integers(-100, 100).map(float)
 TARGETS = st.lists(st.lists(NUMBERS | st.none() | st.just(math.nan), max_size=4), max_size=12)
@@ -55,7 +55,7 @@ def test_adding_a_constant_moves_mean_and_interval_and_leaves_the_spread(
 def test_equal_values_always_give_equal_intervals() -> None:
     values = [[float(v), v + 0.5] for v in range(9)]
     first = summarise(values)
-    statistics._times_drawn.cache_clear()
+    bootstrap._times_drawn.cache_clear()
     np.random.seed(7)
     assert summarise(values) == first
 
@@ -97,7 +97,7 @@ def test_the_interval_is_the_percentile_bootstrap_of_scipy() -> None:
 
 def test_many_targets_are_drawn_in_blocks_of_bounded_size() -> None:
     values = np.random.default_rng(4).normal(10.0, 2.0, size=5_000)
-    assert statistics.DRAWS * len(values) > statistics.BLOCK
+    assert bootstrap.DRAWS * len(values) > bootstrap.BLOCK
     summary = summarise([[float(v)] for v in values])
     assert summary is not None
     half_width = 1.96 * values.std() / math.sqrt(len(values))
@@ -153,3 +153,21 @@ def test_different_numbers_of_targets_cannot_be_paired() -> None:
 
 def test_a_target_s_value_is_the_mean_of_its_items_that_are_there() -> None:
     assert target_means([[1.0, 2.0], [None, 4.0], [None], []]) == [1.5, 4.0, None, None]
+
+
+@settings(deadline=None, max_examples=50)
+@given(many=st.lists(TARGETS, max_size=8))
+def test_a_summary_is_the_same_bit_for_bit_alone_and_in_company(many: list[list[list[float | None]]]) -> None:
+    assert summarise_many(many) == [summarise(values) for values in many]
+
+
+@pytest.mark.parametrize(("targets", "items"), [(2, 1), (8, 1), (8, 3), (70, 2)])
+def test_the_ends_are_the_quantiles_of_every_draw_s_mean(targets: int, items: int) -> None:
+    """The plain definition, draw by draw; two series in company, one of them of two values only, as shares are."""
+    rng = np.random.default_rng(6)
+    many = [rng.normal(20, 5, (targets, items)), (rng.random((targets, items)) < 0.5).astype(float)]
+    times = bootstrap._times_drawn(targets, 0, bootstrap.DRAWS)
+    for values, summary in zip(many, summarise_many([values.tolist() for values in many]), strict=True):
+        drawn = [(drawn @ values.sum(axis=1)) / (drawn.sum() * items) for drawn in times.T]
+        assert summary is not None
+        assert [summary.ci_low, summary.ci_high] == pytest.approx(np.quantile(drawn, (0.025, 0.975)), rel=1e-12)

@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from invbench.store import AXES, Record, Results, StoreError, environment, write_atomic
+from invbench.store.files import MANY
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES: dict[str, Any] = dict.fromkeys(AXES) | {"game": "update", "attack": "dlg", "batch_size": 1, "seed": 0}
@@ -276,7 +277,7 @@ def test_a_plan_that_is_not_one_is_refused(results: Results, cells: Any) -> None
 
 
 def test_a_folder_that_is_no_result_says_so(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match=r"plan\.json: there is no such file"):
+    with pytest.raises(StoreError, match=r"is no result of invbench: it has no plan\.json"):
         Results(tmp_path / "nowhere").records()
     assert not (tmp_path / "nowhere").exists()
 
@@ -375,6 +376,16 @@ def test_killed_at_any_moment_every_cell_is_whole_or_not_done(results: Results, 
     with results.lock():
         results.create("name: test\n", results.plan(), {})
         results.write(record(0))
+    assert not list(results.path.rglob(".*.tmp"))
+
+
+@pytest.mark.parametrize("count", [3, MANY + 3])
+def test_many_records_are_written_as_one_by_one_and_replace_what_a_cell_had(results: Results, count: int) -> None:
+    results.write(record(1), {"images": np.ones(3)}, b"grid")
+    records = [record(number, notes=("anew",)) for number in range(count)]
+    results.write_many(records)
+    assert [results.record(cell_id(number)) for number in range(count)] == records
+    assert [path.name for path in results.cell(cell_id(1)).iterdir()] == ["record.json"]
     assert not list(results.path.rglob(".*.tmp"))
 
 

@@ -1,4 +1,4 @@
-"""The strongest attack known here for what is seen, in the spirit of AutoAttack (Croce and Hein 2020, arXiv 2003.01690)."""
+"""The strongest attack known here for what is seen, as AutoAttack is (Croce and Hein 2020, arXiv 2003.01690)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
 from invbench import registry
 from invbench.attacks import answer_all
 from invbench.likelihood import misfit, squared_residual
-from invbench.matching.fast import FAST
+from invbench.matching.fast import fast
 from invbench.matching.labels import label_strategy
 from invbench.matching.recipe import Recipe
 from invbench.observation import Guess, Public, UpdateObservation
@@ -26,7 +27,8 @@ _ERROR = 0.03
 """Relative error of an update's entry that a search leaves behind: what is smaller does not tell two answers apart."""
 
 _KINKED = (torch.nn.ReLU, torch.nn.LeakyReLU, torch.nn.MaxPool2d)
-_SHORT, _LINES = 200, 400
+_LINES = 400
+"""Evaluations of the search along lines, which has come to rest by then."""
 
 
 @attack(game="update")
@@ -70,9 +72,10 @@ class Auto:
         return [_best(parts) for parts in tried]
 
     def _searches(self, public: Public) -> list[tuple[str, Recipe]]:
-        labels = "known" if label_strategy("known", public)[1] is None else "joint"
-        short = min(_SHORT, self.evaluations)
-        found = [("short search", dataclasses.replace(FAST, iterations=short, labels=labels))]
+        labels: Literal["known", "joint"] = "known" if label_strategy("known", public)[1] is None else "joint"
+        quick = fast(public.batch_size)
+        short = min(quick.iterations, self.evaluations)
+        found = [("short search", dataclasses.replace(quick, iterations=short, labels=labels))]
         left = self.evaluations - short
         if left and not any(isinstance(layer, _KINKED) for layer in public.network.modules()):
             lines = min(_LINES, left)
@@ -80,7 +83,7 @@ class Auto:
             found.append(("line search", recipe))
             left -= lines
         if left > short:
-            found.append(("long search", dataclasses.replace(FAST, iterations=left, labels=labels)))
+            found.append(("long search", dataclasses.replace(fast(1), iterations=left, labels=labels)))
         return found
 
 

@@ -15,11 +15,13 @@ from rich.text import Text
 from invbench.cell import Cell
 from invbench.console.wording import Namer, cell_namer, count, duration, fitted, headline
 from invbench.executors import Notice
-from invbench.run import Again, Doing, Done, Made, News, Planned
+from invbench.run import Again, Doing, Done, Made, News, Planned, Refused
 from invbench.store import Record
 
 Listener = Callable[[News], None]
 _STYLES = {"ok": "green", "unsupported": "yellow", "failed": "red", "timeout": "red"}
+MOST_REFUSED = 20
+"""Cells that cannot be played that are told one by one."""
 _STATE = 28  # columns kept for how far a worker is: `96000/96000 at 0.000123`
 
 
@@ -46,14 +48,23 @@ class _Lines:
         if isinstance(news, Planned):
             self.done = news.kept
             self._say(_planned(news))
+        elif isinstance(news, Refused):
+            for record in news.records[:MOST_REFUSED]:
+                self._end(record)
+            if (hidden := len(news.records) - MOST_REFUSED) > 0:
+                self.done += hidden
+                self._say(_more_refused(hidden))
         elif isinstance(news, Made):
             self._say(_made(news))
         elif isinstance(news, Again | Notice):
             self._say(_trouble(news, self.name))
         elif isinstance(news, Done):
-            self.done += 1
-            number, outcome = _ended(news.record, self.done, self.cells)
-            self._say(f"{number} {self.name(news.record.names)}  {outcome}")
+            self._end(news.record)
+
+    def _end(self, record: Record) -> None:
+        self.done += 1
+        number, outcome = _ended(record, self.done, self.cells)
+        self._say(f"{number} {self.name(record.names)}  {outcome}")
 
     def _say(self, line: str) -> None:
         click.echo(line, err=True)
@@ -88,6 +99,12 @@ class _Display:
         if isinstance(news, Planned):
             self.done = news.kept
             self.console.print(Text(_planned(news)))
+        elif isinstance(news, Refused):
+            for record in news.records[:MOST_REFUSED]:
+                self._end(record)
+            if (hidden := len(news.records) - MOST_REFUSED) > 0:
+                self.done += hidden
+                self.console.print(Text(_more_refused(hidden)))
         elif isinstance(news, Doing):
             self._show(news)
         elif isinstance(news, Made):
@@ -99,7 +116,10 @@ class _Display:
                 self.each.update(self.rows[news.worker], visible=False)
             self.console.print(Text(_trouble(news, self.name), style="yellow"), overflow="fold")
         else:
-            self._end(news)
+            self.computed += 1
+            self.shares.pop(news.worker, None)
+            self.each.update(self.rows[news.worker], visible=False)
+            self._end(news.record)
         self.overall.update(self.bar, completed=self.done, left=self._time_left())
 
     def _show(self, news: Doing) -> None:
@@ -112,13 +132,8 @@ class _Display:
         name = fitted(words, self.console.width - _STATE)
         self.each.update(self.rows[news.worker], description=name, state=state, visible=True)
 
-    def _end(self, news: Done) -> None:
+    def _end(self, record: Record) -> None:
         self.done += 1
-        if news.worker is not None:
-            self.computed += 1
-            self.shares.pop(news.worker, None)
-            self.each.update(self.rows[news.worker], visible=False)
-        record = news.record
         number, outcome = _ended(record, self.done, self.cells)
         room = self.console.width - len(f"{number}   {outcome}")
         if record.status != "ok":  # a reason is never cut: it folds
@@ -137,6 +152,10 @@ class _Display:
 
 def _planned(news: Planned) -> str:
     return f"{count(news.to_compute, 'cell')} to compute, {news.kept} kept from before"
+
+
+def _more_refused(hidden: int) -> str:
+    return f"... and {count(hidden, 'cell')} more that cannot be played; the report says why"
 
 
 def _made(news: Made) -> str:

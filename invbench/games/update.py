@@ -60,24 +60,24 @@ class UpdateGame:
         for defense in cell.defense or ():
             if not _STAGES & set(stages(defense.build())):
                 return f"defence {defense.name} acts at no stage of game update"
-        pool, batch = _pool(cell), _batch(cell)
-        if _model(cell).trained and not len(pool.train):
+        pool, batch, model = _pool(cell), _batch(cell), _model(cell)
+        if model.trained and not len(pool.train):
             return f"{cell.dataset.short} has no pictures that a victim trains on"
         wanted, there = (cell.offset + cell.targets) * batch, len(_targets(cell, pool))
         if wanted > there:
             start = f" from batch {cell.offset} on" if cell.offset else ""
             return f"{cell.targets} batches of {batch}{start} need {wanted} pictures; the target pool has {there}"
-        return _model(cell).unsupported(_shape(pool), pool.classes)
+        return model.unsupported(_shape(pool), pool.classes)
 
     def public(self, cell: Cell) -> Public:
-        """What everybody knows before any update is seen."""
+        """What everybody knows before any update is seen. Its network is shared by all who ask: to be looked at."""
         assert cell.protocol is not None
         assert cell.normalisation is not None
         pool, protocol = _pool(cell), dict(cell.protocol.settings)
         mean, std = cell.normalisation
         return Public(
             model=cell.model.short,
-            network=copy.deepcopy(_architecture(cell.model, _shape(pool), pool.classes)),  # theirs to change
+            network=_architecture(cell.model, _shape(pool), pool.classes),
             image_shape=_shape(pool),
             classes=pool.classes,
             batch_size=_batch(cell),
@@ -96,6 +96,7 @@ class UpdateGame:
     def stage(self, cell: Cell, device: torch.device) -> UpdateRound:
         """Build the victim, then compute and defend every client's update."""
         pool, public = _pool(cell), self.public(cell)
+        public = replace(public, network=copy.deepcopy(public.network))  # the attack's, to change
         network = _victim(cell).to(device)
         truths = _truths(cell, pool)
         observations = tuple(_observe(cell, public, network, truth, k, device) for k, truth in enumerate(truths))

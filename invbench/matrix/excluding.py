@@ -77,8 +77,8 @@ def _read_pattern(kind: str, node: Node, reader: Reader) -> Pattern | None:
     for key, entry in named.given.items():
         field = named.part.parameters.get(key)
         if field is None:
-            near = nearest_name(key, named.part.parameters)
-            reader.errors.add(entry.place, f"{named.part.name} has no {key!r}", near)
+            problem = named.part.unknown(key)
+            reader.errors.add(entry.place, problem.message, problem.nearest)
             continue
         try:
             settings.append((key, field.read(setting_of(named, key, entry, reader))))

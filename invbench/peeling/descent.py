@@ -112,11 +112,12 @@ def _below_weighted(
     last: bool,
 ) -> tuple[Signal, LayerReport]:
     layer, shape, weight = stage.layer, geometry(stage), kernel(stage.layer)
+    assert isinstance(layer, nn.Linear | nn.Conv2d)
     outputs, positions = len(weight), len(shape.patch)
     error = above.slope.reshape(outputs, positions)
     error_variance = above.slope_variance.reshape(outputs, positions)
     bias_name = f"{prefix(stage)}bias"
-    bias = layer.bias.detach() if bias_name in update else torch.zeros(outputs, dtype=torch.float64)
+    bias = torch.zeros(outputs, dtype=torch.float64) if layer.bias is None else layer.bias.detach()
     if positions == 1 and bias_name in update:  # the bias's gradient is the error signal once more
         error, error_variance = _combined(error, error_variance, update[bias_name], variances[bias_name])
     rows = unfolded_error(shape, error)

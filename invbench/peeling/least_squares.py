@@ -149,6 +149,7 @@ def cholesky(matrix: Tensor) -> Tensor:
     """The lower factor; a matrix that rounding made indefinite is helped by the least power of ten that does."""
     help_ = 0.0
     while True:
+        factor: Tensor
         factor, info = torch.linalg.cholesky_ex(matrix)
         if not info.any():
             return factor

@@ -38,7 +38,8 @@ def energy(images: Tensor) -> float:
 def _colours(channels: int) -> Tensor:
     alike = torch.full((channels, channels), COLOURS, dtype=torch.float64)
     alike.fill_diagonal_(1.0)
-    return torch.linalg.inv(alike).contiguous()
+    inverse: Tensor = torch.linalg.inv(alike)
+    return inverse.contiguous()
 
 
 def _markov(side: int) -> Tensor:

@@ -61,10 +61,10 @@ def read_top(
     value_variance = 1 / (precision[:, : len(h)] * error[:, None].square()).sum(dim=0).clamp(min=1e-30)
     full = values if bias is not None else h
     error_variance = 1 / (precision * full[None].square()).sum(dim=1).clamp(min=1e-30)
-    scale = _scale(layer, h, error, label) if scaled else 1.0
+    factor = _scale(layer, h, error, label) if scaled else 1.0
     matrix = layer.weight.detach().T
-    below, squared = matrix @ error / scale, matrix.square() @ error_variance / scale**2
-    return Top(Signal(h, value_variance, below, squared), label, float(residual), scale)
+    below, squared = matrix @ error / factor, matrix.square() @ error_variance / factor**2
+    return Top(Signal(h, value_variance, below, squared), label, float(residual), factor)
 
 
 def _rank_one(seen: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:

@@ -95,8 +95,7 @@ def apply(layer: nn.Module, values: Tensor) -> Tensor:
     if isinstance(layer, nn.Linear):
         return functional.linear(values, layer.weight.detach())
     assert isinstance(layer, nn.Conv2d)
-    settings = (layer.stride, layer.padding, layer.dilation)
-    return functional.conv2d(values, layer.weight.detach(), None, *settings)
+    return functional.conv2d(values, layer.weight.detach(), None, *_steps(layer))
 
 
 def transposed(stage: Stage, values: Tensor, *, squared: bool = False) -> Tensor:
@@ -106,9 +105,14 @@ def transposed(stage: Stage, values: Tensor, *, squared: bool = False) -> Tensor
     weight = layer.weight.detach().square() if squared else layer.weight.detach()
     if isinstance(layer, nn.Linear):
         return values @ weight
-    size = (len(values), *stage.before)
-    settings = (layer.stride, layer.padding, layer.dilation)
-    return torch.nn.grad.conv2d_input(size, weight, values, *settings)  # type: ignore[no-untyped-call,no-any-return]
+    stride, padding, dilation = _steps(layer)
+    spare = [  # what a stride steps over at the far edge comes back as zeros
+        side - ((out - 1) * step - 2 * pad + gap * (size - 1) + 1)
+        for side, out, step, pad, gap, size in zip(
+            stage.before[1:], stage.after[1:], stride, padding, dilation, _pair(layer.kernel_size), strict=True
+        )
+    ]
+    return functional.conv_transpose2d(values, weight, None, stride, padding, spare, 1, dilation)
 
 
 @lru_cache(maxsize=64)
@@ -126,8 +130,14 @@ def _patches(
     return functional.unfold(grid, size, dilation, 0, stride)[0].T.to(torch.int64)
 
 
-def _pair(value: int | tuple[int, ...]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else (value[0], value[1])
+def _steps(layer: nn.Conv2d) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    """Stride, padding and dilation, each by height and width."""
+    assert not isinstance(layer.padding, str)
+    return _pair(layer.stride), _pair(layer.padding), _pair(layer.dilation)
+
+
+def _pair(value: tuple[int, ...]) -> tuple[int, int]:
+    return value[0], value[-1]
 
 
 def rows_of(weight_gradient: Tensor) -> Tensor:

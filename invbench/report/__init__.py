@@ -1,22 +1,35 @@
 """Tables, pictures and pages of a result, from the results folder alone: nothing here imports torch."""
 
-from invbench.report.cell_page import CellError, cell_page
+from pathlib import Path
+
+from invbench.report.cell_page import CellError, cell_list, cell_page
 from invbench.report.comparison import comparison
-from invbench.report.figures import figures_of
-from invbench.report.markdown import document, markdown
+from invbench.report.figures import figures_of_all, no_collection
+from invbench.report.markdown import document
 from invbench.report.summary import to_csv
 from invbench.store import Results, write_atomic
 
-__all__ = ["CellError", "cell_page", "comparison", "csv", "markdown", "write_files"]
+__all__ = ["CellError", "cell_list", "cell_page", "comparison", "csv", "markdown", "write_files"]
 
 
 def csv(results: Results) -> str:
     """The text of `summary.csv`."""
-    return to_csv([figures_of(record) for record in results.records()])
+    with no_collection():
+        return to_csv(figures_of_all(results.each_record()))
+
+
+def markdown(results: Results, links_from: Path) -> str:
+    """The report of a results folder. `links_from`: the folder in which the text will stand; links start there.
+
+    StoreError where the folder is no result of invbench or a record is damaged.
+    """
+    with no_collection():
+        return document(results, figures_of_all(results.each_record()), links_from)
 
 
 def write_files(results: Results) -> None:
     """Write `summary.csv` and `report.md` of the cells computed so far into the results folder, each whole."""
-    figures = [figures_of(record) for record in results.records()]
-    write_atomic(results.path / "summary.csv", to_csv(figures))
-    write_atomic(results.path / "report.md", document(results, figures, links_from=results.path))
+    with no_collection():
+        figures = figures_of_all(results.each_record())
+        write_atomic(results.path / "summary.csv", to_csv(figures))
+        write_atomic(results.path / "report.md", document(results, figures, links_from=results.path))

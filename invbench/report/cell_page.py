@@ -11,7 +11,7 @@ from invbench.report import wording
 from invbench.report.figures import Figures, figures_of
 from invbench.report.tables import code, facts, table, text
 from invbench.statistics import target_means
-from invbench.store import Results
+from invbench.store import Record, Results
 
 MOST_TARGETS = 32
 POOLED = frozenset({"macro_auc"})
@@ -32,13 +32,23 @@ def cell_page(results: Results, word: str) -> str:
     if record is None:
         return f"# Cell {id}\n\nPlanned, not computed yet.\n"
     figures = figures_of(record)
-    parts = [f"# Cell {id}", text(wording.whole_cell(record.names)), _outcome(figures)]
+    parts = [f"# Cell {id}", text(wording.whole_cell(record.names)), _outcome(record, figures)]
     if figures.scores:
-        parts += ["## Numbers", _numbers(figures), _by_target(figures)]
+        parts += ["## Numbers", _numbers(figures), _by_target(record, figures)]
     parts += ["## Files", _files(results, id), "## Settings", facts(record.settings)]
     if record.notes:
         parts += ["## Notes", "\n".join(f"- {text(note)}" for note in record.notes)]
     return "\n\n".join(parts) + "\n"
+
+
+def cell_list(results: Results) -> str:
+    """A line a cell of the plan: its id, how it ended, what it is; StoreError as for `cell_page`."""
+    lines = []
+    for id in results.plan():
+        record = results.record(id)
+        what = "not run yet" if record is None else f"{record.status:11}  {wording.whole_cell(record.names)}"
+        lines.append(f"{id}  {what}\n")
+    return "".join(lines) or "No cells.\n"
 
 
 def find_cell(results: Results, word: str) -> str:
@@ -61,14 +71,13 @@ def _quoted(ids: list[str]) -> str:
     return f"{shown}, ..." if len(ids) > 5 else shown
 
 
-def _outcome(figures: Figures) -> str:
+def _outcome(record: Record, figures: Figures) -> str:
     """Status, reason or finding, cost: a table of facts."""
-    record = figures.record
     pairs: dict[str, Any] = {"status": record.status, "reason": record.reason}
     if record.status == "ok":
-        pairs["above the strongest control"] = wording.finding(record, figures.leak)
+        pairs["above the strongest control"] = wording.finding(figures)
     pairs |= {"targets": record.targets, "images": record.images, "diverged": record.diverged}
-    pairs["evaluations"] = sum(record.evaluations) if record.evaluations else None
+    pairs["evaluations"] = figures.evaluations
     seconds = {name: f"{value:.3g} s" for name, value in record.seconds.items()}
     pairs |= {f"wall time of the {name}": words for name, words in seconds.items()}
     pairs["peak memory"] = None if record.memory_mb is None else f"{record.memory_mb:.0f} MB"
@@ -85,14 +94,14 @@ def _numbers(figures: Figures) -> str:
     for metric, summary in figures.scores.items():
         show = COLUMNS[metric].show
         interval = f"[{show(summary.ci_low)}, {show(summary.ci_high)}]"
-        means = [show(figures.controls[metric].get(name)) for name in controls]
+        means = [show(figures.controls.get(metric, {}).get(name)) for name in controls]
         rows.append([wording.column_title(metric), show(summary.mean), show(summary.std), interval, *means])
     return table(header, rows, right=frozenset(range(1, len(header))))
 
 
-def _by_target(figures: Figures) -> str:
+def _by_target(record: Record, figures: Figures) -> str:
     """A row a target: each metric's mean over its items, and what the attack itself knows."""
-    record, metrics = figures.record, [metric for metric in figures.scores if metric not in POOLED]
+    metrics = [metric for metric in figures.scores if metric not in POOLED]
     means = {metric: target_means(record.scores[metric]) for metric in metrics}
     rows = []
     for k in range(min(record.targets, MOST_TARGETS)):

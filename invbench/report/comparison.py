@@ -37,6 +37,11 @@ class Compared(Protocol):
 HEADER = ("cell", "what", "metric", "before", "after", "difference", "95 % interval", "outcome", "why")
 
 
+ONE_SIDED = {"missing": "Measured only in the first", "new": "Measured only in the second"}
+MOST_ALONE = 8
+"""Cells of one side only that are listed; more of them are another matrix's, and counted."""
+
+
 def rows(compared: Sequence[Compared]) -> list[tuple[str, ...]]:
     """One row of plain words for each, in the order given; the columns are `HEADER`'s."""
     return [_row(one) for one in compared]
@@ -47,9 +52,15 @@ def comparison(compared: Sequence[Compared]) -> str:
     if not compared:
         return "Nothing to compare.\n"
     counts = Counter(one.outcome for one in compared)
-    summary = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
-    cells = [[code(row[0]), *map(text, row[1:])] for row in rows(compared)]
-    return f"**{summary}**\n\n{table(HEADER, cells, right=frozenset({3, 4, 5, 6}))}\n"
+    parts = ["**" + ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common()) + "**"]
+    alone = {outcome: dict.fromkeys(one.cell for one in compared if one.outcome == outcome) for outcome in ONE_SIDED}
+    many = [outcome for outcome, cells in alone.items() if len(cells) > MOST_ALONE]
+    shown = [one for one in compared if one.outcome not in many]
+    if shown:
+        cells = [[code(row[0]), *map(text, row[1:])] for row in rows(shown)]
+        parts.append(table(HEADER, cells, right=frozenset({3, 4, 5, 6})))
+    parts += [f"{ONE_SIDED[outcome]}: {wording.cells(len(alone[outcome]))}, not listed." for outcome in many]
+    return "\n\n".join(parts) + "\n"
 
 
 def _row(one: Compared) -> tuple[str, ...]:

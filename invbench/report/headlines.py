@@ -42,12 +42,12 @@ def _leaks(game: str, measured: Sequence[tuple[Figures, Leak]]) -> str:
     by_defense: dict[str | None, list[tuple[Figures, Leak]]] = {}
     for one, leak in measured:
         by_defense.setdefault(one.record.names["defense"], []).append((one, leak))
-    most = [max(cells, key=_gain) for cells in by_defense.values()]
-    most.sort(key=_gain, reverse=True)
+    most = [max(cells, key=_order) for cells in by_defense.values()]
+    most.sort(key=_order, reverse=True)
     lines = [f"- {_sentence(one, leak)}" for one, leak in most[:MOST_DEFENSES]]
     if len(most) > MOST_DEFENSES:
         lines.append(f"- {len(most) - MOST_DEFENSES} stronger defences stand in the tables.")
-    read, unsure = sum(leak.read for _, leak in measured), sum(leak.more and not leak.certain for _, leak in measured)
+    read, unsure = sum(one.shown is not None for one, _ in measured), sum(one.unsure for one, _ in measured)
     lines.append(
         f"- Measured cells in which the attack read something: {read} of {len(measured)};"
         f" {len(measured) - read - unsure} {wording.NOTHING} beyond their control"
@@ -56,8 +56,10 @@ def _leaks(game: str, measured: Sequence[tuple[Figures, Leak]]) -> str:
     return f"What leaks most in game {text(game)}:\n\n" + "\n".join(lines)
 
 
-def _gain(pair: tuple[Figures, Leak]) -> float:
-    return pair[1].gain
+def _order(pair: tuple[Figures, Leak]) -> tuple[bool, float]:
+    """What was surely read comes first, then the game's first metric above its control."""
+    one, leak = pair
+    return one.shown is not None, leak.gain
 
 
 def _sentence(one: Figures, leak: Leak) -> str:
@@ -66,8 +68,12 @@ def _sentence(one: Figures, leak: Leak) -> str:
     attacked, value = wording.attacked(names), wording.with_unit(metric, one.scores[metric].mean)
     under = {None: "", "none": "Without a defence, "}.get(names["defense"], f"Under {code(names['defense'])}, ")
     what = f"{attacked} reads most"
-    if not leak.read:
-        what = f"no attack {'surely ' if leak.more else ''}reads anything; the nearest is {attacked}"
+    if one.shown is None:
+        what = f"no attack {'surely ' if one.unsure else ''}reads anything; the nearest is {attacked}"
     against = f"the strongest control ({text(control.name)}) {wording.with_unit(metric, control.mean)}"
+    if one.shown is not None and one.shown.metric != metric:
+        found, beside = one.scores[one.shown.metric].mean, one.shown.control.mean
+        values = f"{wording.with_unit(one.shown.metric, found)} against {wording.with_unit(one.shown.metric, beside)}"
+        against += f"; shown by {wording.metric_name(one.shown.metric)}, {values}"
     sentence = f"{under}{what}: {wording.metric_name(metric)} {value}, {against}; {wording.setting(names)}."
     return sentence[0].upper() + sentence[1:]

@@ -11,11 +11,11 @@ from typing import Any
 
 from invbench.columns import COLUMNS
 from invbench.report import wording
-from invbench.report.figures import MARGINS, Figures, figures_of
+from invbench.report.figures import MARGINS, Figures
 from invbench.report.headlines import headlines
-from invbench.report.sections import Link, grouped, section
+from invbench.report.sections import Link, grouped, room, section
 from invbench.report.tables import address, code, facts, table, text
-from invbench.store import Results
+from invbench.store import Record, Results
 
 LISTS = {
     "failed": "Failed",
@@ -24,36 +24,33 @@ LISTS = {
 }
 """Statuses of cells without numbers and the headings of their lists."""
 
+MOST_LISTED = 100
+"""Cells of a list, above which it names reasons with the number of their cells; and rows of any list."""
+
 LEGEND = f"""\
 How to read the tables:
 
 - PSNR, SSIM and LPIPS: mean ± standard deviation over pictures. Shares and areas: mean and 95 % bootstrap interval
   over targets. ↑ and ↓ point to where more leaks; the value of each column that leaks most is in bold.
 - A control answers without reading anything from the victim. Beside a metric stands the strongest one, or each.
-- "{wording.NOTHING.capitalize()}": the attack's mean is no more than {MARGINS["psnr"]:g} dB (accuracy: no more than \
-{COLUMNS["accuracy"].tolerance:g}) above its
-  strongest control's. "{wording.UNSURE.capitalize()}": it is more, but the 95 % interval of the difference, paired by
-  target, holds zero.
+- "{wording.NOTHING.capitalize()}": no metric's mean is more than a margin above its strongest control's:
+  {MARGINS["psnr"]:g} dB of PSNR, {COLUMNS["accuracy"].tolerance:g} of `identified` or accuracy, and of LPIPS
+  where the control `noise` was asked for.
+  "{wording.UNSURE.capitalize()}": it is more, but the 95 % interval of the difference, paired by target, holds zero.
+  "By" names the metric that shows what the first one does not.
 - The last column is the beginning of the cell's id, for `invbench show DIR CELL`; it leads to the cell's pictures."""
 
 
-def markdown(results: Results, links_from: Path) -> str:
-    """The report of a results folder. `links_from`: the folder in which the text will stand; links start there.
-
-    StoreError where the folder is no result of invbench or a record is damaged.
-    """
-    return document(results, [figures_of(record) for record in results.records()], links_from)
-
-
 def document(results: Results, figures: Sequence[Figures], links_from: Path) -> str:
-    """The same from numbers computed already."""
+    """The report of these cells. `links_from`: the folder in which the text will stand; links start there."""
     link = _links(results, links_from)
     parts = [f"# invbench: {text(results.path.resolve().name)}", *headlines(figures, planned=len(results.plan()))]
     if any(one.scores for one in figures):
         parts.append(LEGEND)
     axes = ("game", "dataset", "batch_size", "protocol")
-    groups = grouped(figures, lambda one: tuple(one.record.names[axis] for axis in axes))
-    parts += [section(group, link) for group in groups.values()]
+    groups = [*grouped(figures, lambda one: tuple(one.record.names[axis] for axis in axes)).values()]
+    limits = room(groups)
+    parts += [section(group, link, limits) for group in groups]
     parts += [_without_numbers(figures, status) for status in LISTS]
     parts += [_notes(figures), _provenance(results, figures)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -73,8 +70,25 @@ def _without_numbers(figures: Sequence[Figures], status: str) -> str:
     records = [one.record for one in figures if one.record.status == status]
     if not records:
         return ""
-    rows = [[code(r.id[:8]), text(wording.whole_cell(r.names)), text(r.reason or "no reason given")] for r in records]
-    return f"## {LISTS[status]} ({len(records)})\n\n" + table(["cell", "what", "reason"], rows)
+    heading = f"## {LISTS[status]} ({len(records):,})\n\n"
+    if len(records) <= MOST_LISTED:
+        rows = [[code(r.id[:8]), text(wording.whole_cell(r.names)), text(_reason(r))] for r in records]
+        return heading + table(["cell", "what", "reason"], rows)
+    first: dict[str, Record] = {}
+    for record in records:
+        first.setdefault(_reason(record), record)
+    counts = Counter(map(_reason, records))
+    rows = [
+        [str(count), text(reason), f"{code(first[reason].id[:8])} {text(wording.whole_cell(first[reason].names))}"]
+        for reason, count in counts.most_common(MOST_LISTED)
+    ]
+    return heading + _cut(
+        table(["cells", "reason", "the first of them"], rows, right=frozenset({0})), counts, "reasons"
+    )
+
+
+def _reason(record: Record) -> str:
+    return record.reason or "no reason given"
 
 
 def _notes(figures: Sequence[Figures]) -> str:
@@ -82,8 +96,15 @@ def _notes(figures: Sequence[Figures]) -> str:
     counts = Counter(note for one in figures for note in dict.fromkeys(one.record.notes))
     if not counts:
         return ""
-    rows = [[str(count), text(note)] for note, count in sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))]
-    return "## Notes\n\n" + table(["cells", "note"], rows, right=frozenset({0}))
+    ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_LISTED]
+    rows = [[str(count), text(note)] for note, count in ordered]
+    return "## Notes\n\n" + _cut(table(["cells", "note"], rows, right=frozenset({0})), counts, "notes")
+
+
+def _cut(listed: str, counts: Counter[str], what: str) -> str:
+    """The table, and how many rows it lacks."""
+    lacking = len(counts) - MOST_LISTED
+    return f"{listed}\n\n{lacking:,} more {what} stand in the records." if lacking > 0 else listed
 
 
 def _provenance(results: Results, figures: Sequence[Figures]) -> str:

@@ -1,9 +1,15 @@
-"""The report's tables: a section for each game, data set, batch size and protocol, a table for each attack."""
+"""The report's tables: a section for each game, data set, batch size and protocol, a table for each attack.
+
+A report of very many cells would be no page that a person can open: above `MOST_ROWS` cells every table shows the
+rows that leak most, and says how many it leaves to `summary.csv`.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from invbench.columns import COLUMNS, GAME_COLUMNS
 from invbench.report import wording
@@ -26,11 +32,32 @@ LAYOUTS = {
     "attribute": Layout(("accuracy", "macro_auc"), ("mode", "imputation"), "interval"),
 }
 
+MOST_ROWS, MOST_TABLES = 1000, 200
+"""About a quarter of a megabyte of Markdown."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """How many tables a section may have, and how many rows a table."""
+
+    tables: int
+    rows: int
+
+
+def room(sections: Sequence[Sequence[Figures]]) -> Room | None:
+    """The room in a report of these sections; None where everything has its place."""
+    cells = sum(map(len, sections))
+    if cells <= MOST_ROWS:
+        return None
+    tables = sum(len({one.record.names["attack"] for one in figures}) for figures in sections)
+    return Room(max(1, MOST_TABLES // len(sections)), max(1, MOST_ROWS // min(tables, MOST_TABLES)))
+
+
 Link = Callable[[str, str], str | None]
 """`(cell id, file name)` to the address of that file of the cell, None where there is none."""
 
 
-def section(figures: Sequence[Figures], link: Link) -> str:
+def section(figures: Sequence[Figures], link: Link, room: Room | None = None) -> str:
     """One section: its heading, the best cell with its picture, a table for each attack."""
     names = figures[0].record.names
     batch = "" if names["batch_size"] is None else f", batch size {names['batch_size']}"
@@ -39,17 +66,23 @@ def section(figures: Sequence[Figures], link: Link) -> str:
     best = strongest(figures)
     if best is not None:
         parts += _best(best, link)
-    for attack, of_attack in grouped(figures, lambda one: one.record.names["attack"]).items():
-        parts.append(f"### {text(attack)}")
-        ran = [one for one in of_attack if one.record.status == "ok"]
-        parts.append(_table(of_attack, link) if ran else _none_ran(of_attack))
+    attacks = list(grouped(figures, lambda one: one.record.names["attack"]).values())
+    shown = attacks if room is None else _most(attacks, room.tables, lambda cells: max(map(_strength, cells)))
+    for of_attack in shown:
+        parts.append(f"### {text(of_attack[0].record.names['attack'])}")
+        ran = any(one.record.status == "ok" for one in of_attack)
+        rows = of_attack if room is None else _most(of_attack, room.rows, _strength)
+        parts.append(_table(rows, link) if ran else _none_ran(of_attack))
+        if ran and len(rows) < len(of_attack):
+            parts.append(f"The {len(rows)} that leak most of {len(of_attack):,} cells; all stand in `summary.csv`.")
+    if len(shown) < len(attacks):
+        parts.append(f"{len(attacks) - len(shown):,} more attacks that leak less stand in `summary.csv`.")
     return "\n\n".join(parts)
 
 
 def strongest(figures: Iterable[Figures]) -> Figures | None:
     """The cell that leaks most by its game's first metric, the earliest of equals; None where none has it."""
-    measured = [one for one in figures if _first(one) in one.scores]
-    return max(measured, key=lambda one: COLUMNS[_first(one)].gain(one.scores[_first(one)].mean), default=None)
+    return max((one for one in figures if _first(one) in one.scores), key=_strength, default=None)
 
 
 def grouped(figures: Iterable[Figures], key: Callable[[Figures], object]) -> dict[object, list[Figures]]:
@@ -60,6 +93,23 @@ def grouped(figures: Iterable[Figures], key: Callable[[Figures], object]) -> dic
     return groups
 
 
+T = TypeVar("T")
+
+
+def _most(items: Sequence[T], count: int, strength: Callable[[T], float]) -> list[T]:
+    """The `count` strongest in their order, the earlier of equals."""
+    if len(items) <= count:
+        return list(items)
+    places = sorted(range(len(items)), key=lambda place: -strength(items[place]))[:count]
+    return [items[place] for place in sorted(places)]
+
+
+def _strength(one: Figures) -> float:
+    """The game's first metric, signed so that more is a stronger attack; cells without it come last."""
+    metric = _first(one)
+    return COLUMNS[metric].gain(one.scores[metric].mean) if metric in one.scores else -math.inf
+
+
 def _first(one: Figures) -> str:
     return GAME_COLUMNS.get(one.record.names["game"], ("",))[0]
 
@@ -68,7 +118,7 @@ def _best(best: Figures, link: Link) -> list[str]:
     names, metric = best.record.names, _first(best)
     defense = "" if names["defense"] is None else f" under {code(names['defense'])}"
     value = f"{wording.metric_name(metric)} {wording.with_unit(metric, best.scores[metric].mean)}"
-    found = wording.finding(best.record, best.leak)
+    found = wording.finding(best)
     line = f"Best here: {wording.attacked(names)}{defense}, {value} (above control: {found})."
     picture = link(best.record.id, "grid.png")
     return [line] if picture is None else [line, f"![originals above guesses, cell {best.record.id}]({picture})"]
@@ -106,7 +156,7 @@ def _table(figures: Sequence[Figures], link: Link) -> str:
             columns.append([_control(one, metric) for one in figures])
     right = frozenset(range(words, len(header)))
     header += ["above control", "cell"]
-    columns.append([wording.finding(one.record, one.leak) for one in figures])
+    columns.append([wording.finding(one) for one in figures])
     columns.append([_cell_link(one, link) for one in figures])
     return table(header, list(zip(*columns, strict=True)), right)
 

@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
-
 from invbench.columns import COLUMNS, GAME_COLUMNS
-from invbench.report.figures import Figures, figures_of
+from invbench.report.figures import Figures, figures_of_all
 from invbench.store import AXES, Results
 
 PICTURE_CONTROLS = ("grey", "mean", "noise")
 COUNTS = ("targets", "images", "diverged")
 COST = ("attack_seconds", "attack_evaluations", "cell_seconds", "peak_memory_mb")
-WHOLE = ("batch_size", "seed", *COUNTS, "attack_evaluations")
-"""Columns of whole numbers, which may be empty."""
 
 
 def rows(results: Results) -> list[dict[str, Any]]:
     """One mapping a computed cell, in plan order, keys in the columns' order; None where a cell has no value."""
-    return rows_of([figures_of(record) for record in results.records()])
-
-
-def rows_of(figures: Sequence[Figures]) -> list[dict[str, Any]]:
-    """The same from numbers computed already."""
+    figures = figures_of_all(results.each_record())
     metrics = _metrics(figures)
-    return [_row(one, metrics) for one in figures]
+    columns = _columns(metrics)
+    return [dict(zip(columns, _row(one, metrics), strict=True)) for one in figures]
 
 
 def to_csv(figures: Sequence[Figures]) -> str:
     """The table as CSV. Twelve digits of a number: equal results give equal bytes."""
-    frame = pd.DataFrame(rows_of(figures), columns=_columns(_metrics(figures)))
-    frame = frame.astype(dict.fromkeys(WHOLE, "Int64"))
-    return frame.to_csv(index=False, float_format="%.12g", lineterminator="\n")
+    metrics, text = _metrics(figures), io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_columns(metrics))
+    writer.writerows([f"{v:.12g}" if type(v) is float else v for v in _row(one, metrics)] for one in figures)
+    return text.getvalue()
 
 
 def _metrics(figures: Sequence[Figures]) -> list[str]:
@@ -50,19 +47,26 @@ def _columns(metrics: Sequence[str]) -> list[str]:
     return ["cell", *AXES, "status", *COUNTS, *spreads, *controls, *by_name, *COST, "device", "reason"]
 
 
-def _row(one: Figures, metrics: Sequence[str]) -> dict[str, Any]:
-    record = one.record
-    row: dict[str, Any] = dict.fromkeys(_columns(metrics))
-    row |= {"cell": record.id, "status": record.status, "device": record.device, "reason": record.reason}
-    row |= {axis: record.names[axis] for axis in AXES} | {count: getattr(record, count) for count in COUNTS}
-    for metric, summary in one.scores.items():
-        row[f"{metric}_mean"], row[f"{metric}_std"] = summary.mean, summary.std
-        row[f"{metric}_ci_low"], row[f"{metric}_ci_high"] = summary.ci_low, summary.ci_high
-    row |= {f"control_{metric}_mean": control.mean for metric, control in one.strongest.items()}
-    psnr = one.controls.get("psnr", {})
-    row |= {f"control_{name}_psnr_mean": psnr.get(name) for name in PICTURE_CONTROLS}
-    if "attack" in record.seconds and record.targets:
-        row["attack_seconds"] = record.seconds["attack"] / record.targets
-    if record.evaluations:
-        row["attack_evaluations"] = sum(record.evaluations)
-    return row | {"cell_seconds": record.seconds.get("cell"), "peak_memory_mb": record.memory_mb}
+def _row(one: Figures, metrics: Sequence[str]) -> list[Any]:
+    """The values in the order of `_columns`."""
+    record, psnr = one.record, one.controls.get("psnr", {})
+    spreads: list[float | None] = []
+    for metric in metrics:
+        summary = one.scores.get(metric)
+        spreads += [None] * 4 if summary is None else [summary.mean, summary.std, summary.ci_low, summary.ci_high]
+    attack = record.seconds.get("attack")
+    return [
+        record.id,
+        *(record.names[axis] for axis in AXES),
+        record.status,
+        *(getattr(record, count) for count in COUNTS),
+        *spreads,
+        *(control.mean if (control := one.strongest.get(metric)) else None for metric in metrics),
+        *(psnr.get(name) for name in PICTURE_CONTROLS),
+        attack / record.targets if attack is not None and record.targets else None,
+        one.evaluations,
+        record.seconds.get("cell"),
+        record.memory_mb,
+        record.device,
+        record.reason,
+    ]

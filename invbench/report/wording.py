@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from invbench.columns import COLUMNS
-from invbench.report.figures import Control, Leak
+from invbench.report.figures import Control, Figures
 from invbench.report.tables import code, text
 from invbench.statistics import Summary
-from invbench.store import Record
 
 Spread = Literal["std", "interval"]
 NOTHING, UNSURE = "read nothing", "unsure"
@@ -75,13 +74,20 @@ def control_in_words(metric: str, control: Control) -> str:
     return f"{COLUMNS[metric].show(control.mean)} ({text(control.name)})"
 
 
-def finding(record: Record, leak: Leak | None) -> str:
-    """What a row comes to: the gain over the control or that nothing was read, or why there is no number."""
+def finding(one: Figures) -> str:
+    """What a row comes to: the gain over the control or that nothing was read, or why there is no number.
+
+    Where another metric than the game's first shows the leak, it is named: `+0.500 by identified (-1.20 dB)`.
+    """
+    record, leak, shown = one.record, one.leak, one.shown
     if record.status != "ok":
         return record.status
     if leak is None:
         words = "no value" if record.controls else "no control"
     else:
-        gain = with_unit(leak.metric, leak.gain, "+")
-        words = gain if leak.read else f"{UNSURE if leak.more else NOTHING} ({gain})"
+        words = with_unit(leak.metric, leak.gain, "+")
+        if shown is None:
+            words = f"{UNSURE if one.unsure else NOTHING} ({words})"
+        elif shown.metric != leak.metric:
+            words = f"{with_unit(shown.metric, shown.gain, '+')} by {metric_name(shown.metric)} ({words})"
     return f"{words}; {record.diverged} of {record.targets} diverged" if record.diverged else words

@@ -79,14 +79,12 @@ class Record:
             raise StoreError(f"{where}: is not a record of invbench")
         if plain["schema"] != SCHEMA:
             raise StoreError(f"{where}: has schema {plain['schema']!r}; this invbench reads {SCHEMA}")
-        wrong = plain.keys() ^ {"schema", *_FIELDS}
-        for name in sorted(wrong):
+        for name in sorted(plain.keys() ^ _KEYS):
             raise StoreError(f"{where}: {'has no' if name in _FIELDS else 'has an unknown'} field {name!r}")
         for name, (valid, words) in _FIELDS.items():
             if not valid(plain[name]):
                 raise StoreError(f"{where}: {name!r} must be {words}, not {_short(plain[name])}")
-        values: dict[str, Any] = {name: tuple(plain[name]) if name in _TUPLES else plain[name] for name in _FIELDS}
-        return cls(**values)
+        return cls(**{name: plain[name] for name in _FIELDS} | {name: tuple(plain[name]) for name in _TUPLES})
 
 
 def _finite(value: float | None) -> float | None:
@@ -111,7 +109,7 @@ def _is_count(value: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return (type(value) is float and math.isfinite(value)) or (type(value) is int and abs(value) < 2**63)
+    return -math.inf < value < math.inf if type(value) is float else type(value) is int and abs(value) < 2**63
 
 
 def _is_mapping(value: Any) -> bool:
@@ -119,11 +117,7 @@ def _is_mapping(value: Any) -> bool:
 
 
 def _is_names(value: Any) -> bool:
-    return (
-        type(value) is dict
-        and value.keys() == set(AXES)
-        and all(type(v) in (str, int, type(None)) for v in value.values())
-    )
+    return type(value) is dict and value.keys() == _AXES and _NAMING.issuperset(map(type, value.values()))
 
 
 def _is_scores(value: Any) -> bool:
@@ -137,7 +131,10 @@ def _is_nested(targets: Any) -> bool:
         if type(target) is not list:
             return False
         for item in target:
-            if item is not None and not _is_number(item):
+            if type(item) is float:  # nearly all: a report checks millions
+                if not -math.inf < item < math.inf:
+                    return False
+            elif item is not None and not _is_number(item):
                 return False
     return True
 
@@ -179,4 +176,6 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "torch": (_optional(_is_text), "text or null"),
     "dataset": (_is_mapping, "a mapping"),
 }
-_TUPLES = {"evaluations", "objectives", "notes"}
+_TUPLES = ("evaluations", "objectives", "notes")
+_KEYS = frozenset({"schema", *_FIELDS})
+_AXES, _NAMING = frozenset(AXES), frozenset({str, int, type(None)})

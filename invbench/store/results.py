@@ -24,7 +24,16 @@ import numpy as np
 import numpy.typing as npt
 from filelock import FileLock, Timeout
 
-from invbench.store.files import TEMPORARY, StoreError, disk, read_json, remove_temporary, sync_folder, write_atomic
+from invbench.store.files import (
+    TEMPORARY,
+    StoreError,
+    disk,
+    read_json,
+    remove_temporary,
+    sync_folder,
+    write_all_atomic,
+    write_atomic,
+)
 from invbench.store.record import Record
 
 SCHEMA = 1
@@ -84,8 +93,7 @@ class Results:
         A record that could not be read back is refused (StoreError) before anything is touched.
         """
         packed = None if arrays is None else _pack(record.id, arrays)
-        text = record.to_json()
-        Record.from_json(json.loads(text), f"cell {record.id}")
+        text = _checked(record)
         files = {"arrays.npz": packed, "grid.png": grid_png, "record.json": text.encode()}
         self._replace(record.id, {name: content for name, content in files.items() if content is not None})
 
@@ -102,19 +110,24 @@ class Results:
         """Remove what the cell has, then write these files in the order of `_CELL_FILES`."""
         folder = self.cell(id)
         with disk(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            sync_folder(folder.parent)
-            remove_temporary(folder)
-            for name in reversed(_CELL_FILES):
-                (folder / name).unlink(missing_ok=True)
-            sync_folder(folder)
+            sync_folder(folder.parent if _cleared(folder) else folder)
         for name in _CELL_FILES:
             if name in files:
                 write_atomic(folder / name, files[name])
 
+    def write_many(self, records: Sequence[Record]) -> None:
+        """`write` each of these records of cells that have neither arrays nor a picture; thousands take seconds."""
+        texts = [(self.cell(record.id), _checked(record)) for record in records]
+        for folder, _ in texts:
+            with disk(folder):
+                _cleared(folder)
+        write_all_atomic({folder / "record.json": text for folder, text in texts})
+
     def plan(self) -> tuple[str, ...]:
         """Ids of the whole matrix as last run, in its order; StoreError where this is no result of invbench."""
         path = self.path / "plan.json"
+        if not path.exists():
+            raise StoreError(f"{self.path}: is no result of invbench: it has no plan.json, which `invbench run` makes")
         plain = read_json(path)
         cells = plain.get("cells") if isinstance(plain, dict) else None
         if not isinstance(cells, list) or not all(isinstance(id, str) and CELL_ID.fullmatch(id) for id in cells):
@@ -151,7 +164,11 @@ class Results:
 
     def records(self) -> list[Record]:
         """Records of the cells planned and computed, in plan order."""
-        return [record for id in self.plan() if (record := self.record(id)) is not None]
+        return list(self.each_record())
+
+    def each_record(self) -> Iterator[Record]:
+        """The same one by one: the values by target of 100,000 cells fill gigabytes."""
+        return (record for id in self.plan() if (record := self.record(id)) is not None)
 
     def older(self) -> int:
         """How many computed cells are here that the matrix as last run does not hold."""
@@ -177,7 +194,7 @@ class Results:
 
     def _cell_ids(self) -> set[str]:
         cells = self.path / "cells"
-        return {p.name for p in cells.iterdir() if CELL_ID.fullmatch(p.name)} if cells.is_dir() else set()
+        return set(filter(CELL_ID.fullmatch, os.listdir(cells))) if cells.is_dir() else set()
 
     def _claim(self) -> None:
         """Make the folder, or make sure that it is ours or empty."""
@@ -197,6 +214,25 @@ class Results:
 
 def _pretty(plain: Any) -> str:
     return json.dumps(plain, indent=2, sort_keys=True) + "\n"
+
+
+def _checked(record: Record) -> str:
+    """The record's text; StoreError where it could not be read back."""
+    text = record.to_json()
+    Record.from_json(json.loads(text), f"cell {record.id}")
+    return text
+
+
+def _cleared(folder: Path) -> bool:
+    """Take away all that a cell had, its record among it; whether its folder had to be made."""
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:
+        remove_temporary(folder)
+        for name in reversed(_CELL_FILES):
+            (folder / name).unlink(missing_ok=True)
+        return False
+    return True
 
 
 def _pack(id: str, arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:

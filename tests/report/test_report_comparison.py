@@ -58,3 +58,13 @@ def test_a_verdict_on_a_whole_cell_has_no_numbers(tmp_path: Path) -> None:
 
 def test_nothing_to_compare_is_said() -> None:
     assert comparison([]) == "Nothing to compare.\n"
+
+
+def test_cells_of_another_matrix_are_counted_not_listed(tmp_path: Path) -> None:
+    before = [SAME, *(update_record(seed=seed) for seed in range(100, 109))]
+    after = [SAME, *(update_record(attack="idlg", seed=seed) for seed in range(200, 208))]
+    verdicts = gate.compare(made_results(tmp_path / "before", before), made_results(tmp_path / "after", after))
+    markdown = comparison(verdicts)
+    assert "Measured only in the first: 9 cells, not listed." in markdown
+    [table] = tables(markdown)
+    assert {row[table.header.index("outcome")] for row in table.rows} == {"same", "new"}  # eight are few

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from made_results import attribute_record, empty_record, nested, update_record
 
-from invbench.report.figures import figures_of
+from invbench.report.figures import Figures, figures_of, figures_of_all
+from invbench.report.wording import finding
 
 
 def test_the_strongest_control_follows_each_metrics_own_direction() -> None:
@@ -64,3 +66,40 @@ def test_a_picture_that_has_no_value_is_left_out_of_a_controls_mean() -> None:
     grey = {"psnr": nested([12.0, None])}
     figures = figures_of(update_record([20.0, 21.0], facts={"controls": {"grey": grey}}))
     assert figures.strongest["psnr"] == ("grey", 12.0)
+
+
+def found(identified: list[float], lpips: float = 0.3, noise: bool = False) -> Figures:
+    """A cell whose PSNR is its control's; the controls find nothing and are 0.4 and 0.5 away by LPIPS."""
+    psnr = [14.0] * 8
+    controls = {
+        name: {"psnr": nested(psnr), "identified": nested([0.0] * 8), "lpips": nested([away] * 8)}
+        for name, away in {"grey": 0.5, "mean": 0.4, **({"noise": 0.4} if noise else {})}.items()
+    }
+    scores = {"psnr": nested(psnr), "identified": nested(identified), "lpips": nested([lpips] * 8)}
+    return figures_of(update_record(psnr, facts={"scores": scores, "controls": controls}))
+
+
+def test_what_psnr_misses_and_identified_shows_is_a_leak_and_says_by_which_metric() -> None:
+    clear = found([1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0])
+    assert clear.shown is not None
+    assert (clear.shown.metric, clear.shown.gain) == ("identified", 0.5)
+    assert finding(clear) == "+0.500 by identified (+0.00 dB)"
+    once = found([1.0] + [0.0] * 7)  # chance
+    assert (once.shown, once.unsure) == (None, True)
+    assert finding(once) == "unsure (+0.00 dB)"
+
+
+def test_lpips_shows_a_leak_only_beside_the_noise_control() -> None:
+    """It finds noise closer to a photograph than anything flat, so flat controls prove nothing."""
+    assert found([0.0] * 8).shown is None
+    assert finding(found([0.0] * 8)) == "read nothing (+0.00 dB)"
+    beside = found([0.0] * 8, noise=True)
+    assert finding(beside) == "+0.100 by LPIPS (+0.00 dB)"
+    assert finding(found([0.0] * 8, lpips=0.5, noise=True)) == "read nothing (+0.00 dB)"
+
+
+def test_figures_are_the_same_alone_and_among_others() -> None:
+    rng = np.random.default_rng(0)
+    records = [update_record(rng.normal(15, 3, 1 + k % 5).tolist(), seed=k) for k in range(40)]
+    records[7:7] = [empty_record("failed", "why"), attribute_record([1, 0, 1, 1])]
+    assert figures_of_all(iter(records)) == [figures_of(record) for record in records]

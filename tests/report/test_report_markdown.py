@@ -5,10 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from made_results import attribute_record, empty_record, made_results, nested, update_record
+from made_results import ENVIRONMENT, attribute_record, empty_record, made_results, nested, update_record
 from parsed_markdown import Table, addresses, kinds, tables
 
 from invbench import report
+from invbench.report.figures import figures_of_all
+from invbench.report.markdown import document
 from invbench.store import Record, Results, StoreError
 
 
@@ -272,3 +274,29 @@ def test_reports_do_not_import_torch() -> None:
     modules = "invbench.report, invbench.report.summary, invbench.report.cell_page, invbench.report.comparison"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_report_of_thousands_of_cells_shows_what_leaks_most_and_counts_the_rest(tmp_path: Path) -> None:
+    records = [update_record([20.0 + seed / 1000], attack=attack, seed=seed) for attack in "ab" for seed in range(550)]
+    records += [empty_record("unsupported", f"needs {seed % 2}", attack="c", seed=seed) for seed in range(101)]
+    folder = Results(tmp_path)
+    folder.create("name: many\n", [record.id for record in records], ENVIRONMENT)
+    text = document(folder, figures_of_all(records), links_from=tmp_path)
+    rows = [line for line in text.splitlines() if line.startswith("| `lenet`")]
+    assert len(rows) == 2 * 333  # a thousand rows over three tables
+    assert "| 549  |" in rows[332]
+    assert "| 217  |" in rows[0]
+    assert "The 333 that leak most of 550 cells; all stand in `summary.csv`." in text
+    listed = under(text, "Unsupported (101)")
+    assert [row[:2] for row in listed.rows] == [["51", "needs 0"], ["50", "needs 1"]]
+
+
+def test_a_report_of_hundreds_of_attacks_shows_the_strongest(tmp_path: Path) -> None:
+    records = [update_record([20.0 + k % 1001 / 1000], attack=f"attack-{k}") for k in range(1001)]
+    folder = Results(tmp_path)
+    folder.create("name: many\n", [record.id for record in records], ENVIRONMENT)
+    text = document(folder, figures_of_all(records), links_from=tmp_path)
+    assert text.count("\n### ") == 200
+    assert "### attack-1000" in text
+    assert "### attack-800\n" not in text
+    assert "801 more attacks that leak less stand in `summary.csv`." in text

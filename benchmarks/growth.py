@@ -1,0 +1,182 @@
+"""How does cost grow with batch size, picture size, lanes and cells?
+
+python benchmarks/growth.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from _many_cells import write_matrix, write_results
+from _measure import HERE, Table, save
+from standing_by import alone
+
+PLOT = "growth.png"
+SHORT, LONG = 2, 6  # steps: the difference leaves out what is paid once
+POINTS = {
+    "batch size": (1, 2, 4, 8, 16, 32, 64),
+    "picture side, pixels": (32, 64, 128, 224),
+    "lanes": (1, 2, 4, 8, 16, 32, 64),
+}
+CELLS = (10, 100, 1_000, 10_000, 100_000)
+
+
+def main() -> None:
+    measured: dict[str, list[dict[str, float]]] = {}
+    for axis, sizes in POINTS.items():
+        measured[axis] = [{"size": float(size)} | alone("attack", axis, size, file=__file__) for size in sizes]
+    measured["cells: plan"], measured["cells: report"] = _cells()
+    rows = [_row(name, points) for name, points in measured.items()]
+    drawn = _plot(measured)
+    save(
+        "growth",
+        Table(
+            title="How does cost grow?",
+            question="CPU seconds and peak memory, one process a point, with the exponent of a power law fitted on the "
+            "larger half; of cells on 10,000 and 100,000, less what 10 cells take.",
+            command="python benchmarks/growth.py",
+            columns=["over", "from - to", "CPU s", "time grows with power", "peak, MB", "memory grows with power"],
+            rows=rows,
+            samples=measured,
+            text=[
+                f"Of an attack: one evaluation of `inverting-gradients` on `convnet(width=8)`, as ({LONG} steps - "
+                f"{SHORT} steps) / {LONG - SHORT}; batch 1, 32 x 32 pictures, one lane unless said; memory above what "
+                "the process held before. Pictures larger than 32 are enlarged ones of `natural`. Of cells: what a run "
+                "does before its first cell, and the report; memory of the whole process.",
+                f"Load of the machine in the last minute: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors.",
+            ],
+            failed=[] if drawn else ["no plot: matplotlib (the extra `bench`) is not installed"],
+            plots=[PLOT] if drawn else [],
+        ),
+    )
+
+
+def _cells() -> tuple[list[dict[str, float]], list[dict[str, float]]]:
+    plans, reports = [], []
+    with TemporaryDirectory() as folder:
+        for cells in CELLS:
+            root = Path(folder) / str(cells)
+            root.mkdir()
+            matrix = write_matrix(root / "many.yaml", cells)
+            write_results(root / "results", matrix, list(matrix.cells[:cells]))
+            size = {"size": float(cells)}
+            plans.append(size | alone("plan", root / "many.yaml", root / "fresh"))
+            reports.append(size | alone("report", root / "results"))
+    return plans, reports
+
+
+def attack(axis: str, size: int) -> dict[str, float]:
+    """CPU seconds of one evaluation, and the attack's peak memory."""
+    import torch
+
+    from invbench.attacks import answer_all
+    from invbench.attacks.inverting_gradients import InvertingGradients
+    from invbench.memory import peak_memory
+
+    torch.set_num_threads(1)
+    batch = size if axis == "batch size" else 1
+    side = size if axis.startswith("picture") else 32
+    lanes = size if axis == "lanes" else 1
+    seconds = []
+    answer_all(InvertingGradients(iterations=SHORT, lanes=64), observations(batch, side, lanes))  # loads kernels
+    seen = [observations(batch, side, lanes) for _ in (SHORT, LONG)]
+    with peak_memory(torch.device("cpu")) as peak:
+        for steps, staged in zip((SHORT, LONG), seen, strict=True):
+            began = time.process_time()
+            answer_all(InvertingGradients(iterations=steps, lanes=64), staged)
+            seconds.append(time.process_time() - began)
+    return {"cpu": (seconds[1] - seconds[0]) / (LONG - SHORT), "peak_mb": peak.mb or float("nan")}
+
+
+def observations(batch: int, side: int, lanes: int) -> tuple[Any, ...]:
+    """What the server sees of pictures of that size: one target a lane."""
+    import torch
+
+    from invbench.data.natural import Natural
+    from invbench.matrix import load
+    from invbench.registry import load as part
+
+    needed = batch * lanes
+    pool = Natural().load()
+    pictures = pool.unit(np.resize(pool.targets, needed))
+    factor = side // 32
+    with TemporaryDirectory() as folder:
+        np.savez(
+            Path(folder) / "pool.npz",
+            images=pictures.repeat(factor, axis=2).repeat(factor, axis=3),
+            labels=np.arange(needed) % 10 if needed > 1 else np.array([9]),
+        )
+        (Path(folder) / "m.yaml").write_text(
+            f"dataset: {{name: npz, path: pool.npz}}\ntargets: {lanes}\n"
+            "grid: {attack: [inverting-gradients], model: [{name: convnet, width: 8}], "
+            f"batch_size: [{batch}]}}\n"
+        )
+        (cell,) = load(Path(folder) / "m.yaml").cells
+        staged = part("game", cell.game).build({}).stage(cell, torch.device("cpu"))
+    seen: tuple[Any, ...] = staged.observations
+    return seen
+
+
+def exponent(name: str, points: list[dict[str, float]], what: str) -> float:
+    """The power of the size with which `what` grows over the larger half of the points (least squares of logs).
+
+    Of cells: what is above the smallest point's, which is the loading of libraries and data.
+    """
+    held = points[0][what] if name.startswith("cells") else 0.0
+    half = points[-2:] if name.startswith("cells") else points[len(points) // 2 :]
+    sizes, values = np.log([point["size"] for point in half]), np.log([point[what] - held for point in half])
+    return float(np.polyfit(sizes, values, 1)[0])
+
+
+def _row(name: str, points: list[dict[str, float]]) -> list[str]:
+    first, last = points[0], points[-1]
+    return [
+        name,
+        f"{first['size']:,.0f} - {last['size']:,.0f}",
+        f"{first['cpu']:.3g} - {last['cpu']:.3g}",
+        f"**{exponent(name, points, 'cpu'):.2f}**",
+        f"{first['peak_mb']:.0f} - {last['peak_mb']:.0f}",
+        f"**{exponent(name, points, 'peak_mb'):.2f}**",
+    ]
+
+
+def _plot(measured: dict[str, list[dict[str, float]]]) -> bool:
+    """Draw growth.png; False where there is nothing to draw with."""
+    try:
+        import matplotlib
+    except ImportError:
+        return False
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    figure, axes = plt.subplots(2, len(measured), figsize=(3 * len(measured), 5.4), squeeze=False)
+    for column, (name, points) in enumerate(measured.items()):
+        sizes = [point["size"] for point in points]
+        for row, (key, label) in enumerate({"cpu": "CPU s", "peak_mb": "peak, MB"}.items()):
+            axis = axes[row][column]
+            axis.loglog(sizes, [point[key] for point in points], "o-", color="tab:blue" if row == 0 else "tab:orange")
+            axis.set_title(f"{name}, power {exponent(name, points, key):.2f}", fontsize=9)
+            axis.set_xticks(sizes, [f"{size:,.0f}" for size in sizes], fontsize=7)
+            axis.minorticks_off()
+            axis.yaxis.set_major_formatter("{x:g}")
+            axis.set_xlabel(name.partition(":")[0], fontsize=9)
+            axis.grid(alpha=0.3, which="both")
+            if column == 0:
+                axis.set_ylabel(label)
+    figure.tight_layout()
+    figure.savefig(HERE / PLOT, dpi=90)
+    return True
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 1:
+        main()
+    else:
+        print(json.dumps(attack(sys.argv[2], int(sys.argv[3]))))
