@@ -109,7 +109,7 @@ def transposed(stage: Stage, values: Tensor, *, squared: bool = False) -> Tensor
     spare = [  # what a stride steps over at the far edge comes back as zeros
         side - ((out - 1) * step - 2 * pad + gap * (size - 1) + 1)
         for side, out, step, pad, gap, size in zip(
-            stage.before[1:], stage.after[1:], stride, padding, dilation, _pair(layer.kernel_size), strict=True
+            stage.before[1:], stage.after[1:], stride, padding, dilation, tuple(layer.weight.shape[2:]), strict=True
         )
     ]
     return functional.conv_transpose2d(values, weight, None, stride, padding, spare, 1, dilation)
