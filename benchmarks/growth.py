@@ -161,11 +161,13 @@ def _plot(measured: dict[str, list[dict[str, float]]]) -> bool:
         sizes = [point["size"] for point in points]
         for row, (key, label) in enumerate({"cpu": "CPU s", "peak_mb": "peak, MB"}.items()):
             axis = axes[row][column]
-            axis.loglog(sizes, [point[key] for point in points], "o-", color="tab:blue" if row == 0 else "tab:orange")
+            values = [point[key] for point in points]
+            axis.loglog(sizes, values, "o-", color="tab:blue" if row == 0 else "tab:orange")
             axis.set_title(f"{name}, power {exponent(name, points, key):.2f}", fontsize=9)
             axis.set_xticks(sizes, [f"{size:,.0f}" for size in sizes], fontsize=7)
+            ticks = np.geomspace(min(values), max(values), 4).tolist()
+            axis.set_yticks(ticks, [f"{tick:.2g}" if tick < 100 else f"{tick:.0f}" for tick in ticks], fontsize=7)
             axis.minorticks_off()
-            axis.yaxis.set_major_formatter("{x:g}")
             axis.set_xlabel(name.partition(":")[0], fontsize=9)
             axis.grid(alpha=0.3, which="both")
             if column == 0:

@@ -180,6 +180,7 @@ def _play(cell: Cell, device: str) -> Played:
         evaluations=tuple(guess.evaluations for guess in guesses),
         objectives=tuple(getattr(guess, "objective", None) for guess in guesses),
         notes=(*round_.notes, *_counted(guesses)),
+        facts=_facts(guesses),
         seconds={
             "attack": attack_seconds,
             **({"compile": steps.compile_seconds} if cell.compile == "on" else {}),
@@ -242,6 +243,12 @@ def _counted(guesses: Sequence[Any]) -> list[str]:
     """Each note of the attack once, with the number of targets that have it."""
     notes = [note for guess in guesses for note in guess.notes]
     return [f"{note} ({notes.count(note)} of {len(guesses)} targets)" for note in dict.fromkeys(notes)]
+
+
+def _facts(guesses: Sequence[Any]) -> tuple[dict[str, Any], ...]:
+    """What the attack says of each answer; nothing where it says nothing of any."""
+    facts = tuple(dict(getattr(guess, "facts", {})) for guess in guesses)
+    return facts if any(facts) else ()
 
 
 def _in_one_line(error: Exception) -> str:

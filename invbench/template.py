@@ -20,6 +20,7 @@ controls: [grey, mean]  # what knowing nothing scores; `noise` adds the same att
 # A cell for each combination. A value is a name, or a mapping of `name` and settings.
 grid:
   attack:
+    - auto              # the strongest attack known here for what is seen: what a defence should be judged by
     - {name: inverting-gradients, iterations: 300}  # 4,800 by default
     - {name: inverting-gradients, iterations: 300, tv: 0}
   model: [lenet]        # {name: lenet, trained: true} trains the victim first

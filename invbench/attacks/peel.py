@@ -43,7 +43,7 @@ class Peel:
     input and the answer explains the update; there is then no other answer. Given labels are never read.
     """
 
-    steps: int = parameter(12, at_least=0, help="most Gauss-Newton steps on the likelihood of the whole update")
+    steps: int = parameter(5, at_least=0, help="most Gauss-Newton steps on the likelihood of the whole update")
 
     def unsupported(self, public: Public) -> str | None:
         if public.batch_size != 1:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import Any
+
+import pandas as pd
 
 from invbench.columns import COLUMNS, GAME_COLUMNS
 from invbench.report.figures import Figures, figures_of_all
 from invbench.store import AXES, Results
 
 PICTURE_CONTROLS = ("grey", "mean", "noise")
-COUNTS = ("targets", "images", "diverged")
+COUNTS = ("targets", "images", "diverged", "certified")
 COST = ("attack_seconds", "attack_evaluations", "cell_seconds", "peak_memory_mb")
+WHOLE = ("batch_size", "seed", *COUNTS, "attack_evaluations")
+"""Columns of whole numbers, which may be empty."""
 
 
 def rows(results: Results) -> list[dict[str, Any]]:
@@ -26,11 +28,10 @@ def rows(results: Results) -> list[dict[str, Any]]:
 
 def to_csv(figures: Sequence[Figures]) -> str:
     """The table as CSV. Twelve digits of a number: equal results give equal bytes."""
-    metrics, text = _metrics(figures), io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_columns(metrics))
-    writer.writerows([f"{v:.12g}" if type(v) is float else v for v in _row(one, metrics)] for one in figures)
-    return text.getvalue()
+    metrics = _metrics(figures)
+    frame = pd.DataFrame([_row(one, metrics) for one in figures], columns=_columns(metrics))
+    frame = frame.astype(dict.fromkeys(WHOLE, "Int64"))
+    return frame.to_csv(index=False, float_format="%.12g", lineterminator="\n")
 
 
 def _metrics(figures: Sequence[Figures]) -> list[str]:

@@ -4,6 +4,7 @@
      "names": {...}, "settings": {...}, "targets": 8, "images": 8,
      "scores": {"psnr": [[31.2], [28.1]]}, "controls": {"grey": {"psnr": [[14.1], [13.0]]}},
      "diverged": 0, "evaluations": [300, 280], "objectives": [0.1, null], "notes": [],
+     "facts": [{"certified": true, "part": "peel"}, {}],
      "seconds": {"attack": 1.2, "cell": 2.0}, "memory_mb": 120.5, "device": "cpu", "torch": "2.14.1",
      "dataset": {"name": "natural", "hash": "...", "path": null}}
 
@@ -35,7 +36,7 @@ class Record:
     """One cell's outcome. What a cell that was not computed has not got stays at its default.
 
     `images`: pictures (or people) in all targets. `seconds`: wall time of the attack in the whole cell and
-    of the cell. `memory_mb`: peak of this cell.
+    of the cell. `memory_mb`: peak of this cell. `facts`: what the attack says of its own answer, a target each.
     """
 
     id: str
@@ -51,11 +52,18 @@ class Record:
     evaluations: tuple[int, ...] = ()
     objectives: tuple[float | None, ...] = ()
     notes: tuple[str, ...] = ()
+    facts: tuple[Mapping[str, Any], ...] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)
     memory_mb: float | None = None
     device: str | None = None
     torch: str | None = None
     dataset: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def certified(self) -> int | None:
+        """How many of the answers the attack certifies; None where it certifies none and refuses none."""
+        known = [fact["certified"] for fact in self.facts if "certified" in fact]
+        return sum(map(bool, known)) if known else None
 
     def done(self, controls: Iterable[str] = ()) -> bool:
         """Whether the next run may keep it: unsupported, or ok with every one of these controls."""
@@ -69,6 +77,7 @@ class Record:
         plain["scores"] = _finite_scores(self.scores)
         plain["controls"] = {name: _finite_scores(scores) for name, scores in self.controls.items()}
         plain["objectives"] = [_finite(value) for value in self.objectives]
+        plain["facts"] = _finite_facts(self.facts)
         lines = [f"  {json.dumps(k)}: {json.dumps(v, allow_nan=False)}" for k, v in plain.items()]
         return "{\n" + ",\n".join(lines) + "\n}\n"
 
@@ -79,6 +88,8 @@ class Record:
             raise StoreError(f"{where}: is not a record of invbench")
         if plain["schema"] != SCHEMA:
             raise StoreError(f"{where}: has schema {plain['schema']!r}; this invbench reads {SCHEMA}")
+        if not _LATER.keys() <= plain.keys():
+            plain = _LATER | plain
         for name in sorted(plain.keys() ^ _KEYS):
             raise StoreError(f"{where}: {'has no' if name in _FIELDS else 'has an unknown'} field {name!r}")
         for name, (valid, words) in _FIELDS.items():
@@ -93,6 +104,15 @@ def _finite(value: float | None) -> float | None:
 
 def _finite_scores(scores: Scores) -> dict[str, list[list[float | None]]]:
     return {metric: [[_finite(v) for v in target] for target in targets] for metric, targets in scores.items()}
+
+
+def _finite_facts(value: Any) -> Any:
+    """Plain JSON at any depth, null for what is no finite number."""
+    if isinstance(value, Mapping):
+        return {str(key): _finite_facts(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite_facts(part) for part in value]
+    return _finite(value) if isinstance(value, float) else value
 
 
 def _short(value: Any) -> str:
@@ -170,12 +190,16 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "evaluations": (_each(_is_count), "a list of counts"),
     "objectives": (_each(_optional(_is_number)), "a list of finite numbers or null"),
     "notes": (_each(_is_text), "a list of texts"),
+    "facts": (_each(_is_mapping), "a list of mappings"),
     "seconds": (_is_seconds, "a mapping to finite numbers"),
     "memory_mb": (_optional(_is_number), "a finite number or null"),
     "device": (_optional(_is_text), "text or null"),
     "torch": (_optional(_is_text), "text or null"),
     "dataset": (_is_mapping, "a mapping"),
 }
-_TUPLES = ("evaluations", "objectives", "notes")
+_TUPLES = ("evaluations", "objectives", "notes", "facts")
+_LATER: dict[str, Any] = {"facts": []}
+"""Fields that came after schema 1's first records, which may lack them, and what they then are."""
+
 _KEYS = frozenset({"schema", *_FIELDS})
 _AXES, _NAMING = frozenset(AXES), frozenset({str, int, type(None)})
