@@ -18,6 +18,10 @@ _EXACT = 1024  # unknowns up to which that diagonal is computed exactly where it
 _REFINEMENTS = 4  # of a Woodbury solution
 
 
+class NotSolvable(Exception):
+    """Equations with numbers too large for float64."""
+
+
 @dataclass(frozen=True, eq=False)
 class Equations:
     """`rows` `(R, pixels)` with right-hand sides and precisions `(channels, R)`; the forward equations by their
@@ -146,7 +150,10 @@ def _descent(equations: Equations, forward: Tensor, precision: Tensor, known: Te
 
 
 def cholesky(matrix: Tensor) -> Tensor:
-    """The lower factor; a matrix that rounding made indefinite is helped by the least power of ten that does."""
+    """The lower factor; a matrix that rounding made indefinite is helped by the least power of ten that does.
+
+    NotSolvable where none does, as where it holds numbers that are not finite.
+    """
     help_ = 0.0
     while True:
         factor: Tensor
@@ -158,7 +165,7 @@ def cholesky(matrix: Tensor) -> Tensor:
         matrix.diagonal(dim1=-2, dim2=-1).add_(more)
         help_ += more
         if help_ > 1:
-            raise ValueError("the normal matrix is not positive definite")
+            raise NotSolvable("a layer's equations overflow: its normal matrix is not positive definite")
 
 
 def estimated_diagonal(inverse: Callable[[Tensor], Tensor], size: int) -> Tensor:
