@@ -81,7 +81,10 @@ class Peel:
         whole = {name: tensor / peeled.scale for name, tensor in update.items()}
         spread = {name: _floored(tensor / peeled.scale**2, whole[name], full) for name, tensor in variances.items()}
         natural = prior.precision(seen.public.image_shape)
-        refined = refine(chain, peeled.picture, peeled.label, whole, spread, natural, steps=self.steps)
+        try:
+            refined = refine(chain, peeled.picture, peeled.label, whole, spread, natural, steps=self.steps)
+        except NotSolvable:  # what the layers gave is still an answer
+            return answer.guess(seen, peeled)
         evaluations = 1 + refined.evaluations
         again = _answer(seen, refined.picture, refined.variance, peeled.label, full, evaluations)
         best = again if stack or again.misfit <= answer.misfit else dataclasses.replace(answer, evaluations=evaluations)

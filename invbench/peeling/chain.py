@@ -13,6 +13,8 @@ from invbench.peeling.elementwise import INVERTIBLE
 
 IGNORED = (nn.Identity, nn.Dropout, nn.Dropout2d)  # the identity in eval mode
 
+_THRESHOLD = 16.0  # of a Softplus, above which it is the identity: exp(-16) is the rounding of a float32
+
 
 class NotAChain(Exception):
     """The network cannot be peeled; the text says where and why."""
@@ -88,6 +90,8 @@ def _why_not_inverted(layer: nn.Module) -> str | None:
         return f"a LeakyReLU of slope {layer.negative_slope:g} does not rise everywhere"
     if isinstance(layer, nn.ELU) and layer.alpha <= 0:
         return f"an ELU of alpha {layer.alpha:g} does not rise everywhere"
+    if isinstance(layer, nn.Softplus) and layer.threshold < _THRESHOLD:
+        return f"a Softplus of threshold {layer.threshold:g} falls there"
     return None
 
 

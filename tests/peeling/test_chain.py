@@ -102,6 +102,7 @@ TWICE = nn.Linear(192, 192)
         (classifier(nn.AvgPool2d(2, ceil_mode=True), features=48), "ceil_mode is not peeled yet"),
         (classifier(nn.LeakyReLU(-0.5)), "slope -0.5 does not rise"),
         (classifier(nn.ELU(-1.0)), "alpha -1 does not rise"),
+        (classifier(nn.Softplus(threshold=5.0)), "threshold 5 falls there"),
         (classifier(Doubled(3, 3, 3, padding=1)), "a Doubled cannot be inverted"),
         (classifier(weight_norm(nn.Conv2d(3, 3, 3, padding=1))), "a ParametrizedConv2d is no chain of layers"),
         (nn.Sequential(nn.Linear(8, 8), nn.Flatten(), nn.Linear(192, 4)), r"one axis only, .* \(layer 0\)"),
