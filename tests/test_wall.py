@@ -26,8 +26,8 @@ from invbench.cell import Cell
 from invbench.games.update import UpdateGame, UpdateRound
 from invbench.play import why_unsupported
 
-SEALED = ("games", "data", "metrics", "play", "store", "matrix", "cell", "artefacts", "defenses", "run")
-"""What the fresh process must have had no use for."""
+SEALED = ("games", "data", "metrics", "play", "store", "matrix", "cell", "artefacts", "run")
+"""What the fresh process must have had no use for. What a declared defence does to an update is public."""
 
 ATTACKER = """
 import pickle, sys
@@ -41,6 +41,7 @@ for key, (name, settings, observations) in pickle.load(sys.stdin.buffer).items()
 sys.stdout.buffer.write(pickle.dumps((answers, sorted(sys.modules))))
 """
 
+BRIEF = {"iterations": 3, "restarts": 2, "evaluations": 4}
 NOISE = {"name": "gaussian", "std": 0.001}
 VICTIMS = [("lenet", 1), ("lenet", 2), (MLP, 1)]
 PEOPLE = [{"name": "warfarin", "sensitive": sensitive} for sensitive in ("vkorc1", "cyp2c9")]
@@ -62,7 +63,7 @@ def names(game: str) -> list[str]:
 def briefly(name: str) -> dict[str, Any]:
     """The attack as a matrix writes it, cut short where it iterates."""
     known = registry.load("attack", name).parameters
-    return {"name": name, **{key: value for key, value in (("iterations", 3), ("restarts", 2)) if key in known}}
+    return {"name": name, **{key: value for key, value in BRIEF.items() if key in known}}
 
 
 def cell(folder: Path, **said: Any) -> Cell:

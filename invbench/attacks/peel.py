@@ -10,11 +10,12 @@ import torch
 from torch import Tensor
 
 from invbench.defenses import hides_scale
-from invbench.likelihood import defenses, misfit, noise
-from invbench.observation import Guess, Public, UpdateObservation
+from invbench.likelihood import defenses, misfit, noise, squared_residual
+from invbench.observation import Failed, Guess, Public, UpdateObservation
 from invbench.peeling import prior
 from invbench.peeling.chain import NotAChain, read_chain, with_weights
 from invbench.peeling.descent import Peeled, peel
+from invbench.peeling.least_squares import NotSolvable
 from invbench.peeling.refine import refine
 from invbench.peeling.sensitivity import cost
 from invbench.registry import attack, parameter
@@ -28,8 +29,9 @@ _AFFORDABLE = 3e11
 _SAME = 1e-4
 """Relative error within which a simulated update is the one seen, beside the declared noise."""
 
-_AGREES = 2.0
-"""Largest misfit of a certified answer with that error; at the truth it is at most about 1."""
+_AGREES, _CHANCE = 2.0, 8.0
+"""Largest misfit of a certified answer with that error; where noise is declared, what chance allows: 1 at the truth,
+give or take sqrt(2) (Gaussian) to sqrt(5) (Laplace) over the root of the number of entries."""
 
 
 @attack(game="update")
@@ -58,6 +60,16 @@ class Peel:
         return None if largest <= _LARGEST else f"solves for at most {_LARGEST} values a layer, not {largest}"
 
     def __call__(self, seen: UpdateObservation) -> Guess:
+        if not all(bool(tensor.isfinite().all()) for tensor in seen.update):
+            raise Failed("the update is not finite")
+        if not any(bool(tensor.any()) for tensor in seen.update):
+            raise Failed("the update is zero and tells nothing")
+        try:
+            return self._peeled(seen)
+        except NotSolvable as reason:
+            raise Failed(str(reason)) from reason
+
+    def _peeled(self, seen: UpdateObservation) -> Guess:
         chain = with_weights(read_chain(seen.public.network, seen.public.image_shape), seen.model)
         stack = defenses(seen.public)
         update, variances = _expected(seen)
@@ -69,7 +81,10 @@ class Peel:
         whole = {name: tensor / peeled.scale for name, tensor in update.items()}
         spread = {name: _floored(tensor / peeled.scale**2, whole[name], full) for name, tensor in variances.items()}
         natural = prior.precision(seen.public.image_shape)
-        refined = refine(chain, peeled.picture, peeled.label, whole, spread, natural, steps=self.steps)
+        try:
+            refined = refine(chain, peeled.picture, peeled.label, whole, spread, natural, steps=self.steps)
+        except NotSolvable:  # what the layers gave is still an answer
+            return answer.guess(seen, peeled)
         evaluations = 1 + refined.evaluations
         again = _answer(seen, refined.picture, refined.variance, peeled.label, full, evaluations)
         best = again if stack or again.misfit <= answer.misfit else dataclasses.replace(answer, evaluations=evaluations)
@@ -105,7 +120,9 @@ def _answer(
     seen: UpdateObservation, picture: Tensor, variance: Tensor, label: int, full: bool, evaluations: int
 ) -> _Answer:
     image, labels = picture[None].float().to(seen.device), torch.tensor([label], device=seen.device)
-    certified = full and misfit(seen, image, labels, error=_SAME) <= _AGREES
+    squares, count = squared_residual(seen, image, labels, error=_SAME)
+    allowed = 1 + _CHANCE / math.sqrt(max(count, 1)) if seen.public.defenses else _AGREES
+    certified = full and squares / max(count, 1) <= min(allowed, _AGREES)
     return _Answer(image, variance, labels, misfit(seen, image, labels), certified, evaluations)
 
 

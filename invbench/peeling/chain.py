@@ -13,6 +13,8 @@ from invbench.peeling.elementwise import INVERTIBLE
 
 IGNORED = (nn.Identity, nn.Dropout, nn.Dropout2d)  # the identity in eval mode
 
+_THRESHOLD = 16.0  # of a Softplus, above which it is the identity: exp(-16) is the rounding of a float32
+
 
 class NotAChain(Exception):
     """The network cannot be peeled; the text says where and why."""
@@ -34,7 +36,7 @@ def read_chain(network: nn.Module, image_shape: tuple[int, ...]) -> tuple[Stage,
     for name, layer in _layers("", network):
         if isinstance(layer, IGNORED):
             continue
-        if (reason := _why_not(layer)) is not None:
+        if (reason := _why_not(layer) or _why_not_here(layer, shape, stages)) is not None:
             raise NotAChain(f"{reason} (layer {name or 'the network itself'})")
         after = _after(layer, shape)
         stages.append(Stage(name, layer, shape, after))
@@ -45,38 +47,60 @@ def read_chain(network: nn.Module, image_shape: tuple[int, ...]) -> tuple[Stage,
 
 def with_weights(chain: tuple[Stage, ...], model: nn.Module) -> tuple[Stage, ...]:
     """The same chain with the layers of `model`, copied to the CPU in float64."""
-    layers = dict(copy.deepcopy(model).to("cpu", torch.float64).named_modules())
-    return tuple(replace(stage, layer=layers[stage.name]) for stage in chain)
+    copied = (
+        copy.deepcopy(model).to("cpu", torch.float64).requires_grad_()
+    )  # clients share frozen layers' gradients too
+    return tuple(replace(stage, layer=copied.get_submodule(stage.name)) for stage in chain)
 
 
 def _layers(prefix: str, layer: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    if isinstance(layer, nn.Sequential):
-        for name, child in layer.named_children():
+    if type(layer).forward is nn.Sequential.forward:
+        for name, child in layer._modules.items():  # named_children tells a layer that is used twice once
+            assert child is not None
             yield from _layers(f"{prefix}.{name}" if prefix else name, child)
     else:
         yield prefix, layer
 
 
 def _why_not(layer: nn.Module) -> str | None:
-    if isinstance(layer, nn.Conv2d):
+    if type(layer) is nn.Conv2d:
         if layer.groups != 1:
             return f"a convolution in {layer.groups} groups is not peeled yet"
         if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
             return "a convolution is peeled with zero padding given in numbers only"
         return None
-    if isinstance(layer, nn.AvgPool2d):
+    if type(layer) is nn.AvgPool2d:
         return "average pooling with ceil_mode is not peeled yet" if layer.ceil_mode else None
-    if isinstance(layer, nn.AdaptiveAvgPool2d | nn.Linear | nn.Flatten | nn.BatchNorm2d | nn.BatchNorm1d):
+    if type(layer) in INVERTIBLE:
+        return _why_not_inverted(layer)
+    if type(layer) in (nn.AdaptiveAvgPool2d, nn.Linear, nn.Flatten, nn.BatchNorm2d, nn.BatchNorm1d):
         if isinstance(layer, nn.BatchNorm2d | nn.BatchNorm1d) and layer.running_mean is None:
             return "BatchNorm without running statistics mixes a batch"
-        return None
-    if type(layer) in INVERTIBLE:
         return None
     if isinstance(layer, nn.MaxPool2d):
         return "max pooling hides which entry was the largest"
     if any(True for _ in layer.children()):
         return f"a {type(layer).__name__} is no chain of layers"
     return f"a {type(layer).__name__} cannot be inverted"
+
+
+def _why_not_inverted(layer: nn.Module) -> str | None:
+    """An activation is inverted where it rises."""
+    if isinstance(layer, nn.LeakyReLU) and layer.negative_slope <= 0:
+        return f"a LeakyReLU of slope {layer.negative_slope:g} does not rise everywhere"
+    if isinstance(layer, nn.ELU) and layer.alpha <= 0:
+        return f"an ELU of alpha {layer.alpha:g} does not rise everywhere"
+    if isinstance(layer, nn.Softplus) and layer.threshold < _THRESHOLD:
+        return f"a Softplus of threshold {layer.threshold:g} falls there"
+    return None
+
+
+def _why_not_here(layer: nn.Module, shape: tuple[int, ...], stages: list[Stage]) -> str | None:
+    if isinstance(layer, nn.Linear) and len(shape) != 1:
+        return f"a linear layer on {shape} sees one axis only, and is not peeled yet"
+    if any(True for _ in layer.parameters()) and any(stage.layer is layer for stage in stages):
+        return "a layer that is used twice has one gradient for both"
+    return None
 
 
 def _after(layer: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:

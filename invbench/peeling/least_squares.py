@@ -16,6 +16,11 @@ from torch import Tensor
 _PROBES = 32  # random signs for the diagonal of an inverse
 _EXACT = 1024  # unknowns up to which that diagonal is computed exactly where it may be estimated
 _REFINEMENTS = 4  # of a Woodbury solution
+_TELLABLE = 1e7  # condition up to which a direction that is known tells itself from one that rounding made up
+
+
+class NotSolvable(Exception):
+    """Equations with numbers too large for float64."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +151,10 @@ def _descent(equations: Equations, forward: Tensor, precision: Tensor, known: Te
 
 
 def cholesky(matrix: Tensor) -> Tensor:
-    """The lower factor; a matrix that rounding made indefinite is helped by the least power of ten that does."""
+    """The lower factor; a matrix that rounding made indefinite is helped by the least power of ten that does.
+
+    NotSolvable where none does, as where it holds numbers that are not finite.
+    """
     help_ = 0.0
     while True:
         factor: Tensor
@@ -158,7 +166,7 @@ def cholesky(matrix: Tensor) -> Tensor:
         matrix.diagonal(dim1=-2, dim2=-1).add_(more)
         help_ += more
         if help_ > 1:
-            raise ValueError("the normal matrix is not positive definite")
+            raise NotSolvable("a layer's equations overflow: its normal matrix is not positive definite")
 
 
 def estimated_diagonal(inverse: Callable[[Tensor], Tensor], size: int) -> Tensor:
@@ -169,7 +177,12 @@ def estimated_diagonal(inverse: Callable[[Tensor], Tensor], size: int) -> Tensor
 
 
 def _described(mean: Tensor, variance: Tensor, equations: Equations, largest: float) -> Solution:
-    """The rank is n minus the sum of posterior over prior variances, rounded down where anything is left."""
+    """The rank is n minus the sum of posterior over prior variances, rounded down where anything is left.
+
+    Beyond `_TELLABLE` rounding may have hidden what is open: then at least one direction counts as such.
+    """
     prior = equations.prior_precision.repeat_interleave(equations.rows.shape[1])
     rank = len(mean) - math.ceil(float((variance * prior).sum()) - 0.01)
-    return Solution(mean, variance, min(rank, len(mean)), math.sqrt(largest * float(variance.max())))
+    condition = math.sqrt(largest * float(variance.max()))
+    most = len(mean) if condition < _TELLABLE else len(mean) - 1
+    return Solution(mean, variance, min(rank, most), condition)

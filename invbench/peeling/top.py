@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -98,7 +99,8 @@ def _scale(layer: nn.Linear, h: Tensor, error: Tensor, label: int) -> float:
     """The factor between the error signal that was shared and the one that h gives."""
     given: Tensor = layer(h).detach().softmax(dim=0)
     given[label] -= 1
-    return max(float(error @ given / given.square().sum()), 1e-12)
+    factor = float(error @ given / given.square().sum())
+    return min(max(factor, 1e-12), 1e12) if math.isfinite(factor) else 1.0
 
 
 def _by_length(layer: nn.Linear, direction: Tensor, error: Tensor, scaled: bool) -> tuple[Tensor, Tensor]:
