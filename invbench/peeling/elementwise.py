@@ -100,7 +100,7 @@ def below_activation(layer: nn.Module, above: Signal) -> Signal:
         return _below_leaky(layer, above)
     low, high = known.low(layer), known.high(layer)
     variance = above.value_variance + (2 * ROUNDING * above.value).square()
-    margin = variance.sqrt().clamp(min=1e-12)  # a value at its range's end is known to be near it, no more
+    margin = variance.sqrt().clamp(min=1e-12, max=(high - low) / 4)  # at a range's end: known to be near it, no more
     inside = torch.minimum(torch.maximum(above.value, low + margin), high - margin) if low > -torch.inf else above.value
     z = known.inverse(layer, inside)
     first, second = known.first(layer, z), known.second(layer, z)
