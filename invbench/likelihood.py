@@ -35,7 +35,7 @@ def noise(seen: UpdateObservation) -> tuple[Update, float]:
     """Variance of every coordinate of what is seen (infinite: not shared), and the factor that is known to be on it."""
     update = tuple(tensor.double() for tensor in seen.update)
     shared, variance = expected(defenses(seen.public), update, rounding(update), update)
-    power = sum(float(u.square().sum()) for u in update)
+    power = sum(float(u[m != 0].square().sum()) for u, m in zip(update, shared, strict=True))
     product = sum(float((u * m).sum()) for u, m in zip(update, shared, strict=True))
     return variance, product / power if power else 1.0
 

@@ -103,7 +103,8 @@ def _judged(part: str, guess: Guess, seen: UpdateObservation) -> _Tried:
     if guess.labels is None:
         return _Tried(part, guess, math.inf, math.inf)
     squares, _ = squared_residual(seen, images, guess.labels, error=_ERROR)
-    return _Tried(part, guess, misfit(seen, images, guess.labels), squares + prior.energy(images))
+    surprise = squares + prior.energy(images)  # NaN for a guess that is: it would win every comparison or none
+    return _Tried(part, guess, misfit(seen, images, guess.labels), math.inf if math.isnan(surprise) else surprise)
 
 
 def _certified(tried: Sequence[_Tried]) -> bool:

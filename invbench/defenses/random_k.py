@@ -35,9 +35,19 @@ class RandomK:
         return restore(only(vector, kept) * (n / k if self.rescale else 1))
 
     def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
-        """Of a coordinate that was left out nothing is seen; one that is zero by itself counts as left out."""
+        """Of a coordinate that was left out nothing is seen; one that is zero by itself counts as left out.
+
+        Where a later defence filled the zeros, which were kept is hidden: each was with probability k/n.
+        """
         n = sum(tensor.numel() for tensor in seen)
-        factor = n / kept_count(self.fraction, n) if self.rescale else 1.0
+        k = kept_count(self.fraction, n)
+        factor, share = n / k if self.rescale else 1.0, k / n
+        if sum(int(tensor.count_nonzero()) for tensor in seen) > k:
+            moments = [(m * factor, v * factor**2) for m, v in zip(expected, variance, strict=True)]
+            return (
+                tuple(share * m for m, _ in moments),
+                tuple(share * v + share * (1 - share) * m.square() for m, v in moments),
+            )
         pairs = zip(variance, seen, strict=True)
         return (
             tuple(m * factor for m in expected),

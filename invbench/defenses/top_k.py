@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from invbench.defenses import flatten
 from invbench.defenses._sparse import kept_count, only
@@ -28,7 +29,14 @@ class TopK:
         return restore(only(vector, largest_first[: kept_count(self.fraction, vector.numel())]))
 
     def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
-        """What was left out is no larger than the least that was kept: anything up to it, evenly."""
+        """What was left out is no larger than the least that was kept: anything up to it, evenly.
+
+        Where a later defence filled the zeros, which were kept is hidden: the largest that are expected.
+        """
+        if sum(int(tensor.count_nonzero()) for tensor in seen) > kept_count(
+            self.fraction, sum(map(Tensor.numel, seen))
+        ):
+            return self.update(expected, torch.Generator()), variance
         least = min((float(t[t != 0].abs().min()) for t in seen if (t != 0).any()), default=0.0)
         pairs = list(zip(expected, variance, seen, strict=True))
         return (

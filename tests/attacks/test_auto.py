@@ -1,0 +1,179 @@
+"""Attack `auto`: the exact part wins where it can, else the likeliest search; never judged by the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from made_updates import noise_like, observe, photographs, victim
+from torch import Tensor, nn
+from torch.nn import functional
+
+from invbench import registry
+from invbench.attacks.auto import Auto, _best, _judged
+from invbench.defenses import apply_update
+from invbench.metrics import psnr
+from invbench.models.convnet import ConvNet
+from invbench.models.lenet import LeNet
+from invbench.models.mlp import MLP
+from invbench.observation import Guess, PublicDefense, UpdateObservation
+
+Stack = list[tuple[str, dict[str, Any]]]
+
+
+def pictures(count: int) -> tuple[Tensor, Tensor]:
+    images, labels = photographs(count)
+    return functional.avg_pool2d(images, 2), labels
+
+
+def observed(
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    stack: Sequence[tuple[str, dict[str, Any]]] = (),
+    *,
+    hidden: bool = True,
+) -> UpdateObservation:
+    parts = [registry.load("defense", name).build(settings) for name, settings in stack]
+    stream = torch.Generator().manual_seed(5)
+    seen = observe(network, images, labels, hidden=hidden, defend=lambda update: apply_update(parts, update, stream))
+    declared = tuple(PublicDefense(name, settings) for name, settings in stack)
+    return replace(seen, public=replace(seen.public, defenses=declared))
+
+
+def kinked() -> tuple[UpdateObservation, Tensor]:
+    """A victim that is not peeled: max pooling."""
+    images, labels = photographs(1)
+    return observed(victim(images, model=ConvNet(width=4)), images, labels), images
+
+
+def same(one: Guess, two: Guess) -> bool:
+    return torch.equal(one.images, two.images) and one.facts == two.facts and one.evaluations == two.evaluations
+
+
+def test_where_peel_is_exact_it_wins_and_nothing_else_is_tried() -> None:
+    images, labels = pictures(1)
+    [guess] = Auto().attack_all([observed(victim(images), images, labels)])
+    assert psnr(guess.images, images)[0] > 80
+    assert guess.facts["certified"] is True
+    assert guess.facts["part"] == "peel"
+    assert list(guess.facts["parts"]) == ["peel"]
+    assert guess.evaluations < 10
+    assert guess.labels is not None
+    assert guess.labels.tolist() == labels.tolist()
+
+
+def test_where_only_analytic_reads_the_picture_analytic_wins() -> None:
+    images, labels = pictures(1)
+    network = victim(images, model=MLP(activation="gelu", width=8))
+    [guess] = Auto(evaluations=4).attack_all([observed(network, images, labels)])
+    assert guess.facts["part"] == "analytic"
+    assert psnr(guess.images, images)[0] > 80
+
+
+def test_where_no_closed_form_applies_a_search_answers_within_the_budget() -> None:
+    seen, images = kinked()
+    for evaluations in (1, 7, 12):
+        [guess] = Auto(evaluations=evaluations).attack_all([seen])
+        assert guess.facts["part"] == "short search"
+        assert not guess.facts.get("certified", False)
+        assert 0 < guess.evaluations <= evaluations + 1  # the last step's picture is evaluated once more
+        assert guess.images.shape == images.shape
+
+
+def test_smooth_networks_are_searched_along_lines_too_within_the_budget() -> None:
+    images, labels = pictures(2)
+    seen = observed(victim(images, model=LeNet()), images, labels)
+    [guess] = Auto(evaluations=90).attack_all([seen])
+    assert set(guess.facts["parts"]) == {"short search", "line search"}
+    assert guess.evaluations <= 90 + len(guess.facts["parts"])
+    judged = {part: numbers["surprise"] for part, numbers in guess.facts["parts"].items()}
+    assert guess.facts["part"] == min(judged, key=lambda part: judged[part])
+
+
+def test_hidden_labels_of_a_batch_are_found_with_the_pictures() -> None:
+    images, labels = pictures(2)
+    [guess] = Auto(evaluations=5).attack_all([observed(victim(images), images, labels)])
+    assert guess.images.shape == images.shape
+    assert guess.labels is not None
+    assert guess.labels.shape == (2,)
+
+
+def test_the_referee_prefers_the_true_picture_to_a_worse_one() -> None:
+    images, labels = pictures(1)
+    for stack in ([], [("gaussian", {"std": 1e-3})], [("clip", {"norm": 0.1})], [("top-k", {"fraction": 0.3})]):
+        seen = observed(victim(images), images, labels, stack)
+        noisy = (images + 0.1 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
+        guesses = {"truth": images, "noisy": noisy, "grey": torch.full_like(images, 0.5)}
+        tried = [_judged(name, Guess(images=picture, labels=labels), seen) for name, picture in guesses.items()]
+        assert _best(tried).facts["part"] == "truth"
+        assert _best(tried[::-1]).facts["part"] == "truth"
+        wrong = _judged("wrong label", Guess(images=images, labels=(labels + 1) % 10), seen)
+        assert _best([wrong, tried[0]]).facts["part"] == "truth"
+
+
+def test_an_answer_without_pictures_labels_or_sense_loses() -> None:
+    images, labels = pictures(1)
+    seen = observed(victim(images), images, labels)
+    grey = _judged("grey", Guess(images=torch.full_like(images, 0.5), labels=labels), seen)
+    for nothing in (
+        seen.nothing("no idea"),
+        Guess(images=images),
+        Guess(images=torch.full_like(images, torch.nan), labels=labels),
+    ):
+        judged = _judged("nothing", nothing, seen)
+        assert _best([judged, grey]).facts["part"] == "grey"
+        assert _best([judged]).facts["parts"] == {"nothing": {"misfit": None, "surprise": None}}
+
+
+def test_the_answer_is_the_same_bit_for_bit() -> None:
+    def answer() -> Guess:
+        [guess] = Auto(evaluations=5).attack_all([kinked()[0]])
+        return guess
+
+    assert same(answer(), answer())
+
+
+def test_exact_answers_do_not_depend_on_the_other_observations() -> None:
+    images, labels = pictures(3)
+    network = victim(images)
+    pairs = zip(images.split(1), labels.split(1), strict=True)
+    seen = [observed(network, image, label) for image, label in pairs]
+    hopeless = replace(seen[1], update=noise_like(seen[1].update))
+    together = Auto(evaluations=2).attack_all([seen[0], hopeless, seen[2]])
+    assert [guess.facts.get("certified", False) for guess in together] == [True, False, True]
+    back = Auto(evaluations=2).attack_all([seen[2], seen[0]])
+    assert same(together[0], back[1])
+    assert same(together[2], back[0])
+
+
+@pytest.mark.parametrize(
+    "stack",
+    [
+        [("sign", {})],
+        [("per-example-clip", {"norm": 0.1})],
+        [("quantize", {"bits": 2})],
+        [("random-k", {"fraction": 0.1})],
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("batch", [1, 2])
+def test_behind_any_defence_there_is_an_answer(batch: int, stack: Stack) -> None:
+    images, labels = pictures(batch)
+    [guess] = Auto(evaluations=3).attack_all([observed(victim(images), images, labels, stack, hidden=False)])
+    assert guess.images.shape == images.shape
+    assert guess.facts["part"] in guess.facts["parts"]
+
+
+@pytest.mark.parametrize("value", [0.0, 1e30, torch.nan, torch.inf])
+def test_a_hostile_update_gives_a_guess_and_no_traceback(value: float) -> None:
+    images, labels = pictures(1)
+    seen = observed(victim(images), images, labels)
+    [guess] = Auto(evaluations=3).attack_all(
+        [replace(seen, update=tuple(torch.full_like(t, value) for t in seen.update))]
+    )
+    assert not guess.facts.get("certified", False)
+    assert guess.images.isfinite().all()
