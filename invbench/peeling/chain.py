@@ -32,7 +32,8 @@ class Stage:
 
 def read_chain(network: nn.Module, image_shape: tuple[int, ...]) -> tuple[Stage, ...]:
     """The layers from the picture up, of a network on the meta device; NotAChain, with the reason, if it is none."""
-    stages, shape = [], image_shape
+    stages: list[Stage] = []
+    shape = image_shape
     for name, layer in _layers("", network):
         if isinstance(layer, IGNORED):
             continue
