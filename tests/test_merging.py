@@ -122,7 +122,7 @@ def test_a_folder_that_is_no_result_or_a_damaged_record_is_refused_before_anythi
     one = folder("one")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.txt").write_text("years of work")
-    with pytest.raises(StoreError, match=r"plan\.json: there is no such file"):
+    with pytest.raises(StoreError, match=r"is no result of invbench: it has no plan\.json"):
         merged(Results(tmp_path / "mine"), into=Results(tmp_path / "whole"))
     with pytest.raises(StoreError, match=r"holds 'thesis\.txt'"):
         merged(one, into=Results(tmp_path / "mine"))

@@ -551,3 +551,16 @@ def test_store_and_gate_import_neither_torch_nor_pandas() -> None:
     code = "import sys, invbench.store, invbench.gate; print({'torch', 'pandas', 'scipy'} & set(sys.modules))"
     out, err = python(code).communicate()
     assert (out, err) == ("set()\n", "")
+
+
+def test_a_record_from_before_attacks_said_anything_of_their_answers_is_read() -> None:
+    plain = json.loads(record().to_json())
+    del plain["facts"]
+    assert Record.from_json(plain, "here").facts == ()
+
+
+def test_what_an_attack_says_of_its_answers_is_kept_and_no_number_but_a_finite_one() -> None:
+    said = replace(record(), facts=({"certified": True, "layers": [{"condition": float("inf"), "rank": 3}]},))
+    assert Record.from_json(json.loads(said.to_json()), "here").facts == (
+        {"certified": True, "layers": [{"condition": None, "rank": 3}]},
+    )

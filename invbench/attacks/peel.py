@@ -122,7 +122,8 @@ def _answer(
     image, labels = picture[None].float().to(seen.device), torch.tensor([label], device=seen.device)
     squares, count = squared_residual(seen, image, labels, error=_SAME)
     allowed = 1 + _CHANCE / math.sqrt(max(count, 1)) if seen.public.defenses else _AGREES
-    certified = full and squares / max(count, 1) <= min(allowed, _AGREES)
+    blurred = len(seen.public.defenses) > 1 and hides_scale(defenses(seen.public))  # noise blurs the hidden factor
+    certified = full and not blurred and squares / max(count, 1) <= min(allowed, _AGREES)
     return _Answer(image, variance, labels, misfit(seen, image, labels), certified, evaluations)
 
 

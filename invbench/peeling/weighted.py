@@ -45,7 +45,7 @@ def geometry(stage: Stage) -> Geometry:
         return Geometry(channels=layer.in_features, pixels=1, patch=torch.zeros(1, 1, dtype=torch.int64))
     assert isinstance(layer, nn.Conv2d)
     channels, height, width = stage.before
-    patch = _patches(height, width, _pair(tuple(layer.weight.shape[2:])), *_steps(layer))
+    patch = _patches(height, width, _pair(layer.kernel_size), *_steps(layer))
     return Geometry(channels, height * width, patch)
 
 

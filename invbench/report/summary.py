@@ -12,9 +12,9 @@ from invbench.report.figures import Figures, figures_of_all
 from invbench.store import AXES, Results
 
 PICTURE_CONTROLS = ("grey", "mean", "noise")
-COUNTS = ("targets", "images", "diverged", "certified")
+COUNTS = ("targets", "images", "diverged")
 COST = ("attack_seconds", "attack_evaluations", "cell_seconds", "peak_memory_mb")
-WHOLE = ("batch_size", "seed", *COUNTS, "attack_evaluations")
+WHOLE = ("batch_size", "seed", *COUNTS, "attack_evaluations", "certified")
 """Columns of whole numbers, which may be empty."""
 
 
@@ -45,7 +45,7 @@ def _columns(metrics: Sequence[str]) -> list[str]:
     spreads = [f"{metric}_{part}" for metric in metrics for part in ("mean", "std", "ci_low", "ci_high")]
     controls = [f"control_{metric}_mean" for metric in metrics]
     by_name = [f"control_{name}_psnr_mean" for name in PICTURE_CONTROLS]
-    return ["cell", *AXES, "status", *COUNTS, *spreads, *controls, *by_name, *COST, "device", "reason"]
+    return ["cell", *AXES, "status", *COUNTS, *spreads, *controls, *by_name, *COST, "certified", "device", "reason"]
 
 
 def _row(one: Figures, metrics: Sequence[str]) -> list[Any]:
@@ -68,6 +68,7 @@ def _row(one: Figures, metrics: Sequence[str]) -> list[Any]:
         one.evaluations,
         record.seconds.get("cell"),
         record.memory_mb,
+        record.certified,
         record.device,
         record.reason,
     ]

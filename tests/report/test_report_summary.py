@@ -27,7 +27,8 @@ def test_columns_are_those_of_the_contract_in_its_order(tmp_path: Path) -> None:
         *(f"{metric}_{part}" for metric in metrics for part in ("mean", "std", "ci_low", "ci_high")),
         *(f"control_{metric}_mean" for metric in metrics),
         *("control_grey_psnr_mean", "control_mean_psnr_mean", "control_noise_psnr_mean"),
-        *("attack_seconds", "attack_evaluations", "cell_seconds", "peak_memory_mb", "device", "reason"),
+        *("attack_seconds", "attack_evaluations", "cell_seconds", "peak_memory_mb", "certified"),
+        *("device", "reason"),
     ]
 
 
@@ -90,3 +91,10 @@ def test_equal_results_give_equal_bytes_and_leave_nothing_else(tmp_path: Path) -
 def test_an_empty_result_has_a_header_and_no_row(tmp_path: Path) -> None:
     assert written(tmp_path) == []
     assert (tmp_path / "summary.csv").read_text().startswith("cell,game,dataset,attack,")
+
+
+def test_certified_answers_are_counted_where_an_attack_certifies_any(tmp_path: Path) -> None:
+    [row] = written(tmp_path, update_record([30.0, 34.0], facts={"facts": ({"certified": True}, {"certified": False})}))
+    assert row["certified"] == "1"
+    [row] = written(tmp_path / "silent", update_record([30.0, 34.0]))
+    assert row["certified"] == ""
