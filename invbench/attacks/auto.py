@@ -13,7 +13,7 @@ import torch
 from invbench import registry
 from invbench.attacks import answer_all
 from invbench.likelihood import misfit, squared_residual
-from invbench.matching.fast import fast
+from invbench.matching.fast import SINGLE, fast
 from invbench.matching.labels import label_strategy
 from invbench.matching.recipe import Recipe
 from invbench.observation import Guess, Public, UpdateObservation
@@ -73,7 +73,7 @@ class Auto:
 
     def _searches(self, public: Public) -> list[tuple[str, Recipe]]:
         labels: Literal["known", "joint"] = "known" if label_strategy("known", public)[1] is None else "joint"
-        quick = fast(public.batch_size)
+        quick = fast(public)
         short = min(quick.iterations, self.evaluations)
         found = [("short search", dataclasses.replace(quick, iterations=short, labels=labels))]
         left = self.evaluations - short
@@ -83,7 +83,7 @@ class Auto:
             found.append(("line search", recipe))
             left -= lines
         if left > short:
-            found.append(("long search", dataclasses.replace(fast(1), iterations=left, labels=labels)))
+            found.append(("long search", dataclasses.replace(SINGLE, iterations=left, labels=labels)))
         return found
 
 
