@@ -86,8 +86,8 @@ def table(parts: dict[str, dict[str, Any]]) -> Table:
         "victims, BatchNorm in evaluation mode, labels known to both, weight seed 0.",
         command="python benchmarks/matching.py",
         text=[
-            "The recipe was chosen by PSNR on some of these pictures, so this is no held-out test. Each part's raw file "
-            "holds both sides; a side may be recomputed alone when its code changes.",
+            "The recipe was chosen by PSNR on some of these pictures, so this is no held-out test. Each part's raw "
+            "file holds both sides; a side may be recomputed alone when its code changes.",
         ],
         columns=["network", "batch", "batches", "PSNR, dB", "breaching, dB", "CPU, s", "breaching, s", "share of CPU"],
         rows=rows,

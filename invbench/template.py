@@ -8,7 +8,8 @@ TEMPLATE = """\
 #   invbench list attacks dlg       and its settings with their defaults
 
 name: first             # results go to results/first
-dataset: natural        # embedded pictures; your own: {name: npz, path: images.npz} or {name: folder, path: photos/}
+dataset: lfw            # embedded faces, as `natural` is photographs; your own: {name: npz, path: images.npz},
+                        # {name: folder, path: photos/}
 targets: 2              # batches attacked in each cell
 offset: 0               # index of the first batch
 seed: 0                 # of the victim's weights, the client and the attack; a list makes it an axis

@@ -1,4 +1,4 @@
-"""Gauss-Newton on the likelihood of the whole update, with a unit Gaussian prior on normalised pixels."""
+"""Gauss-Newton on the likelihood of the whole update, with a Gaussian prior on normalised pixels."""
 
 from __future__ import annotations
 
