@@ -480,7 +480,7 @@ def test_only_refuses_what_selects_nothing(folder: Path, only: list[str], expect
 def test_the_template_is_a_matrix_that_runs_on_embedded_data(folder: Path) -> None:
     made = load(TEMPLATE)
     assert made.warnings == ()
-    assert {cell.dataset.name for cell in made.cells} == {"natural"}
+    assert {cell.dataset.name for cell in made.cells} == {"lfw"}
 
 
 def test_a_grid_too_large_is_refused_and_not_made(folder: Path) -> None:
