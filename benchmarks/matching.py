@@ -22,12 +22,12 @@ import torch
 from _cells import DATA, decibels, known_labels, stage
 from _measure import HERE, Table, save
 
-from invbench.matching.fast import fast
+from invbench.matching.fast import BATCH_STEPS, SINGLE, fast
 
 MODELS, TARGETS = ("convnet", "resnet18"), 2
 THEIRS = {1: 1200, 8: 300}
 """Iterations of breaching by batch size."""
-OURS = {1: 200, 8: 56}
+OURS = {1: SINGLE.iterations, 8: BATCH_STEPS}
 PARTS = HERE / "raw" / "matching"
 
 

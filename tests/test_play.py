@@ -420,6 +420,35 @@ def test_the_forecast_grows_with_the_work(tmp_path: Path) -> None:
     assert seconds(2000) > 2.5 * seconds(200)
 
 
+def test_the_forecast_of_an_attack_that_runs_others_adds_theirs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = make_cell(tmp_path, attack="auto", targets=3)
+    asked: list[str] = []
+
+    def seconds(attack: Any, observations: Any) -> float:
+        asked.append(type(attack).__name__)
+        return 2.0
+
+    monkeypatch.setattr(play, "_trial_seconds", seconds)
+    assert play.forecast(cell, CPU).seconds == 2.0 * len(asked) * 3
+    assert {"Peel", "Analytic", "Recipe"} <= set(asked)
+
+
+def test_a_trial_of_targets_that_share_no_work_is_of_one() -> None:
+    class Alone:
+        def __init__(self) -> None:
+            self.calls = 0
+
+        def __call__(self, seen: Any) -> str:
+            self.calls += 1
+            return "guess"
+
+    alone = Alone()
+    assert play._trial_seconds(alone, [1, 2, 3]) >= 0
+    assert alone.calls == 2  # one to load kernels, one that counts
+
+
 def test_a_forecast_trains_no_victim(tmp_path: Path, cache: Path) -> None:
     trained = {**MLP, "trained": True}
     forecast = play.forecast(make_cell(tmp_path, model=trained, controls=["noise"]), CPU)

@@ -9,8 +9,9 @@ An attack is a frozen dataclass marked `@attack(game=...)`. It has one of
 and may have
 
 - `unsupported(public) -> str | None`: why it cannot attack this cell, known before anything is computed;
-- `trial() -> (attack, factor)`: a short version of itself, and how many times longer the whole takes,
-  for the forecast of `--dry-run`.
+- `trial() -> (attack, factor)`: a short version of itself, and how many times longer the whole takes at most,
+  for the forecast of `--dry-run`;
+- `parts(public) -> [(name, attack), ...]`: the attacks that it runs in turn; the forecast adds theirs.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -44,32 +44,18 @@ class Auto:
 
     evaluations: int = parameter(1000, at_least=1, help="most evaluations of a target by all searches together")
 
-    def unsupported(self, public: Public) -> str | None:
-        """Nothing stands in the way of a search with joint labels."""
-        return None
-
-    def trial(self) -> tuple[Auto, float]:
-        """A few steps of a search; the whole takes at most this many times longer."""
-        return dataclasses.replace(self, evaluations=3), self.evaluations / 3
+    def parts(self, public: Public) -> list[tuple[str, Any]]:
+        """The attacks that are tried, by name, in turn."""
+        return [*_closed(public), *self._searches(public)]
 
     def attack_all(self, observations: Sequence[UpdateObservation]) -> list[Guess]:
         """Closed forms for every target, then the searches for those that they leave open."""
         tried: list[list[_Tried]] = [[] for _ in observations]
-        for name in _CLOSED:
-            part = registry.load("attack", name).build({})
-            able = [
-                k
-                for k, seen in enumerate(observations)
-                if not _certified(tried[k]) and not part.unsupported(seen.public)
-            ]
-            for k, guess in zip(able, answer_all(part, [observations[k] for k in able]), strict=True):
+        for name, part in self.parts(observations[0].public) if observations else ():
+            left = [k for k, so_far in enumerate(tried) if not _certified(so_far)]
+            for k, guess in zip(left, answer_all(part, [observations[k] for k in left]), strict=True):
                 tried[k].append(_judged(name, guess, observations[k]))
-        left = [k for k in range(len(observations)) if not _certified(tried[k])]
-        if left:
-            for name, recipe in self._searches(observations[left[0]].public):
-                for k, guess in zip(left, recipe.attack_all([observations[k] for k in left]), strict=True):
-                    tried[k].append(_judged(name, guess, observations[k]))
-        return [_best(parts) for parts in tried]
+        return [_best(of_target) for of_target in tried]
 
     def _searches(self, public: Public) -> list[tuple[str, Recipe]]:
         labels: Literal["known", "joint"] = "known" if label_strategy("known", public)[1] is None else "joint"
@@ -85,6 +71,12 @@ class Auto:
         if left > short:
             found.append(("long search", dataclasses.replace(SINGLE, iterations=left, labels=labels)))
         return found
+
+
+def _closed(public: Public) -> list[tuple[str, Any]]:
+    """The attacks in closed form that can read such an update."""
+    attacks = [(name, registry.load("attack", name).build({})) for name in _CLOSED]
+    return [(name, part) for name, part in attacks if part.unsupported(public) is None]
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,6 +59,10 @@ class Peel:
         largest = max(math.prod(stage.before) for stage in chain)
         return None if largest <= _LARGEST else f"solves for at most {_LARGEST} values a layer, not {largest}"
 
+    def trial(self) -> tuple[Peel, float]:
+        """One Gauss-Newton step, where any is needed; the layers themselves take less than one more."""
+        return dataclasses.replace(self, steps=min(self.steps, 1)), float(max(self.steps, 1))
+
     def __call__(self, seen: UpdateObservation) -> Guess:
         if not all(bool(tensor.isfinite().all()) for tensor in seen.update):
             raise Failed("the update is not finite")

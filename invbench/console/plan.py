@@ -66,8 +66,8 @@ def _fates(cells: Sequence[Cell], kept: Callable[[Cell], bool], device: str) -> 
         elif kept(cell):
             yield _Fate(cell, "kept", "done before, kept")
         else:
-            alike = (cell.attack, cell.model, cell.batch_size, cell.dataset, cell.protocol, cell.targets)
-            if alike not in known:  # a defence or a seed costs nearly nothing
+            alike = (cell.attack, cell.model, cell.batch_size, cell.dataset, cell.defense, cell.protocol, cell.targets)
+            if alike not in known:  # a seed costs nothing; under a defence an attack may have more to do
                 known[alike] = _forecast(cell, device)
             cost, first = known[alike], tuple(play.artefacts(cell).values())
             if isinstance(cost, Forecast):

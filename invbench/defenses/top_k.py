@@ -33,9 +33,8 @@ class TopK:
 
         Where a later defence filled the zeros, which were kept is hidden: the largest that are expected.
         """
-        if sum(int(tensor.count_nonzero()) for tensor in seen) > kept_count(
-            self.fraction, sum(map(Tensor.numel, seen))
-        ):
+        kept = kept_count(self.fraction, sum(map(Tensor.numel, seen)))
+        if sum(int(tensor.count_nonzero()) for tensor in seen) > kept:
             return self.update(expected, torch.Generator()), variance
         least = min((float(t[t != 0].abs().min()) for t in seen if (t != 0).any()), default=0.0)
         pairs = list(zip(expected, variance, seen, strict=True))

@@ -14,9 +14,10 @@ from torch import nn
 from invbench.matching.recipe import Recipe
 from invbench.observation import Public
 
+BATCH_STEPS = 56
 SINGLE = Recipe(iterations=200, lr=0.5, tv=0.1)
-_CHAIN = Recipe(iterations=56, lr=1.0, tv=0.1, schedule="cosine")
-_RESIDUAL = Recipe(iterations=56, lr=0.3, tv=0.1, schedule="cosine", start="small")
+_CHAIN = Recipe(iterations=BATCH_STEPS, lr=1.0, tv=0.1, schedule="cosine")
+_RESIDUAL = Recipe(iterations=BATCH_STEPS, lr=0.3, tv=0.1, schedule="cosine", start="small")
 
 
 def fast(public: Public) -> Recipe:

@@ -48,9 +48,8 @@ def read_chain(network: nn.Module, image_shape: tuple[int, ...]) -> tuple[Stage,
 
 def with_weights(chain: tuple[Stage, ...], model: nn.Module) -> tuple[Stage, ...]:
     """The same chain with the layers of `model`, copied to the CPU in float64."""
-    copied = (
-        copy.deepcopy(model).to("cpu", torch.float64).requires_grad_()
-    )  # clients share frozen layers' gradients too
+    copied = copy.deepcopy(model).to("cpu", torch.float64)
+    copied.requires_grad_()  # clients share the gradients of frozen layers too
     return tuple(replace(stage, layer=copied.get_submodule(stage.name)) for stage in chain)
 
 

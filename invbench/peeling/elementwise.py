@@ -105,10 +105,8 @@ def below_activation(layer: nn.Module, above: Signal) -> Signal:
     z = known.inverse(layer, inside)
     first, second = known.first(layer, z), known.second(layer, z)
     value_variance = (variance / first.square()).clamp(max=UNKNOWN) + (4 * ROUNDING * (1 + z.abs())).square()
-    slope_variance = above.slope_variance * first.square() + (above.slope * second).square() * value_variance.clamp(
-        max=1
-    )
-    return Signal(z, value_variance, above.slope * first, slope_variance)
+    bent = (above.slope * second).square() * value_variance.clamp(max=1)
+    return Signal(z, value_variance, above.slope * first, above.slope_variance * first.square() + bent)
 
 
 def _below_relu(above: Signal) -> Signal:

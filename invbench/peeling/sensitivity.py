@@ -20,6 +20,9 @@ from invbench.peeling.pooling import is_pooling, pooling_matrix
 from invbench.peeling.weighted import apply as apply_weights
 from invbench.peeling.weighted import forward_matrix, geometry, kernel, transposed, unfolded_error
 
+_Given = Mapping[str, tuple[Tensor, Tensor]]
+"""What was seen of each parameter's gradient, and its variance."""
+
 
 @dataclass(frozen=True, eq=False)
 class Information:
@@ -46,6 +49,7 @@ def information(
 
     Tangents of every pixel go up through the network with the values, then down with the error signal.
     """
+    given = {name: (tensor, variances[name]) for name, tensor in seen.items()}
     size = picture.numel()
     matrix, pull, misfit = torch.zeros(size, size, dtype=torch.float64), torch.zeros(size, dtype=torch.float64), 0.0
     values, tangents = _upwards(chain, picture)
@@ -58,7 +62,7 @@ def information(
     for position in reversed(range(len(chain))):
         stage = chain[position]
         error, change = error.reshape(stage.after), change.reshape(size, *stage.after)
-        for rows in _rows(stage, values[position], tangents[position], error, change, seen, variances):
+        for rows in _rows(stage, values[position], tangents[position], error, change, given):
             known = rows.precision > 0
             weighted = rows.changes * rows.precision.sqrt()
             _add_square(matrix, weighted)
@@ -161,29 +165,28 @@ def _rows(
     tangent: Tensor,
     error: Tensor,
     change: Tensor,
-    seen: Mapping[str, Tensor],
-    variances: Mapping[str, Tensor],
+    given: _Given,
 ) -> list[_Rows]:
     layer, name = stage.layer, prefix(stage)
-    if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and f"{name}weight" in seen:
-        return _batch_norm_rows(stage, value, tangent, error, change, seen, variances)
+    if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) and f"{name}weight" in given:
+        return _batch_norm_rows(stage, value, tangent, error, change, given)
     if not isinstance(layer, nn.Linear | nn.Conv2d):
         return []
     size, outputs = len(change), len(layer.weight)
     error, change = error.reshape(outputs, -1), change.reshape(size, outputs, -1)
     found = []
-    if f"{name}bias" in seen:
-        found.append(_row(error.sum(dim=1), change.sum(dim=2), f"{name}bias", seen, variances))
-    variance = variances[f"{name}weight"]
+    if f"{name}bias" in given:
+        found.append(_row(error.sum(dim=1), change.sum(dim=2), f"{name}bias", given))
+    variance = given[f"{name}weight"][1]
     if isinstance(layer, nn.Linear) and bool(torch.isfinite(variance).all()):
-        return [*found, *_rank_one_rows(value, tangent, error[:, 0], change[:, :, 0], f"{name}weight", seen, variances)]
+        return [*found, *_rank_one_rows(value, tangent, error[:, 0], change[:, :, 0], f"{name}weight", given)]
     shape = geometry(stage)
     by_value = tangent.reshape(size, shape.channels, shape.pixels) @ unfolded_error(shape, error).T
     by_value = by_value.reshape(size, shape.channels, outputs, -1).transpose(1, 2)
     padded = torch.cat([value.reshape(shape.channels, -1), torch.zeros(shape.channels, 1, dtype=value.dtype)], dim=1)
     patches = padded[:, shape.patch].permute(1, 0, 2).reshape(len(shape.patch), -1)  # (positions, channels * taps)
     by_value = by_value.reshape(size, outputs, -1) + change @ patches
-    return [*found, _row(error @ patches, by_value, f"{name}weight", seen, variances)]
+    return [*found, _row(error @ patches, by_value, f"{name}weight", given)]
 
 
 def _rank_one_rows(
@@ -192,18 +195,18 @@ def _rank_one_rows(
     error: Tensor,
     change: Tensor,
     name: str,
-    seen: Mapping[str, Tensor],
-    variances: Mapping[str, Tensor],
+    given: _Given,
 ) -> list[_Rows]:
     """The rows of d h' as few: in a basis with d and h first, the others repeat themselves.
 
     Entries count as equally uncertain, by their mean variance. Then Q d h' P' for orthogonal Q and P is as good as
-    d h'. With Q d = |d| e_1 and P h = |h| e_1, the change
-    Q (dd h' + d dh') P' is |h| Q dd in its first column, |d| P dh in its first row, and zero elsewhere.
+    d h'. With Q d = |d| e_1 and P h = |h| e_1, the change Q (dd h' + d dh') P' is |h| Q dd in its first column,
+    |d| P dh in its first row, and zero elsewhere.
     """
     across, along = _basis(error), _basis(value.flatten())
-    gap = across @ (seen[name] - torch.outer(error, value.flatten())) @ along.T
-    precision = 1 / variances[name].mean()
+    seen, variance = given[name]
+    gap = across @ (seen - torch.outer(error, value.flatten())) @ along.T
+    precision = 1 / variance.mean()
     d, h = error.norm(), value.norm()
     column = h * (change @ across.T)
     row = d * (tangent @ along.T)
@@ -237,8 +240,7 @@ def _batch_norm_rows(
     tangent: Tensor,
     error: Tensor,
     change: Tensor,
-    seen: Mapping[str, Tensor],
-    variances: Mapping[str, Tensor],
+    given: _Given,
 ) -> list[_Rows]:
     """dL/dweight = sum of error times normalised value, dL/dbias = sum of error, per channel."""
     layer, name, size, channels = stage.layer, prefix(stage), len(change), stage.before[0]
@@ -249,18 +251,14 @@ def _batch_norm_rows(
     normal = (value.reshape(channels, -1) - layer.running_mean[:, None]) / deviation[:, None]
     moved = tangent.reshape(size, channels, -1) / deviation[:, None]
     error, change = error.reshape(channels, -1), change.reshape(size, channels, -1)
-    weight = _row(
-        (error * normal).sum(dim=1), (change * normal + error * moved).sum(dim=2), f"{name}weight", seen, variances
-    )
-    return [weight, _row(error.sum(dim=1), change.sum(dim=2), f"{name}bias", seen, variances)]
+    weight = _row((error * normal).sum(dim=1), (change * normal + error * moved).sum(dim=2), f"{name}weight", given)
+    return [weight, _row(error.sum(dim=1), change.sum(dim=2), f"{name}bias", given)]
 
 
-def _row(
-    gradient: Tensor, changes: Tensor, name: str, seen: Mapping[str, Tensor], variances: Mapping[str, Tensor]
-) -> _Rows:
-    variance = variances[name].flatten()
+def _row(gradient: Tensor, changes: Tensor, name: str, given: _Given) -> _Rows:
+    seen, variance = (tensor.flatten() for tensor in given[name])
     known = torch.isfinite(variance)
-    residual = torch.where(known, seen[name].flatten() - gradient.flatten(), 0.0)
+    residual = torch.where(known, seen - gradient.flatten(), 0.0)
     return _Rows(changes.flatten(1), residual, torch.where(known, 1 / variance, 0.0))
 
 

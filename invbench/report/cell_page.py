@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections import Counter
 from typing import Any
 
 from invbench.columns import COLUMNS
@@ -77,6 +78,8 @@ def _outcome(record: Record, figures: Figures) -> str:
     if record.status == "ok":
         pairs["above the strongest control"] = wording.finding(figures)
     pairs |= {"targets": record.targets, "images": record.images, "diverged": record.diverged}
+    pairs["certified"] = None if record.certified is None else f"{record.certified} of {record.targets}"
+    pairs["answers by"] = _winners(record)
     pairs["evaluations"] = figures.evaluations
     seconds = {name: f"{value:.3g} s" for name, value in record.seconds.items()}
     pairs |= {f"wall time of the {name}": words for name, words in seconds.items()}
@@ -84,6 +87,12 @@ def _outcome(record: Record, figures: Figures) -> str:
     pairs |= {"device": record.device, "torch": record.torch}
     pairs |= {f"data set {key}": value for key, value in record.dataset.items()}
     return facts(pairs)
+
+
+def _winners(record: Record) -> str | None:
+    """Which part of the attack gave how many answers, where it has parts."""
+    parts = Counter(str(said["part"]) for said in record.facts if "part" in said)
+    return ", ".join(f"{part} {number}" for part, number in parts.most_common()) or None
 
 
 def _numbers(figures: Figures) -> str:

@@ -86,3 +86,11 @@ def test_targets_beyond_the_most_are_counted(tmp_path: Path) -> None:
     page = cell_page(made_results(tmp_path, [record := update_record([30.0] * 40)]), record.id)
     assert len(tables(page)[2].rows) == 32
     assert "8 more targets stand in the record." in page
+
+
+def test_a_page_says_how_many_answers_are_certified_and_which_part_gave_them(tmp_path: Path) -> None:
+    said = ({"certified": True, "part": "peel"}, {"certified": False, "part": "long search"})
+    record = update_record([30.0, 34.0], facts={"facts": said})
+    facts, *_ = tables(cell_page(made_results(tmp_path, [record]), record.id))
+    assert ["certified", "1 of 2"] in facts.rows
+    assert ["answers by", "peel 1, long search 1"] in facts.rows
