@@ -118,7 +118,7 @@ def _table(table: Table) -> list[str]:
 
 def _facts() -> dict[str, Any]:
     return {
-        "revision": _revision(),
+        "revision": revision(),
         "processor": _processor(),
         "python": platform.python_version(),
         "date": time.strftime("%Y-%m-%d"),
@@ -126,7 +126,8 @@ def _facts() -> dict[str, Any]:
     }
 
 
-def _revision() -> str:
+def revision() -> str:
+    """The commit that is measured, and whether the package differs from it."""
     asked = {"cwd": HERE, "capture_output": True, "text": True, "check": True}
     try:
         head = subprocess.run(["git", "rev-parse", "--short=10", "HEAD"], **asked).stdout.strip()

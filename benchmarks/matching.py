@@ -20,7 +20,7 @@ from typing import Any
 import _breaching
 import torch
 from _cells import DATA, decibels, known_labels, stage
-from _measure import HERE, Table, save
+from _measure import HERE, Table, revision, save
 
 from invbench.matching.fast import BATCH_STEPS, SINGLE, fast
 
@@ -67,6 +67,7 @@ def part(data: Path, model: str, batch: int, index: int, ours: int, theirs: int)
         score = decibels(answer.images, truth) if answer.images is not None else []
         their = {"psnr": score, "seconds": answer.seconds, "iterations": theirs, "failed": answer.failed}
     our = {"psnr": decibels(guess.images, truth), "seconds": seconds, "iterations": ours, "notes": list(guess.notes)}
+    our["revision"] = their["revision"] = revision()
     return {"invbench": our, "breaching": their}
 
 
@@ -87,7 +88,7 @@ def table(parts: dict[str, dict[str, Any]]) -> Table:
         command="python benchmarks/matching.py",
         text=[
             "The recipe was chosen by PSNR on some of these pictures, so this is no held-out test. Each part's raw "
-            "file holds both sides; a side may be recomputed alone when its code changes.",
+            "file holds both sides, each with its revision; one may be recomputed alone when its code changes.",
         ],
         columns=["network", "batch", "batches", "PSNR, dB", "breaching, dB", "CPU, s", "breaching, s", "share of CPU"],
         rows=rows,
