@@ -18,6 +18,7 @@ from invbench.matching.labels import label_strategy
 from invbench.matching.recipe import Recipe
 from invbench.observation import Guess, Public, UpdateObservation
 from invbench.peeling import prior
+from invbench.peeling.sharpen import can_polish, polish
 from invbench.registry import attack, parameter
 
 _CLOSED = ("peel", "analytic")
@@ -39,7 +40,8 @@ class Auto:
     Every part's answer is simulated through client and defences, and judged by how well it explains the update
     (`invbench/likelihood.py`) and by a Gaussian prior on natural pictures: never by the truth. A certified answer
     ends the search. Searches share `evaluations`: a short one, one along lines where the network is smooth, then a
-    long one with what is left. Which part won, and how each was judged, is in the record.
+    long one with what is left. What they found for a smooth chain of layers is then polished by Gauss-Newton steps.
+    Which part won, and how each was judged, is in the record.
     """
 
     evaluations: int = parameter(1000, at_least=1, help="most evaluations of a target by all searches together")
@@ -55,6 +57,9 @@ class Auto:
             left = [k for k, so_far in enumerate(tried) if not _certified(so_far)]
             for k, guess in zip(left, answer_all(part, [observations[k] for k in left]), strict=True):
                 tried[k].append(_judged(name, guess, observations[k]))
+        for so_far, seen in zip(tried, observations, strict=True):
+            if not _certified(so_far) and can_polish(seen.public) and (sharp := polish(seen, _winner(so_far).guess)):
+                so_far.append(_judged("polish", sharp, seen))
         return [_best(of_target) for of_target in tried]
 
     def _searches(self, public: Public) -> list[tuple[str, Recipe]]:
@@ -103,9 +108,14 @@ def _certified(tried: Sequence[_Tried]) -> bool:
     return any(one.guess.facts.get("certified", False) for one in tried)
 
 
+def _winner(tried: Sequence[_Tried]) -> _Tried:
+    """The certified answer, else the one with the least surprise."""
+    return min(tried, key=lambda one: (not one.guess.facts.get("certified", False), one.surprise))
+
+
 def _best(tried: Sequence[_Tried]) -> Guess:
-    """The certified answer, else the one with the least surprise; with it how every part was judged."""
-    best = min(tried, key=lambda one: (not one.guess.facts.get("certified", False), one.surprise))
+    """The winner's answer, and how every part was judged."""
+    best = _winner(tried)
     judged = {one.part: {"misfit": _number(one.misfit), "surprise": _number(one.surprise)} for one in tried}
     return dataclasses.replace(
         best.guess,

@@ -8,10 +8,13 @@ is weighted by the inverse of its own.
 - `top.py`: the classifier's input and error signal from its own gradient;
 - `elementwise.py`, `pooling.py`: through activations, BatchNorm and average pooling;
 - `weighted.py`: through a linear layer or a convolution, by one weighted least-squares problem;
-- `least_squares.py`: that problem's solution by channel blocks or as a whole, its rank and condition;
+- `least_squares.py`, `conjugate.py`: that problem's solution by channel blocks or as a whole, its rank and condition;
 - `descent.py`: all of it in order;
 - `sensitivity.py`: how the whole gradient changes with the picture: J'J, the Fisher information;
-- `refine.py`: Gauss-Newton steps on the likelihood of the whole update.
+- `refine.py`: Gauss-Newton steps on the likelihood of the whole update;
+- `prior.py`: a Gaussian prior on natural pictures;
+- `given.py`, `answer.py`: what an observation gives, and what can be said of an answer without the truth;
+- `sharpen.py`: those steps from what the layers gave, or from what a search found.
 
 All arithmetic is float64 on the CPU, whatever the device of the cell.
 """

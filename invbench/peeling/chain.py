@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -112,9 +112,19 @@ def _after(layer: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _check_order(stages: list[Stage]) -> None:
-    weighted = [stage for stage in stages if isinstance(stage.layer, nn.Linear | nn.Conv2d)]
+    weighted = [stage for stage in stages if has_weights(stage)]
     if not weighted or stages[-1] is not weighted[-1] or not isinstance(stages[-1].layer, nn.Linear):
         raise NotAChain("needs a linear layer as its last")
+
+
+def has_weights(stage: Stage) -> bool:
+    """Whether it is a layer whose input its gradient and its output tell by linear equations."""
+    return isinstance(stage.layer, nn.Linear | nn.Conv2d)
+
+
+def is_kinked(chain: Sequence[Stage]) -> bool:
+    """Whether an activation of it has a kink: steps that trust a slope stumble there."""
+    return any(isinstance(stage.layer, nn.ReLU | nn.LeakyReLU) for stage in chain)
 
 
 def prefix(stage: Stage) -> str:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from invbench.peeling.chain import Stage, prefix
+from invbench.peeling.chain import Stage, has_weights, prefix
 from invbench.peeling.elementwise import INVERTIBLE, ROUNDING, below_activation, below_batch_norm
 from invbench.peeling.least_squares import Equations, solve
 from invbench.peeling.pooling import below_pooling, is_pooling
+from invbench.peeling.prior import precision as natural_precision
 from invbench.peeling.signal import Signal
 from invbench.peeling.top import read_top
 from invbench.peeling.weighted import (
@@ -42,14 +44,15 @@ class LayerReport:
 
 @dataclass(frozen=True, eq=False)
 class Peeled:
-    """`picture` `(C, H, W)` normalised, `variance` of each pixel, the label, and a report a layer, top first.
+    """`picture` `(C, H, W)` normalised, `variance` of each pixel, and a report a layer, top first.
 
-    `scale`: the factor that the client had put on its update.
+    `labels`: the picture's, then the other classes from the likeliest down. `scale`: the factor that the client had
+    put on its update.
     """
 
     picture: Tensor
     variance: Tensor
-    label: int
+    labels: tuple[int, ...]
     scale: float
     layers: tuple[LayerReport, ...]
 
@@ -82,11 +85,15 @@ def peel(
     signal = read.signal
     rank = min(len(signal.value), int((signal.value_variance < 1e6).sum()))
     reports = [LayerReport(top.name, len(signal.value), rank, 1.0, read.residual)]
-    lowest = next(stage for stage in chain if isinstance(stage.layer, nn.Linear | nn.Conv2d))
+    lowest = next(stage for stage in chain if has_weights(stage))
+    natural = _natural(chain[: chain.index(lowest)], chain[0].before)
     for stage, prior in zip(reversed(chain[:-1]), reversed(priors[:-1]), strict=True):
         signal = signal.reshape(stage.after)
-        if isinstance(stage.layer, nn.Linear | nn.Conv2d):
-            signal, report = _below_weighted(stage, signal, prior, update, variances, last=stage is lowest)
+        if has_weights(stage):
+            fill = natural if stage is lowest else None
+            signal, report = _below_weighted(
+                stage, signal, prior, update, variances, last=stage is lowest, correlated=fill
+            )
             reports.append(report)
         elif type(stage.layer) in INVERTIBLE:
             signal = below_activation(stage.layer, signal)
@@ -98,7 +105,7 @@ def peel(
             signal = signal.reshape(stage.before)
     shape = chain[0].before
     return Peeled(
-        signal.value.reshape(shape), signal.value_variance.reshape(shape), read.label, read.scale, tuple(reports)
+        signal.value.reshape(shape), signal.value_variance.reshape(shape), read.labels, read.scale, tuple(reports)
     )
 
 
@@ -110,6 +117,7 @@ def _below_weighted(
     variances: Mapping[str, Tensor],
     *,
     last: bool,
+    correlated: Callable[[], Tensor] | None,
 ) -> tuple[Signal, LayerReport]:
     layer, shape, weight = stage.layer, geometry(stage), kernel(stage.layer)
     assert isinstance(layer, nn.Linear | nn.Conv2d)
@@ -133,16 +141,15 @@ def _below_weighted(
         precisions=torch.where(known, 1 / (variance + row_variance), 0.0),
         forward_rows=lambda: forward_matrix(shape, weight),
         forward_normal=lambda: forward_normal(shape, weight, forward_precision),
+        forward=lambda h: apply(layer, h.reshape(1, *stage.before)).flatten(),
         forward_transpose=lambda v: transposed(stage, v.reshape(1, *stage.after)).flatten(),
         forward_target=target,
         forward_precision=forward_precision.flatten(),
         prior_mean=prior.mean,
         prior_precision=1 / prior.variance,
     )
-    solution = solve(equations, last=last)
-    report = LayerReport(
-        stage.name, shape.size, solution.rank, solution.condition, _residual(stage, equations, solution.mean)
-    )
+    solution = solve(equations, last=last, correlated=correlated)
+    report = LayerReport(stage.name, shape.size, solution.rank, solution.condition, _residual(equations, solution.mean))
     slope, slope_variance = error.reshape(1, *stage.after), error_variance.reshape(1, *stage.after)
     value_variance = solution.variance + (2 * ROUNDING * solution.mean).square()
     below = Signal(
@@ -154,10 +161,9 @@ def _below_weighted(
     return below.reshape(stage.before), report
 
 
-def _residual(stage: Stage, equations: Equations, mean: Tensor) -> float:
-    channels = len(equations.targets)
-    rows = mean.reshape(channels, -1) @ equations.rows.T - equations.targets
-    forward = apply(stage.layer, mean.reshape(1, *stage.before)).flatten() - equations.forward_target
+def _residual(equations: Equations, mean: Tensor) -> float:
+    rows = mean.reshape(len(equations.targets), -1) @ equations.rows.T - equations.targets
+    forward = equations.forward(mean) - equations.forward_target
     squares = torch.cat(
         [(rows.square() * equations.precisions).flatten(), forward.square() * equations.forward_precision]
     )
@@ -171,6 +177,14 @@ def _combined(error: Tensor, variance: Tensor, again: Tensor, its_variance: Tens
     first, second = 1 / variance.clamp(min=floor), torch.where(known, 1 / its_variance.clamp(min=floor), 0.0)
     both = first + second
     return (first * error + second * torch.where(known, again, 0.0)) / both, 1 / both
+
+
+def _natural(below: Sequence[Stage], shape: tuple[int, ...]) -> Callable[[], Tensor] | None:
+    """The natural-picture prior for the input of the lowest layer with weights, where that is the picture itself."""
+    if any(not isinstance(stage.layer, nn.Flatten) for stage in below):
+        return None
+    channels, height, width = shape
+    return partial(natural_precision, (channels, height, width))
 
 
 def _priors(chain: Sequence[Stage]) -> list[Moments]:

@@ -15,6 +15,9 @@ ROUNDING = 2.0**-24
 
 UNKNOWN = 1e12  # variance of a value of which nothing is known
 
+_SUMMED = 4.0  # rounding errors that add up in one output of a layer
+_CERTAIN = 1e-3  # odds below which a value that looks like zero is taken for zero
+
 
 @dataclass(frozen=True)
 class Inverse:
@@ -110,13 +113,19 @@ def below_activation(layer: nn.Module, above: Signal) -> Signal:
 
 
 def _below_relu(above: Signal) -> Signal:
-    """Where the output is zero within its error nothing is known of the input, but that no error passes."""
-    active = above.value > 4 * above.value_variance.sqrt()
+    """Where the output is zero within its error nothing is known of the input, but that no error passes.
+
+    An error that is not small beside the others' size hides values that are not zero: then the slope is in doubt.
+    """
+    spread = above.value_variance.sqrt()
+    active = above.value > 4 * spread
+    odds = spread / _size(above.value, active)
+    hidden = torch.where(odds > _CERTAIN, odds / (1 + odds), 0.0)  # the chance of being active, for all others
     return Signal(
         torch.where(active, above.value, 0.0),
-        torch.where(active, above.value_variance, UNKNOWN),
-        torch.where(active, above.slope, 0.0),
-        torch.where(active, above.slope_variance, 0.0),
+        torch.where(active, above.value_variance + _forward_rounding(above.value, active), UNKNOWN),
+        torch.where(active, above.slope, hidden * above.slope),
+        torch.where(active, above.slope_variance, hidden * (1 - hidden) * above.slope.square()),
     )
 
 
@@ -126,12 +135,24 @@ def _below_leaky(layer: nn.LeakyReLU, above: Signal) -> Signal:
     odds = torch.special.ndtr(above.value / above.value_variance.sqrt().clamp(min=1e-30))  # of being active
     first = _leaky_first(layer, above.value)
     doubt = (1 - side) ** 2 * torch.where(above.value > 0, 1 - odds, odds)
+    z = above.value / first
+    variance = above.value_variance * (odds + (1 - odds) / side**2)
     return Signal(
-        above.value / first,
-        above.value_variance * (odds + (1 - odds) / side**2),
+        z,
+        variance + _forward_rounding(z, torch.ones_like(z, dtype=torch.bool)),
         above.slope * first,
         above.slope_variance * first.square() + above.slope.square() * doubt,
     )
+
+
+def _forward_rounding(z: Tensor, known: Tensor) -> float:
+    """The variance of what a layer computed in float32 about what it would give without rounding."""
+    return (_SUMMED * ROUNDING * _size(z, known)) ** 2
+
+
+def _size(values: Tensor, known: Tensor) -> float:
+    """Root mean square of the known ones, 1 if there is none."""
+    return float(values[known].square().mean().sqrt()) if known.any() else 1.0
 
 
 def below_batch_norm(layer: nn.Module, above: Signal) -> Signal:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from invbench.peeling.conjugate import minimise
+
 _PROBES = 32  # random signs for the diagonal of an inverse
 _EXACT = 1024  # unknowns up to which that diagonal is computed exactly where it may be estimated
-_REFINEMENTS = 4  # of a Woodbury solution
-_TELLABLE = 1e7  # condition up to which a direction that is known tells itself from one that rounding made up
+TELLABLE = 1e7  # condition up to which a direction that is known tells itself from one that rounding made up
 
 
 class NotSolvable(Exception):
@@ -26,10 +27,10 @@ class NotSolvable(Exception):
 @dataclass(frozen=True, eq=False)
 class Equations:
     """`rows` `(R, pixels)` with right-hand sides and precisions `(channels, R)`; the forward equations by their
-    normal matrix or rows; a prior of mean and precision `(channels,)`.
+    normal matrix or rows; a prior of mean and precision `(channels,)`, or of mean zero and `correlated` `(n, n)`.
 
     `forward_rows()` `(M, n)`, `forward_normal()` `(n, n)`, `forward_target` and `forward_precision` `(M,)`,
-    `forward_transpose(v)` gives W' v.
+    `forward(h)` and `forward_transpose(v)` give W h and W' v.
     """
 
     rows: Tensor
@@ -37,11 +38,13 @@ class Equations:
     precisions: Tensor
     forward_rows: Callable[[], Tensor]
     forward_normal: Callable[[], Tensor]
+    forward: Callable[[Tensor], Tensor]
     forward_transpose: Callable[[Tensor], Tensor]
     forward_target: Tensor
     forward_precision: Tensor
     prior_mean: Tensor
     prior_precision: Tensor
+    correlated: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,38 +61,45 @@ class Solution:
     condition: float
 
 
-def solve(equations: Equations, *, last: bool = False) -> Solution:
-    """The posterior mean and variance of the unknowns; of the `last` layer the variance may be an estimate."""
+def solve(equations: Equations, *, last: bool = False, correlated: Callable[[], Tensor] | None = None) -> Solution:
+    """The posterior mean and variance of the unknowns; of the `last` layer the variance may be an estimate.
+
+    Where the equations leave something open, `correlated`, if given, is the prior that fills it in.
+    """
     channels, rows = equations.targets.shape
     pixels = equations.rows.shape[1]
     blocks = _cost_of_blocks(channels, pixels, len(equations.forward_target))
     whole = (channels * pixels) ** 3
     by_blocks = rows >= pixels and blocks < whole
-    return _by_blocks(equations) if by_blocks else _as_a_whole(equations, last)
+    solution = _by_blocks(equations) if by_blocks else _as_a_whole(equations, last)
+    if correlated is None or solution.rank == len(solution.mean):
+        return solution
+    filled = _as_a_whole(replace(equations, correlated=correlated()), last)
+    return replace(solution, mean=filled.mean, variance=filled.variance)
 
 
 def _cost_of_blocks(channels: int, pixels: int, forward: int) -> float:
     return channels * pixels**2 * (pixels + 2 * forward) + 2 * forward**2 * channels * pixels + forward**3
 
 
-def _blocks(equations: Equations) -> tuple[Tensor, Tensor]:
-    """The gradient equations' normal blocks `(channels, pixels, pixels)` with the prior, and right-hand sides."""
-    rows, precision = equations.rows, equations.precisions
-    blocks = torch.stack([rows.T @ (rows * weights[:, None]) for weights in precision])
-    blocks.diagonal(dim1=1, dim2=2).add_(equations.prior_precision[:, None])
-    right = (precision * equations.targets) @ rows
-    right += (equations.prior_precision * equations.prior_mean)[:, None]
-    return blocks, right
+def _blocks(equations: Equations) -> Tensor:
+    """The gradient equations' normal blocks `(channels, pixels, pixels)`, with the prior if it is one of channels."""
+    rows = equations.rows
+    blocks = torch.stack([rows.T @ (rows * weights[:, None]) for weights in equations.precisions])
+    if equations.correlated is None:
+        blocks.diagonal(dim1=1, dim2=2).add_(equations.prior_precision[:, None])
+    return blocks
 
 
 def _as_a_whole(equations: Equations, last: bool) -> Solution:
-    blocks, right = _blocks(equations)
-    channels, pixels = right.shape
+    blocks = _blocks(equations)
+    channels, pixels = blocks.shape[:2]
     normal = equations.forward_normal()
+    if equations.correlated is not None:
+        normal += equations.correlated
     for channel in range(channels):
         here = slice(channel * pixels, (channel + 1) * pixels)
         normal[here, here] += blocks[channel]
-    vector = right.flatten() + equations.forward_transpose(equations.forward_precision * equations.forward_target)
     largest, size = float(normal.diagonal().max()), normal.diagonal().rsqrt()
     normal.mul_(size[:, None]).mul_(size[None])
     factor = cholesky(normal)
@@ -97,7 +107,7 @@ def _as_a_whole(equations: Equations, last: bool) -> Solution:
     def inverse(columns: Tensor) -> Tensor:
         return size[:, None] * torch.cholesky_solve(size[:, None] * columns, factor)
 
-    mean = inverse(vector[:, None])[:, 0]
+    mean = _minimum(equations, inverse)
     if last and len(mean) > _EXACT:
         variance = estimated_diagonal(inverse, len(mean))
     else:
@@ -107,8 +117,8 @@ def _as_a_whole(equations: Equations, last: bool) -> Solution:
 
 def _by_blocks(equations: Equations) -> Solution:
     """Woodbury: invert the blocks, then correct for the forward equations."""
-    blocks, right = _blocks(equations)
-    channels, pixels = right.shape
+    blocks = _blocks(equations)
+    channels, pixels = blocks.shape[:2]
     known = equations.forward_precision > 1e-20 * equations.forward_precision.max()
     forward = equations.forward_rows()[known]
     precision = equations.forward_precision[known]
@@ -130,9 +140,7 @@ def _by_blocks(equations: Equations) -> Solution:
         first = block_inverse(columns)
         return first - reach @ torch.cholesky_solve(root[:, None] * (forward @ first), inner_factor)
 
-    mean = torch.zeros(channels * pixels, dtype=forward.dtype)
-    for _ in range(_REFINEMENTS):  # what rounding leaves of a Woodbury solution, the next one takes
-        mean = mean + inverse(_descent(equations, forward, precision, known, mean)[:, None])[:, 0]
+    mean = _minimum(equations, inverse)
     inverted = torch.cholesky_inverse(factors).diagonal(dim1=1, dim2=2) * size.square()
     half = torch.linalg.solve_triangular(inner_factor, reach.T, upper=False)
     diagonal = (inverted.flatten() - half.square().sum(dim=0)).clamp(min=1e-30)
@@ -142,12 +150,29 @@ def _by_blocks(equations: Equations) -> Solution:
     return _described(mean, diagonal, equations, largest)
 
 
-def _descent(equations: Equations, forward: Tensor, precision: Tensor, known: Tensor, mean: Tensor) -> Tensor:
-    """Minus the gradient of half the weighted squares at `mean`, from residuals: no large numbers cancel."""
-    shaped = mean.reshape(len(equations.targets), -1)
-    rows = (equations.precisions * (equations.targets - shaped @ equations.rows.T)) @ equations.rows
-    prior = equations.prior_precision[:, None] * (equations.prior_mean[:, None] - shaped)
-    return (rows + prior).flatten() + forward.T @ (precision * (equations.forward_target[known] - forward @ mean))
+def _minimum(equations: Equations, inverse: Callable[[Tensor], Tensor]) -> Tensor:
+    """The posterior mean `(n,)`. What rounding leaves of one solution with `inverse`, the next takes."""
+
+    def pull(mean: Tensor) -> Tensor:  # of the prior
+        if equations.correlated is not None:
+            return -(equations.correlated @ mean)
+        shaped = mean.reshape(len(equations.targets), -1)
+        return (equations.prior_precision[:, None] * (equations.prior_mean[:, None] - shaped)).flatten()
+
+    def descent(mean: Tensor) -> Tensor:
+        shaped = mean.reshape(len(equations.targets), -1)
+        rows = (equations.precisions * (equations.targets - shaped @ equations.rows.T)) @ equations.rows
+        forward = equations.forward_precision * (equations.forward_target - equations.forward(mean))
+        return rows.flatten() + pull(mean) + equations.forward_transpose(forward)
+
+    def curvature(change: Tensor) -> float:
+        shaped = change.reshape(len(equations.targets), -1)
+        rows = equations.precisions * (shaped @ equations.rows.T).square()
+        forward = equations.forward_precision * equations.forward(change).square()
+        return float(rows.sum() + forward.sum() - change @ (pull(change) - pull(torch.zeros_like(change))))
+
+    size = equations.targets.shape[0] * equations.rows.shape[1]
+    return minimise(size, descent, curvature, lambda slope: inverse(slope[:, None])[:, 0])
 
 
 def cholesky(matrix: Tensor) -> Tensor:
@@ -179,10 +204,10 @@ def estimated_diagonal(inverse: Callable[[Tensor], Tensor], size: int) -> Tensor
 def _described(mean: Tensor, variance: Tensor, equations: Equations, largest: float) -> Solution:
     """The rank is n minus the sum of posterior over prior variances, rounded down where anything is left.
 
-    Beyond `_TELLABLE` rounding may have hidden what is open: then at least one direction counts as such.
+    Beyond `TELLABLE` rounding may have hidden what is open: then at least one direction counts as such.
     """
     prior = equations.prior_precision.repeat_interleave(equations.rows.shape[1])
     rank = len(mean) - math.ceil(float((variance * prior).sum()) - 0.01)
     condition = math.sqrt(largest * float(variance.max()))
-    most = len(mean) if condition < _TELLABLE else len(mean) - 1
+    most = len(mean) if condition < TELLABLE else len(mean) - 1
     return Solution(mean, variance, min(rank, most), condition)

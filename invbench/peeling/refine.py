@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ import torch
 from torch import Tensor
 
 from invbench.peeling.chain import Stage
-from invbench.peeling.least_squares import cholesky, estimated_diagonal
+from invbench.peeling.least_squares import TELLABLE, cholesky
 from invbench.peeling.sensitivity import information, misfit
 
 _NEAR = 0.3  # of the posterior's variance: Gauss-Newton squares what is left, so the step after would be for nothing
@@ -18,10 +19,14 @@ _HALVINGS = 8
 
 @dataclass(frozen=True, eq=False)
 class Refined:
-    """`picture` `(C, H, W)`, posterior `variance` of each pixel, steps taken, evaluations of the gradient."""
+    """`picture` `(C, H, W)`, posterior `variance` of each pixel, steps taken, evaluations of the gradient.
+
+    `rank`: how many directions of the picture the update tells better than the prior.
+    """
 
     picture: Tensor
     variance: Tensor
+    rank: int
     steps: int
     evaluations: int
 
@@ -46,6 +51,7 @@ def refine(
         at = information(chain, picture, label, seen, variances)
         pull = at.pull - prior @ picture.flatten()
         matrix = at.matrix.add_(prior)
+        largest = float(matrix.diagonal().max())
         size = matrix.diagonal().rsqrt()[:, None]
         factor = cholesky(matrix.mul_(size).mul_(size.T))
         step = (size * torch.cholesky_solve(size * pull[:, None], factor)).reshape(picture.shape)
@@ -57,8 +63,19 @@ def refine(
         picture, done = moved, done + 1
         if done == steps or distance < _NEAR:
             break
-    variance = estimated_diagonal(lambda columns: size * torch.cholesky_solve(size * columns, factor), picture.numel())
-    return Refined(picture, variance.reshape(picture.shape), done, evaluations)
+    spread = torch.cholesky_inverse(factor).mul_(size).mul_(size.T)
+    variance = spread.diagonal().clone()
+    return Refined(picture, variance.reshape(picture.shape), _rank(spread, prior, largest), done, evaluations)
+
+
+def _rank(spread: Tensor, prior: Tensor, largest: float) -> int:
+    """n less the sum over all directions of posterior over prior variance, which is at least 1/2 where one is open.
+
+    Beyond `TELLABLE` rounding may have hidden what is open: then at least one direction counts as such.
+    """
+    size = len(spread)
+    known = math.sqrt(largest * float(spread.diagonal().max())) < TELLABLE
+    return min(size - math.ceil(float((spread * prior).sum()) - 0.5), size if known else size - 1)
 
 
 def _descended(

@@ -6,7 +6,6 @@ noise of those variances J' diag(1/variance) J is the Fisher information of the 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -73,15 +72,16 @@ def information(
     return Information(matrix, pull, misfit)
 
 
-def cost(chain: Sequence[Stage], variances: Mapping[str, Tensor]) -> int:
-    """Multiplications of one `information`, roughly: rows of J times pixels squared."""
-    pixels, rows = math.prod(chain[0].before), 0
+def rows_of_jacobian(chain: Sequence[Stage], variances: Mapping[str, Tensor]) -> int:
+    """How many rows of J `information` counts, biases apart: an outer product d h' repeats itself."""
+    rows = 0
     for stage in chain:
         if isinstance(stage.layer, nn.Linear | nn.Conv2d):
             entries = variances[f"{prefix(stage)}weight"]
-            few = isinstance(stage.layer, nn.Linear) and bool(torch.isfinite(entries).all())
-            rows += sum(stage.layer.weight.shape) if few else entries.numel()
-    return rows * pixels**2
+            known = torch.isfinite(entries)
+            few = isinstance(stage.layer, nn.Linear) and bool(known.all())
+            rows += sum(stage.layer.weight.shape) if few else int(known.sum())
+    return rows
 
 
 def misfit(

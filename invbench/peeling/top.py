@@ -16,11 +16,14 @@ _RANGE, _GRID = 24.0, 241  # logarithmic range and number of lengths tried where
 
 @dataclass(frozen=True, eq=False)
 class Top:
-    """`signal`: at the classifier's input. `label`: the class of the picture. `residual`: of the rank-one fit, in
-    standard deviations. `scale`: the factor that was on the whole update; `signal` is without it."""
+    """`signal`: at the classifier's input. `labels`: the picture's class, then the others from the likeliest down.
+
+    `residual`: of the rank-one fit, in standard deviations. `scale`: the factor that was on the whole update; `signal`
+    is without it.
+    """
 
     signal: Signal
-    label: int
+    labels: tuple[int, ...]
     residual: float
     scale: float
 
@@ -55,17 +58,17 @@ def read_top(
     else:
         h, error = _by_length(layer, values, error, scaled)
     negative = bool(error.min() < 0)  # none where p rounds to 1 at the label: then the label is what h says
-    label = int(error.argmin() if negative else layer(h).detach().argmax())
+    ranked = (error if negative else -layer(h).detach()).argsort().tolist()
     fitted = error[:, None] * (values if bias is not None else h)[None]
     known = torch.isfinite(variance)
     residual = ((seen - fitted).square() * precision)[known].mean().sqrt()
     value_variance = 1 / (precision[:, : len(h)] * error[:, None].square()).sum(dim=0).clamp(min=1e-30)
     full = values if bias is not None else h
     error_variance = 1 / (precision * full[None].square()).sum(dim=1).clamp(min=1e-30)
-    factor = _scale(layer, h, error, label) if scaled else 1.0
+    factor = _scale(layer, h, error, ranked[0]) if scaled else 1.0
     matrix = layer.weight.detach().T
     below, squared = matrix @ error / factor, matrix.square() @ error_variance / factor**2
-    return Top(Signal(h, value_variance, below, squared), label, float(residual), factor)
+    return Top(Signal(h, value_variance, below, squared), tuple(ranked), float(residual), factor)
 
 
 def _rank_one(seen: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:

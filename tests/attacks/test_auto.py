@@ -94,6 +94,20 @@ def test_smooth_networks_are_searched_along_lines_too_within_the_budget() -> Non
     assert guess.facts["part"] == min(judged, key=lambda part: judged[part])
 
 
+def test_what_a_search_finds_on_a_smooth_chain_is_polished_until_it_is_exact() -> None:
+    images, labels = pictures(1)
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 16, 5, padding=2), nn.Sigmoid(), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(16 * 16, 10)
+    ).eval()
+    for values in network.parameters():
+        nn.init.uniform_(values, -0.5, 0.5)
+    [guess] = Auto().attack_all([observed(network, images, labels)])
+    assert guess.facts["part"] in {"peel", "polish"}
+    assert guess.facts["certified"] is True
+    assert psnr(guess.images, images)[0] > 80
+
+
 def test_hidden_labels_of_a_batch_are_found_with_the_pictures() -> None:
     images, labels = pictures(2)
     [guess] = Auto(evaluations=5).attack_all([observed(victim(images), images, labels)])

@@ -87,8 +87,16 @@ def test_where_a_relu_is_silent_nothing_is_known_but_that_no_error_passes() -> N
     above = Signal(above.value, torch.full_like(above.value, 1e-12), above.slope, above.slope_variance)
     below = below_activation(nn.ReLU(), above)
     assert below.value.tolist() == [0.0, 2.0, 0.0]
-    assert below.value_variance.tolist() == [UNKNOWN, 1e-12, UNKNOWN]
+    assert below.value_variance[[0, 2]].tolist() == [UNKNOWN, UNKNOWN]
+    assert 1e-12 < below.value_variance[1] < 2e-12  # and what the layer below rounded
     assert below.slope.tolist() == [0.0, 1.0, 0.0]
+
+
+def test_where_an_error_may_hide_what_passes_a_relu_the_slope_is_in_doubt() -> None:
+    value, variance = torch.tensor([0.0, 2.0], dtype=torch.float64), torch.tensor([4.0, 1e-12], dtype=torch.float64)
+    below = below_activation(nn.ReLU(), Signal(value, variance, torch.ones_like(value), torch.zeros_like(value)))
+    assert below.slope.tolist() == [0.5, 1.0]
+    assert below.slope_variance.tolist() == [0.25, 0.0]
 
 
 def test_near_the_kink_of_a_leaky_relu_the_slope_is_in_doubt() -> None:

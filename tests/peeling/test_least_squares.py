@@ -18,7 +18,15 @@ from invbench.peeling.least_squares import (
     estimated_diagonal,
     solve,
 )
-from invbench.peeling.weighted import forward_matrix, forward_normal, geometry, kernel, transposed, unfolded_error
+from invbench.peeling.weighted import (
+    apply,
+    forward_matrix,
+    forward_normal,
+    geometry,
+    kernel,
+    transposed,
+    unfolded_error,
+)
 
 
 def equations_of(layer: nn.Conv2d, before: tuple[int, int, int], *, noise: float = 1e-6) -> tuple[Equations, Tensor]:
@@ -40,6 +48,7 @@ def equations_of(layer: nn.Conv2d, before: tuple[int, int, int], *, noise: float
         precisions=1 / variance,
         forward_rows=lambda: forward_matrix(shape, weight),
         forward_normal=lambda: forward_normal(shape, weight, 1 / spread),
+        forward=lambda h: apply(layer, h.reshape(1, *before)).flatten(),
         forward_transpose=lambda v: transposed(stage, v.reshape(1, *stage.after)).flatten(),
         forward_target=(z.reshape(len(weight), -1) - bias).flatten(),
         forward_precision=(1 / spread).flatten(),
@@ -100,6 +109,25 @@ def test_what_no_equation_tells_lacks_in_the_rank_and_stays_at_the_prior(way) ->
     assert torch.allclose(found.mean[~unseen], truth[~unseen], atol=1e-4)
     prior = 1 / lacking.prior_precision
     assert torch.allclose(found.variance[unseen], prior.repeat_interleave(5), rtol=1e-6)
+
+
+def test_what_is_open_is_filled_in_by_the_prior_that_is_given() -> None:
+    equations, truth = equations_of(nn.Conv2d(2, 4, 3, padding=1), (2, 4, 4))
+    rows = equations.rows.clone()
+    rows[:, :5] = 0.0
+    silent = torch.full_like(equations.forward_precision, 1e-12)
+    lacking = replace(
+        equations, rows=rows, targets=truth.reshape(2, -1) @ rows.T, forward_precision=silent,
+        forward_normal=lambda: torch.zeros(32, 32, dtype=torch.float64),
+    )  # fmt: skip
+    factor = torch.randn(32, 32, dtype=torch.float64)
+    prior = factor @ factor.T + torch.eye(32, dtype=torch.float64)
+    found = solve(lacking, correlated=lambda: prior)
+    unseen = torch.arange(32) % 16 < 5
+    told = -torch.linalg.solve(prior[unseen][:, unseen], prior[unseen][:, ~unseen] @ truth[~unseen])
+    assert torch.allclose(found.mean[unseen], told, atol=1e-4)
+    assert found.rank == 32 - 10  # filled in, not told
+    assert torch.equal(solve(equations, correlated=lambda: prior).mean, solve(equations).mean)  # nothing is open
 
 
 @pytest.mark.parametrize("noise", [1e-4, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12])

@@ -63,6 +63,16 @@ def test_the_variance_it_states_is_the_error_it_makes() -> None:
     assert abs(10 * math.log10(error / stated)) < 1.5
 
 
+def test_its_rank_counts_the_directions_that_the_update_tells() -> None:
+    assert refined(known("linear"), 1e-4).rank == 25
+    one = known("lenet")
+    seen, variances = noisy(one, 1e-4, 0)
+    unit = torch.eye(one.picture.numel(), dtype=torch.float64)
+    silent = {k: t if k.startswith("7.") else torch.full_like(t, torch.inf) for k, t in variances.items()}
+    few = refine(one.chain, one.picture, LABEL, seen, silent, unit, steps=2)  # the classifier's gradient alone
+    assert 0 < few.rank <= 12 * 2 * 2 + 10  # as many as its input has values
+
+
 def test_the_input_is_left_as_it_was_and_the_answer_is_the_same_twice() -> None:
     one = known("linear")
     before = one.picture.clone()

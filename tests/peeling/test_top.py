@@ -46,7 +46,7 @@ def test_input_error_signal_and_label_are_read_exactly(bias: bool, label: int) -
     top = read(layer, h, label)
     assert torch.allclose(top.signal.value, h, atol=1e-6)
     assert torch.allclose(top.signal.slope, layer.weight.detach().T @ gradients(layer, h, label)[1], atol=1e-6)
-    assert (top.label, top.scale) == (label, 1.0)
+    assert (top.labels[0], top.scale) == (label, 1.0)
     assert 0.3 < top.residual < 3
 
 
@@ -58,7 +58,7 @@ def test_a_factor_on_the_update_is_found_from_the_forward_pass(bias: bool, scale
     assert top.scale == pytest.approx(scale, rel=1e-4)
     assert torch.allclose(top.signal.value, h, rtol=1e-4, atol=1e-4)
     assert torch.allclose(top.signal.slope, layer.weight.detach().T @ gradients(layer, h, 3)[1], atol=1e-4)
-    assert top.label == 3
+    assert top.labels[0] == 3
 
 
 def test_the_stated_variance_is_the_error_under_noise() -> None:

@@ -1,0 +1,54 @@
+"""What one observation gives to peel: the victim as a chain with weights, the update and its variances."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from invbench.likelihood import noise
+from invbench.observation import Public, UpdateObservation
+from invbench.peeling.chain import NotAChain, Stage, has_weights, read_chain, with_weights
+
+_LARGEST = 8192
+"""Most unknowns of one layer: its normal matrix then takes 512 MB."""
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """`update` and `variances` by parameter name, float64 on the CPU, without the factor that is known to be on them.
+
+    An entry that was not shared has infinite variance.
+    """
+
+    chain: tuple[Stage, ...]
+    update: Mapping[str, Tensor]
+    variances: Mapping[str, Tensor]
+
+
+def why_not(public: Public) -> str | None:
+    """Why a victim's update cannot be read layer by layer, or None."""
+    if public.batch_size != 1:
+        return f"needs batch_size 1, not {public.batch_size}: pictures of a batch share every equation"
+    if any(defense.name == "sign" for defense in public.defenses):
+        return "needs the values of an update, and only signs are shared"
+    try:
+        chain = read_chain(public.network, public.image_shape)
+    except NotAChain as reason:
+        return str(reason)
+    largest = max(math.prod(stage.before) for stage in chain if has_weights(stage))
+    return None if largest <= _LARGEST else f"solves for at most {_LARGEST} values a layer, not {largest}"
+
+
+def given(seen: UpdateObservation) -> Given:
+    """What is given of an update that can be read; see `why_not`."""
+    variance, factor = noise(seen)
+    names = [name for name, _ in seen.model.named_parameters()]
+    update = (tensor.cpu().double() / factor for tensor in seen.update)
+    return Given(
+        with_weights(read_chain(seen.public.network, seen.public.image_shape), seen.model),
+        dict(zip(names, update, strict=True)),
+        {name: tensor.cpu() / factor**2 for name, tensor in zip(names, variance, strict=True)},
+    )

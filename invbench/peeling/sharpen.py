@@ -1,0 +1,97 @@
+"""Steps on the likelihood of the whole update from a start that is near: what the layers gave, or a search found."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from invbench.defenses import hides_scale
+from invbench.likelihood import defenses
+from invbench.observation import Guess, Public, UpdateObservation
+from invbench.peeling import prior
+from invbench.peeling.answer import explains, judged
+from invbench.peeling.chain import is_kinked, read_chain
+from invbench.peeling.given import Given, given, why_not
+from invbench.peeling.least_squares import NotSolvable
+from invbench.peeling.refine import Refined, refine
+from invbench.peeling.sensitivity import gradient_of, rows_of_jacobian
+
+FLOOR = 1e-12
+"""Least variance of an entry, in mean squares of its tensor, with which the prior still fills in what is not told."""
+
+_COARSE_TO_FINE = (1e-7, FLOOR)
+"""From a search's answer the update is first read to three digits, then to six: so the steps stay short."""
+
+_STEPS = 4
+"""Most steps at each floor."""
+
+_AFFORDABLE = 3e11
+"""Most multiplications of one Gauss-Newton step, about 15 s of one core."""
+
+
+def affordable(what: Given) -> bool:
+    """Whether a step costs no more than one may."""
+    return rows_of_jacobian(what.chain, what.variances) * math.prod(what.chain[0].before) ** 2 <= _AFFORDABLE
+
+
+def sharpened(
+    what: Given, start: Tensor, label: int, *, scale: float, floors: Sequence[float], steps: int
+) -> tuple[Refined, int]:
+    """The most likely picture near `start` `(C, H, W)`, and the evaluations it took. `scale`: the update's hidden
+    factor; `floors`: least variances of an entry, in turn; at most `steps` at each. NotSolvable where none helps."""
+    channels, height, width = start.shape
+    whole = {name: tensor / scale for name, tensor in what.update.items()}
+    natural, evaluations, picture = prior.precision((channels, height, width)), 0, start
+    for floor in floors:
+        spread = {
+            name: (tensor / scale**2).clamp(min=floor * float(whole[name].square().mean()))
+            for name, tensor in what.variances.items()
+        }
+        refined = refine(what.chain, picture, label, whole, spread, natural, steps=steps)
+        picture, evaluations = refined.picture, evaluations + refined.evaluations
+    return refined, evaluations
+
+
+def is_determined(what: Given, refined: Refined) -> bool:
+    """Whether the whole update leaves no direction of the picture open, and has equations to spare.
+
+    The layers' equations are linear and leave one answer; these are not: that more of them than there are unknowns
+    agree at a second picture is not impossible, only of no measure.
+    """
+    unknowns = refined.picture.numel()
+    return refined.rank == unknowns < rows_of_jacobian(what.chain, what.variances)
+
+
+def can_polish(public: Public) -> bool:
+    """Whether a search's answer can be made exact by steps: on a chain without kinks, and few enough pixels."""
+    return why_not(public) is None and not is_kinked(read_chain(public.network, public.image_shape))
+
+
+def polish(seen: UpdateObservation, guess: Guess) -> Guess | None:
+    """A search's answer made sharp; None where that costs too much, fails, or it is as sharp as it can be."""
+    what = given(seen)
+    mean, std = seen.channel_constants()
+    images = (guess.images.to(seen.device) - mean) / std
+    if guess.labels is None or not affordable(what) or explains(seen, images, guess.labels):
+        return None
+    start, label = images[0].double().cpu(), int(guess.labels[0])
+    scale = _scale(what, start, label) if hides_scale(defenses(seen.public)) else 1.0
+    try:
+        refined, evaluations = sharpened(what, start, label, scale=scale, floors=_COARSE_TO_FINE, steps=_STEPS)
+    except NotSolvable:
+        return None
+    answer = judged(seen, refined.picture, refined.variance, label, determined=is_determined(what, refined))
+    return answer.guess(seen, evaluations)
+
+
+def _scale(what: Given, picture: Tensor, label: int) -> float:
+    """The factor between the update seen and the one that a picture gives."""
+    product = power = 0.0
+    for name, simulated in gradient_of(what.chain, picture, label).items():
+        known = torch.isfinite(what.variances[name])
+        product += float((simulated * what.update[name])[known].sum())
+        power += float(simulated[known].square().sum())
+    return product / power if product > 0 and power > 0 else 1.0
