@@ -19,7 +19,7 @@ LEVEL = 0.95
 SEED = 0
 BLOCK = 1_000_000
 """Most elements of a block of draws: bounds memory (8 MB) whatever the number of targets."""
-SERIES = 64
+SERIES = 128
 """Series drawn together: few enough that their draws stay in a processor's cache."""
 TAIL = 1.6
 """Standard errors beyond which 2.5 % of the draws are looked for; where fewer lie there, all are."""
@@ -37,23 +37,25 @@ def intervals(sums: Array, counts: Array) -> Array:
     for start in range(0, len(varying), SERIES):
         block = varying[start : start + SERIES]
         drawn, wholes = room[: len(block)], sums[block].sum(axis=1) / counts[block].sum(axis=1)
-        _draw_means(sums[block], counts[block], drawn)
+        divisor = _draw(sums[block], counts[block], drawn)
         reach = TAIL * means[block].std(axis=1) / math.sqrt(means.shape[1])
-        found[block] = _ends(drawn, wholes[:, None], reach[:, None])
+        found[block] = _ends(drawn, divisor, wholes[:, None], reach[:, None])
     return found
 
 
-def _draw_means(sums: Array, counts: Array, drawn: Array) -> None:
-    """Fill `drawn` `(series, DRAWS)` with the mean of every draw."""
+def _draw(sums: Array, counts: Array, drawn: Array) -> float:
+    """Fill `drawn` `(series, DRAWS)` with the mean of every draw, times the number returned."""
     targets = sums.shape[1]
     rows = max(1, min(DRAWS, BLOCK // targets))
-    equal = bool((counts == counts[0, 0]).all())  # then every draw counts the same
+    equal = bool((counts == counts[0, 0]).all())  # then every draw counts the same: only what is found is divided
     for start in range(0, DRAWS, rows):
         times = _times_drawn(targets, start, min(rows, DRAWS - start))
         part = drawn[:, start : start + rows]
         # einsum adds target by target for each draw, unlike a matrix product, whose order depends on the machine
         np.einsum("st,td->sd", sums, times, out=part)
-        part /= targets * counts[0, 0] if equal else np.einsum("st,td->sd", counts, times)
+        if not equal:
+            part /= np.einsum("st,td->sd", counts, times)
+    return float(targets * counts[0, 0]) if equal else 1.0
 
 
 @lru_cache(maxsize=8)
@@ -64,26 +66,28 @@ def _times_drawn(targets: int, start: int, rows: int) -> Array:
     return np.bincount(flat, minlength=targets * rows).reshape(targets, rows).astype(np.float64)
 
 
-def _ends(drawn: Array, middle: Array, reach: Array) -> Array:
-    """Both ends of the central interval of every row, `(series, 2)`, bit for bit as `np.quantile` has them.
+def _ends(drawn: Array, divisor: float, middle: Array, reach: Array) -> Array:
+    """Both ends of the central interval of every row over `divisor`, `(series, 2)`, bit for bit as `np.quantile`'s.
 
     Only the tails are sorted: what lies further than `reach` from the `middle`, both `(series, 1)`.
     """
     low, high = ((1 - LEVEL) / 2 * (DRAWS - 1), (1 + LEVEL) / 2 * (DRAWS - 1))  # places in the sorted draws
-    below, above = _least(drawn, drawn < middle - reach, math.floor(low))
-    np.negative(drawn, out=drawn)  # the greatest are the least of the negated
-    beyond, within = (-end for end in _least(drawn, drawn < -middle - reach, DRAWS - 2 - math.floor(high)))
+    tails = drawn < divisor * (middle - reach), drawn > divisor * (middle + reach)
+    below, above = (end / divisor for end in _least(drawn, tails[0], math.floor(low), 1))
+    # the greatest are the least of the negated
+    beyond, within = (-end / divisor for end in _least(drawn, tails[1], DRAWS - 2 - math.floor(high), -1))
     return np.stack([_between(below, above, low % 1), _between(within, beyond, high % 1)], axis=1)
 
 
-def _least(drawn: Array, tail: npt.NDArray[np.bool_], rank: int) -> tuple[Array, Array]:
-    """The values of rank `rank` (from 0) and the next in every row; `tail` marks the row's least values."""
-    counts = tail.sum(axis=1)
+def _least(drawn: Array, tail: npt.NDArray[np.bool_], rank: int, sign: int) -> tuple[Array, Array]:
+    """The values of rank `rank` (from 0) and the next in every row times `sign`; `tail` marks the row's least."""
+    places = np.flatnonzero(tail)
+    counts = np.diff(np.searchsorted(places, np.arange(len(drawn) + 1) * DRAWS))
     least = np.full((len(drawn), max(counts.max(), rank + 2)), np.inf)
-    least[np.arange(least.shape[1]) < counts[:, None]] = drawn[tail]
+    least[np.arange(least.shape[1]) < counts[:, None]] = sign * drawn.ravel()[places]
     short = counts < rank + 2  # few different values: shares of few targets
     if short.any():
-        least[short, : rank + 2] = np.partition(drawn[short], rank + 1, axis=1)[:, : rank + 2]
+        least[short, : rank + 2] = np.partition(sign * drawn[short], rank + 1, axis=1)[:, : rank + 2]
     least.sort(axis=1)
     return least[:, rank], least[:, rank + 1]
 
