@@ -186,6 +186,41 @@ def test_a_file_with_any_bytes_changed_is_read_or_refused_and_nothing_else(
     assert isinstance(found, Record | dict) or str(folder / name) in str(found)
 
 
+def test_equal_controls_of_several_cells_are_read_as_one_object(results: Results) -> None:
+    grey = {"grey": {"psnr": [[14.1], [13.0]]}}
+    for number in range(3):
+        results.write(record(number, controls=grey if number != 1 else {}))
+    first, other, third = results.records()
+    assert first.controls is third.controls
+    assert (first.controls, other.controls) == (grey, {})
+
+
+@pytest.mark.parametrize("value", [True, [[1.0]], "1.0"])
+def test_controls_that_only_look_like_those_of_another_cell_are_refused(results: Results, value: Any) -> None:
+    for number in range(2):
+        results.write(record(number, controls={"grey": {"psnr": [[1.0]]}}))
+    path = results.cell(cell_id(1)) / "record.json"
+    plain = json.loads(path.read_text())
+    plain["controls"]["grey"]["psnr"] = [[value]]
+    path.write_text(json.dumps(plain))
+    with pytest.raises(StoreError) as refused:
+        results.records()
+    assert str(refused.value).startswith(f"{path}: 'controls' must be control -> metric -> target -> item")
+
+
+@pytest.mark.parametrize("targets", [{}, "", [{}], ["1"], [[True]], [[1.0, False]], [[math.inf, -math.inf]], [[2**63]]])
+def test_scores_of_another_form_are_refused_whatever_they_hold(targets: Any) -> None:
+    plain = json.loads(record().to_json()) | {"scores": {"psnr": targets}}
+    with pytest.raises(StoreError, match="here: 'scores' must be metric -> target -> item"):
+        Record.from_json(plain, "here")
+
+
+@pytest.mark.parametrize("targets", [[], [[]], [[1e308, 1e308]], [[1, None, 2.5], []]])
+def test_scores_without_items_or_of_a_sum_beyond_float_are_read(targets: Any) -> None:
+    plain = json.loads(record().to_json()) | {"scores": {"psnr": targets}}
+    assert Record.from_json(plain, "here").scores == {"psnr": targets}
+
+
 def attempt(read: Callable[[], object]) -> object:
     """What was read, or the refusal."""
     try:

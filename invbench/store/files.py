@@ -95,10 +95,11 @@ def remove_temporary(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path | str) -> Any:
     """The JSON in a file; StoreError where it is missing, torn, or holds NaN or Infinity."""
     try:
-        data = path.read_bytes()
+        with open(path, "rb", buffering=0) as file:  # a buffer would cost more than the small file
+            data = file.read()
         try:
             return orjson.loads(data)  # several times quicker; what it refuses, the standard library judges
         except orjson.JSONDecodeError:

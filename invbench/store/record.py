@@ -14,14 +14,18 @@ A score is `metric -> target -> item`; null is an empty one. NaN is never writte
 from __future__ import annotations
 
 import json
+import marshal
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from itertools import chain
 from typing import Any, Literal
 
 from invbench.store.files import StoreError
 
 SCHEMA = 1
+MOST_KNOWN = 1000
+"""Different controls that are remembered while records are read: noise's differ from attack to attack."""
 STATUSES = ("ok", "failed", "timeout", "unsupported")
 AXES = ("game", "dataset", "attack", "model", "batch_size", "defense", "protocol", "seed")
 """The keys of `names`, in the order in which tables show them."""
@@ -82,20 +86,33 @@ class Record:
         return "{\n" + ",\n".join(lines) + "\n}\n"
 
     @classmethod
-    def from_json(cls, plain: Any, where: object) -> Record:
-        """The record in parsed JSON; StoreError, naming `where` and the field, if it is not a whole one."""
+    def from_json(cls, plain: Any, where: object, known: dict[bytes, Any] | None = None) -> Record:
+        """The record in parsed JSON; StoreError, naming `where` and the field, if it is not a whole one.
+
+        `known`: controls of records read before, by their content, to which this one's are added. Cells of one data
+        set and batch size mostly have the same: equal ones become one object, and are not judged again.
+        """
         if not isinstance(plain, dict) or "schema" not in plain:
             raise StoreError(f"{where}: is not a record of invbench")
         if plain["schema"] != SCHEMA:
             raise StoreError(f"{where}: has schema {plain['schema']!r}; this invbench reads {SCHEMA}")
         if not _LATER.keys() <= plain.keys():
             plain = _LATER | plain
-        for name in sorted(plain.keys() ^ _KEYS):
+        if plain.keys() != _KEYS:
+            name = min(plain.keys() ^ _KEYS)
             raise StoreError(f"{where}: {'has no' if name in _FIELDS else 'has an unknown'} field {name!r}")
-        for name, (valid, words) in _FIELDS.items():
+        content = b"" if known is None else marshal.dumps(plain["controls"], 2)  # tells 1 from 1.0 and from true
+        same = known.get(content) if known else None
+        for name, (valid, words) in (_FIELDS if same is None else _BESIDE_CONTROLS).items():
             if not valid(plain[name]):
                 raise StoreError(f"{where}: {name!r} must be {words}, not {_short(plain[name])}")
-        return cls(**{name: plain[name] for name in _FIELDS} | {name: tuple(plain[name]) for name in _TUPLES})
+        values = plain | {name: tuple(plain[name]) for name in _TUPLES}
+        del values["schema"]
+        if same is not None:
+            values["controls"] = same
+        elif known is not None and len(known) < MOST_KNOWN:
+            known[content] = plain["controls"]
+        return cls(**values)
 
 
 def _finite(value: float | None) -> float | None:
@@ -141,26 +158,27 @@ def _is_names(value: Any) -> bool:
 
 
 def _is_scores(value: Any) -> bool:
-    return type(value) is dict and all(map(_is_nested, value.values()))
-
-
-def _is_nested(targets: Any) -> bool:
-    if type(targets) is not list:
-        return False
-    for target in targets:
-        if type(target) is not list:
-            return False
-        for item in target:
-            if type(item) is float:  # nearly all: a report checks millions
-                if not -math.inf < item < math.inf:
-                    return False
-            elif item is not None and not _is_number(item):
-                return False
-    return True
+    return type(value) is dict and _are_nested(value.values())
 
 
 def _is_controls(value: Any) -> bool:
-    return type(value) is dict and all(map(_is_scores, value.values()))
+    if type(value) is not dict or not _DICT.issuperset(map(type, value.values())):
+        return False
+    return _are_nested([targets for scores in value.values() for targets in scores.values()])
+
+
+def _are_nested(many: Collection[Any]) -> bool:
+    """Whether each is `target -> item`; a report asks of millions of items, so no line here runs once an item."""
+    if not _LIST.issuperset(map(type, many)):
+        return False
+    targets = list(chain.from_iterable(many))
+    return _LIST.issuperset(map(type, targets)) and _are_items(list(chain.from_iterable(targets)))
+
+
+def _are_items(items: list[Any]) -> bool:
+    if _FLOAT.issuperset(map(type, items)):
+        return math.isfinite(sum(items)) or all(map(math.isfinite, items))  # finite ones may have too large a sum
+    return all(item is None or _is_number(item) for item in items)
 
 
 def _is_seconds(value: Any) -> bool:
@@ -197,9 +215,11 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "torch": (_optional(_is_text), "text or null"),
     "dataset": (_is_mapping, "a mapping"),
 }
+_BESIDE_CONTROLS = {name: check for name, check in _FIELDS.items() if name != "controls"}
 _TUPLES = ("evaluations", "objectives", "notes", "facts")
 _LATER: dict[str, Any] = {"facts": []}
 """Fields that came after schema 1's first records, which may lack them, and what they then are."""
 
 _KEYS = frozenset({"schema", *_FIELDS})
+_DICT, _LIST, _FLOAT = frozenset({dict}), frozenset({list}), frozenset({float})
 _AXES, _NAMING = frozenset(AXES), frozenset({str, int, type(None)})

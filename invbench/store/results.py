@@ -155,20 +155,18 @@ class Results:
     def record(self, id: str) -> Record | None:
         """A cell's record, None where it is not computed; StoreError where it is damaged or of another schema."""
         path = self.cell(id) / "record.json"
-        if not path.exists():
-            return None
-        record = Record.from_json(read_json(path), path)
-        if record.id != id:
-            raise StoreError(f"{path}: is the record of another cell, {record.id}")
-        return record
+        return _record(id, path) if path.exists() else None
 
     def records(self) -> list[Record]:
         """Records of the cells planned and computed, in plan order."""
         return list(self.each_record())
 
     def each_record(self) -> Iterator[Record]:
-        """The same one by one: the values by target of 100,000 cells fill gigabytes."""
-        return (record for id in self.plan() if (record := self.record(id)) is not None)
+        """The same one by one: the values by target of 100,000 cells fill gigabytes. Equal controls are one object."""
+        known = dict[bytes, Any]()
+        there, cells = self._cell_ids(), f"{self.path / 'cells'}{os.sep}"
+        paths = ((id, f"{cells}{id}{os.sep}record.json") for id in self.plan() if id in there)
+        return (record for id, path in paths if (record := _record_if_there(id, path, known)) is not None)
 
     def older(self) -> int:
         """How many computed cells are here that the matrix as last run does not hold."""
@@ -210,6 +208,23 @@ class Results:
                 f"{self.path}: holds {foreign[0]!r} but no plan.json, so it is not a result of invbench;"
                 " choose an empty or a new folder"
             )
+
+
+def _record(id: str, path: Path | str, known: dict[bytes, Any] | None = None) -> Record:
+    record = Record.from_json(read_json(path), path, known)
+    if record.id != id:
+        raise StoreError(f"{path}: is the record of another cell, {record.id}")
+    return record
+
+
+def _record_if_there(id: str, path: str, known: dict[bytes, Any]) -> Record | None:
+    """The same of a cell that is nearly always there: to ask first, or to make a Path, costs as much as to open it."""
+    try:
+        return _record(id, path, known)
+    except StoreError:
+        if os.path.exists(path):
+            raise
+        return None
 
 
 def _pretty(plain: Any) -> str:
