@@ -153,6 +153,9 @@ def test_different_numbers_of_targets_cannot_be_paired() -> None:
 
 def test_a_target_s_value_is_the_mean_of_its_items_that_are_there() -> None:
     assert target_means([[1.0, 2.0], [None, 4.0], [None], []]) == [1.5, 4.0, None, None]
+    assert target_means([[1.0], [None], [math.inf], [4]]) == [1.0, None, None, 4.0]  # one item each
+    assert target_means([[1.0], [], [2.0, 4.0]]) == [1.0, None, 3.0]  # as many items as targets
+    assert [math.copysign(1, value or 0.0) for value in target_means([[-0.0]])] == [1.0]
 
 
 @settings(deadline=None, max_examples=50)

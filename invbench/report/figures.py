@@ -7,10 +7,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from invbench.columns import COLUMNS, GAME_COLUMNS
-from invbench.statistics import Summary, mean, paired_differences, summarise_many, target_means
+from invbench.statistics import (
+    Packed,
+    Summary,
+    mean,
+    packed,
+    paired_differences,
+    summarise_many,
+    summarise_packed,
+    target_means,
+)
 from invbench.store import Record, Scores
 
 MARGINS = {"psnr": 1.0}
@@ -23,6 +32,10 @@ than a flat one, so against `grey` and `mean` an attack that read nothing can lo
 """
 BLOCK = 4096
 """Records whose numbers are computed together: values by target are let go after each block."""
+CHUNK = 16
+"""Records whose lists are packed together: few enough that they are still in a processor's cache."""
+LEAN: dict[str, Any] = {"settings": {}, "scores": {}, "evaluations": (), "objectives": ()}
+"""What Figures keep of the long fields of a record."""
 
 
 class Control(NamedTuple):
@@ -93,8 +106,8 @@ def figures_of(record: Record) -> Figures:
 def figures_of_all(records: Iterable[Record]) -> list[Figures]:
     """The numbers of each, the same as alone; `records` may be read as they are asked for."""
     rest, found = iter(records), list[Figures]()
-    while block := list(islice(rest, BLOCK)):
-        found += _of_block(block)
+    while drafts := _drafts(islice(rest, BLOCK)):
+        found += _figures(drafts)
     return found
 
 
@@ -110,63 +123,100 @@ def no_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _of_block(records: Sequence[Record]) -> list[Figures]:
-    metrics = [[m for m in GAME_COLUMNS.get(r.names["game"], ()) if m in r.scores] for r in records]
-    summaries = iter(
-        summarise_many(r.scores[metric] for r, own in zip(records, metrics, strict=True) for metric in own)
-    )
-    drafts = [_draft(record, {m: next(summaries) for m in own}) for record, own in zip(records, metrics, strict=True)]
-    unproved = [differences for draft in drafts for differences in draft.unproved]
-    proofs = iter(summarise_many([[difference] for difference in differences] for differences in unproved))
-    return [_proved(draft, [next(proofs) for _ in draft.unproved]) for draft in drafts]
+class _Controls(NamedTuple):
+    """What the controls of a cell come to: what Figures hold of them, and the strongest's mean at each target."""
+
+    whole: Mapping[str, Scores]  # kept, so that no other ones get its identity
+    lean: Mapping[str, Scores]
+    means: Mapping[str, Mapping[str, float]]
+    strongest: Mapping[str, Control]
+    by_target: Mapping[str, list[float | None]]
 
 
 class _Draft(NamedTuple):
-    """Figures in which a Leak that is `more` but not `certain` waits for the interval of its paired gains."""
+    """The little of a record that its Figures are made of. `by_target`: the means of each metric of evidence."""
 
-    figures: Figures
-    unproved: list[list[float]]
-
-
-def _draft(record: Record, summaries: Mapping[str, Summary | None]) -> _Draft:
-    game = record.names["game"]
-    scores = {metric: summary for metric, summary in summaries.items() if summary is not None}
-    by_metric = {metric: _control_means(record.controls, metric) for metric in GAME_COLUMNS.get(game, ())}
-    controls = {metric: means for metric, means in by_metric.items() if means}
-    strongest = {metric: _strongest(metric, means) for metric, means in controls.items()}
-    evidence, unproved = [], []
-    for metric in EVIDENCE.get(game, GAME_COLUMNS.get(game, ())[:1]):
-        if metric in scores and metric in strongest and (metric != "lpips" or "noise" in record.controls):
-            gain = COLUMNS[metric].gain(scores[metric].mean - strongest[metric].mean)
-            more, certain = gain > MARGINS.get(metric, COLUMNS[metric].tolerance), False
-            if more:
-                gains = _paired_gains(record, metric, strongest[metric].name)
-                certain = all(gain > 0 for gain in gains)  # then every resampled mean is on that side too
-                if not certain:
-                    unproved.append(gains)
-            evidence.append(Leak(metric, gain, strongest[metric], more, certain))
-    evaluations = sum(record.evaluations) if record.evaluations else None
-    return _Draft(Figures(_lean(record), scores, controls, strongest, tuple(evidence), evaluations), unproved)
+    record: Record
+    controls: _Controls
+    scores: Mapping[str, Packed]
+    by_target: Mapping[str, list[float | None]]
+    evaluations: int | None
 
 
-def _proved(draft: _Draft, proofs: list[Summary | None]) -> Figures:
-    """The figures with every waiting Leak judged by the interval of its gains."""
-    if not proofs:
-        return draft.figures
-    rest = iter(proofs)
-    evidence = [
-        _judged(leak, next(rest)) if leak.more and not leak.certain else leak for leak in draft.figures.evidence
-    ]
-    return replace(draft.figures, evidence=tuple(evidence))
+def _drafts(records: Iterator[Record]) -> list[_Draft]:
+    known = dict[tuple[str, int], _Controls]()  # by identity: cells read together share equal controls
+    drafts = list[_Draft]()
+    while chunk := list(islice(records, CHUNK)):
+        metrics = [[m for m in GAME_COLUMNS.get(r.names["game"], ()) if m in r.scores] for r in chunk]
+        series = iter(packed(r.scores[metric] for r, own in zip(chunk, metrics, strict=True) for metric in own))
+        for record, own in zip(chunk, metrics, strict=True):
+            key = record.names["game"], id(record.controls)
+            if key not in known:
+                known[key] = _controls(record.controls, record.names["game"])
+            drafts.append(_draft(record, known[key], {metric: next(series) for metric in own}))
+    return drafts
+
+
+def _controls(controls: Mapping[str, Scores], game: str) -> _Controls:
+    by_metric = {metric: _control_means(controls, metric) for metric in GAME_COLUMNS.get(game, ())}
+    means = {metric: of_metric for metric, of_metric in by_metric.items() if of_metric}
+    strongest = {metric: _strongest(metric, of_metric) for metric, of_metric in means.items()}
+    by_target = {
+        metric: target_means(controls[strongest[metric].name][metric])
+        for metric in EVIDENCE.get(game, GAME_COLUMNS.get(game, ())[:1])
+        if metric in strongest and (metric != "lpips" or "noise" in controls)
+    }
+    return _Controls(controls, {name: {} for name in controls}, means, strongest, by_target)  # which ones there were
+
+
+def _draft(record: Record, controls: _Controls, scores: Mapping[str, Packed]) -> _Draft:
+    by_target = {
+        metric: target_means(record.scores[metric])
+        for metric in controls.by_target
+        if metric in scores and scores[metric].items
+    }
+    lean = Record(**(vars(record) | LEAN | {"controls": controls.lean}))
+    return _Draft(lean, controls, scores, by_target, sum(record.evaluations) if record.evaluations else None)
+
+
+def _figures(drafts: Sequence[_Draft]) -> list[Figures]:
+    summaries = iter(summarise_packed([series for draft in drafts for series in draft.scores.values()]))
+    found, unproved = list[tuple[_Draft, dict[str, Summary], list[Leak]]](), list[list[float]]()
+    for draft in drafts:
+        every = {metric: next(summaries) for metric in draft.scores}
+        scores = {metric: summary for metric, summary in every.items() if summary is not None}
+        found.append((draft, scores, [_leak(draft, scores, metric, unproved) for metric in draft.by_target]))
+    proofs = iter(summarise_many([[gain] for gain in gains] for gains in unproved))
+    return [_proved(*each, proofs) for each in found]
+
+
+def _leak(draft: _Draft, scores: Mapping[str, Summary], metric: str, unproved: list[list[float]]) -> Leak:
+    """What a metric is above its control; where it is `more` but not `certain` yet, `unproved` gets its gains.
+
+    Certain is what every target shows: then every resampled mean is on that side, too.
+    """
+    control = draft.controls.strongest[metric]
+    gain = COLUMNS[metric].gain(scores[metric].mean - control.mean)
+    if not gain > MARGINS.get(metric, COLUMNS[metric].tolerance):
+        return Leak(metric, gain, control, more=False, certain=False)
+    differences = paired_differences(draft.controls.by_target[metric], draft.by_target[metric])
+    gains = list(map(COLUMNS[metric].gain, differences))
+    certain = all(gain > 0 for gain in gains)
+    if not certain:
+        unproved.append(gains)
+    return Leak(metric, gain, control, more=True, certain=certain)
+
+
+def _proved(
+    draft: _Draft, scores: Mapping[str, Summary], evidence: Sequence[Leak], proofs: Iterator[Summary | None]
+) -> Figures:
+    """The figures with every Leak that is `more` but not `certain` judged by the interval of its paired gains."""
+    judged = tuple(_judged(leak, next(proofs)) if leak.more and not leak.certain else leak for leak in evidence)
+    return Figures(draft.record, scores, draft.controls.means, draft.controls.strongest, judged, draft.evaluations)
 
 
 def _judged(leak: Leak, gains: Summary | None) -> Leak:
     return replace(leak, certain=gains is not None and gains.ci_low > 0)
-
-
-def _lean(record: Record) -> Record:
-    kept: dict[str, Scores] = {name: {} for name in record.controls}  # which ones there were
-    return replace(record, settings={}, scores={}, controls=kept, evaluations=(), objectives=())
 
 
 def _control_means(controls: Mapping[str, Scores], metric: str) -> dict[str, float]:
@@ -180,9 +230,3 @@ def _control_means(controls: Mapping[str, Scores], metric: str) -> dict[str, flo
 def _strongest(metric: str, means: Mapping[str, float]) -> Control:
     gain = COLUMNS[metric].gain
     return max((Control(*pair) for pair in means.items()), key=lambda control: gain(control.mean))
-
-
-def _paired_gains(record: Record, metric: str, control: str) -> list[float]:
-    """How far the attack is above the control at each target, positive where it leaks more."""
-    before, after = target_means(record.controls[control][metric]), target_means(record.scores[metric])
-    return [COLUMNS[metric].gain(difference) for difference in paired_differences(before, after)]
