@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from invbench.report import wording
@@ -27,11 +28,8 @@ def _counts(figures: Sequence[Figures], planned: int) -> str:
     """`**16 cells: 14 ok, 1 failed, 1 unsupported.**`"""
     if not planned:
         return "**The matrix has no cells.**"
-    words = []
-    for status in ("ok", "failed", "timeout", "unsupported"):
-        count = sum(one.record.status == status for one in figures)
-        if count:
-            words.append(f"{count} {status}")
+    counts = Counter(one.record.status for one in figures)
+    words = [f"{counts[status]} {status}" for status in ("ok", "failed", "timeout", "unsupported") if counts[status]]
     if planned > len(figures):
         words.append(f"{planned - len(figures)} not run yet")
     return f"**{wording.cells(planned)}: {', '.join(words)}.**"

@@ -4,6 +4,7 @@ import csv
 import io
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from made_results import attribute_record, empty_record, made_results, nested, update_record
 
@@ -98,3 +99,14 @@ def test_certified_answers_are_counted_where_an_attack_certifies_any(tmp_path: P
     assert row["certified"] == "1"
     [row] = written(tmp_path / "silent", update_record([30.0, 34.0]))
     assert row["certified"] == ""
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # a mean that no float holds
+def test_numbers_are_written_as_pandas_writes_twelve_digits(tmp_path: Path) -> None:
+    values = [1 / 3, 1e-7 / 3, -1e-300, 123456789.123456789, 2e300 / 3, 100.0]
+    records = [update_record([value, value], seed=k) for k, value in enumerate(values)]
+    results = made_results(
+        tmp_path, [*records, update_record([1e308, -1e308], seed=9), empty_record("failed", 'a "b",')]
+    )
+    rows = pd.DataFrame(summary.rows(results)).astype(dict.fromkeys(summary.WHOLE, "Int64"))
+    assert report.csv(results) == rows.to_csv(index=False, float_format="%.12g", lineterminator="\n")
