@@ -72,6 +72,11 @@ def packed(many: Iterable[Values]) -> list[Packed]:
     return [Packed(all_counts[start:stop], all_items[first:last]) for (start, stop), (first, last) in places]
 
 
+def one_each(items: Sequence[float]) -> Packed:
+    """A series of one finite item a target, packed."""
+    return Packed(np.ones(len(items), dtype=np.int64).tobytes(), np.array(items, dtype=np.float64).tobytes())
+
+
 def _true_in_each(values: npt.NDArray[np.bool_], lengths: list[int]) -> Counts:
     """How many are true in each stretch of these lengths, which may be 0."""
     before = np.append(0, np.cumsum(values, dtype=np.int64))  # of each place

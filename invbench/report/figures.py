@@ -14,9 +14,9 @@ from invbench.statistics import (
     Packed,
     Summary,
     mean,
+    one_each,
     packed,
     paired_differences,
-    summarise_many,
     summarise_packed,
     target_means,
 )
@@ -186,7 +186,7 @@ def _figures(drafts: Sequence[_Draft]) -> list[Figures]:
         every = {metric: next(summaries) for metric in draft.scores}
         scores = {metric: summary for metric, summary in every.items() if summary is not None}
         found.append((draft, scores, [_leak(draft, scores, metric, unproved) for metric in draft.by_target]))
-    proofs = iter(summarise_many([[gain] for gain in gains] for gains in unproved))
+    proofs = iter(summarise_packed([one_each(gains) for gains in unproved]))
     return [_proved(*each, proofs) for each in found]
 
 

@@ -45,7 +45,8 @@ def _leaks(game: str, measured: Sequence[tuple[Figures, Leak]]) -> str:
     lines = [f"- {_sentence(one, leak)}" for one, leak in most[:MOST_DEFENSES]]
     if len(most) > MOST_DEFENSES:
         lines.append(f"- {len(most) - MOST_DEFENSES} stronger defences stand in the tables.")
-    read, unsure = sum(one.shown is not None for one, _ in measured), sum(one.unsure for one, _ in measured)
+    others = [one for one, _ in measured if one.shown is None]
+    read, unsure = len(measured) - len(others), sum(one.unsure for one in others)
     lines.append(
         f"- Measured cells in which the attack read something: {read} of {len(measured)};"
         f" {len(measured) - read - unsure} {wording.NOTHING} beyond their control"
