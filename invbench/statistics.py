@@ -112,7 +112,10 @@ def mean(values: Sequence[float | None]) -> float | None:
         total = math.nan
     if not math.isfinite(total):
         values = _present(values)
-        total = math.fsum(values)
+        try:
+            total = math.fsum(values)
+        except OverflowError:  # too large a sum of what has a mean
+            return math.fsum(value / len(values) for value in values)
     return total / len(values) if values else None
 
 

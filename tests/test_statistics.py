@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from scipy import stats  # type: ignore[import-untyped]
 
 from invbench import bootstrap
-from invbench.statistics import Summary, paired_differences, paired_interval, summarise, summarise_many, target_means
+from invbench.statistics import (
+    Summary,
+    mean,
+    paired_differences,
+    paired_interval,
+    summarise,
+    summarise_many,
+    target_means,
+)
 
 NUMBERS = st.floats(-1e6, 1e6) | st.integers(-100, 100).map(float)
 TARGETS = st.lists(st.lists(NUMBERS | st.none() | st.just(math.nan), max_size=4), max_size=12)
@@ -149,6 +157,10 @@ def test_a_pair_with_an_empty_side_is_skipped() -> None:
 def test_different_numbers_of_targets_cannot_be_paired() -> None:
     with pytest.raises(ValueError, match="shorter"):
         paired_interval([1.0, 2.0], [1.0])
+
+
+def test_values_whose_sum_is_too_large_have_a_mean() -> None:
+    assert mean([1.5e308, 1.5e308, None]) == 1.5e308
 
 
 def test_a_target_s_value_is_the_mean_of_its_items_that_are_there() -> None:

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch._inductor.config
 from torch import Tensor, fx
 
 Step = Callable[..., tuple[Tensor, ...]]
@@ -30,9 +29,16 @@ def compiled(step: fx.GraphModule, inputs: tuple[Tensor, ...]) -> tuple[Step, st
     """The step made faster for inputs of these shapes, and what was done, in words."""
     if inputs[0].device.type == "cuda":
         return captured(step, inputs), "steps replayed as a CUDA graph"
-    with torch.no_grad(), torch._inductor.config.patch(compile_threads=1):  # no processes of its own
+    return _fused(step, inputs), "steps compiled by Inductor"
+
+
+def _fused(step: fx.GraphModule, inputs: tuple[Tensor, ...]) -> Step:
+    """The step with what lies between convolutions fused by Inductor."""
+    import torch._inductor.config as settings  # takes as long as torch itself: only who compiles waits for it
+
+    with torch.no_grad(), settings.patch(compile_threads=1):  # no processes of its own
         fused = torch._inductor.compile(step, list(inputs))
-    return lambda *tensors: tuple(fused(*tensors)), "steps compiled by Inductor"
+    return lambda *tensors: tuple(fused(*tensors))
 
 
 def captured(step: Step, inputs: tuple[Tensor, ...]) -> Step:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]
 
 from invbench.metrics._images import unit_images
 
@@ -21,6 +20,8 @@ def assign(guesses: Images, originals: Images) -> npt.NDArray[np.int64]:
     `originals` `(B, C, H, W)` in [0, 1]; M may be smaller than B, equal or larger. ValueError for other
     images.
     """
+    from scipy.optimize import linear_sum_assignment  # type: ignore[import-untyped]  # slow to load, for batches alone
+
     guessed, true = unit_images(guesses, "guesses"), unit_images(originals, "originals")
     if guessed.shape[1:] != true.shape[1:]:
         raise ValueError(f"guesses and originals must be images of one shape, not {guessed.shape} and {true.shape}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from contextlib import nullcontext
 from typing import Any
 
@@ -193,3 +195,9 @@ def test_a_cuda_graph_is_replayed_on_new_variables_and_hands_out_results_of_its_
     assert FakeGraph.replayed == 1
     assert torch.equal(output, torch.tensor([3.0, 6.0]))
     assert replay(torch.tensor([5.0, 5.0]))[0].data_ptr() != replay(torch.tensor([5.0, 5.0]))[0].data_ptr()
+
+
+def test_who_does_not_compile_does_not_wait_for_inductor() -> None:
+    """It takes as long to load as torch itself, in every process."""
+    code = "import sys, invbench.attacks.auto, invbench.run; sys.exit('torch._inductor' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
