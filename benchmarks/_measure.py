@@ -19,7 +19,19 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-ORDER = ("auto", "limit", "matching", "evaluation", "restarts", "lanes", "workers", "standing_by", "growth", "gpu")
+ORDER = (
+    "auto",
+    "limit",
+    "strongest",
+    "matching",
+    "evaluation",
+    "restarts",
+    "lanes",
+    "workers",
+    "standing_by",
+    "growth",
+    "gpu",
+)
 PACKAGES = ("torch", "numpy", "scipy", "ray", "breaching")
 
 
