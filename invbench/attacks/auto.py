@@ -18,7 +18,7 @@ from invbench.matching.labels import label_strategy
 from invbench.matching.recipe import Recipe
 from invbench.observation import Guess, Public, UpdateObservation
 from invbench.peeling import prior
-from invbench.peeling.sharpen import can_polish, polish
+from invbench.peeling.sharpen import MOST_STEPS, can_polish, polish
 from invbench.registry import attack, parameter
 
 _CLOSED = ("peel", "analytic")
@@ -47,13 +47,15 @@ class Auto:
     evaluations: int = parameter(1000, at_least=1, help="most evaluations of a target by all searches together")
 
     def parts(self, public: Public) -> list[tuple[str, Any]]:
-        """The attacks that are tried, by name, in turn."""
-        return [*_closed(public), *self._searches(public)]
+        """What is tried, by name, in turn: attacks, and an attack that costs what polishing does."""
+        polishing = [("polish", _part("peel", steps=MOST_STEPS))] if can_polish(public) else []
+        return [*_closed(public), *self._searches(public), *polishing]
 
     def attack_all(self, observations: Sequence[UpdateObservation]) -> list[Guess]:
-        """Closed forms for every target, then the searches for those that they leave open."""
+        """Closed forms for every target, searches for those that they leave open, and what these find polished."""
         tried: list[list[_Tried]] = [[] for _ in observations]
-        for name, part in self.parts(observations[0].public) if observations else ():
+        public = observations[0].public if observations else None
+        for name, part in [*_closed(public), *self._searches(public)] if public else ():
             left = [k for k, so_far in enumerate(tried) if not _certified(so_far)]
             for k, guess in zip(left, answer_all(part, [observations[k] for k in left]), strict=True):
                 tried[k].append(_judged(name, guess, observations[k]))
@@ -80,8 +82,12 @@ class Auto:
 
 def _closed(public: Public) -> list[tuple[str, Any]]:
     """The attacks in closed form that can read such an update."""
-    attacks = [(name, registry.load("attack", name).build({})) for name in _CLOSED]
+    attacks = [(name, _part(name)) for name in _CLOSED]
     return [(name, part) for name, part in attacks if part.unsupported(public) is None]
+
+
+def _part(name: str, **settings: Any) -> Any:
+    return registry.load("attack", name).build(settings)
 
 
 @dataclass(frozen=True, eq=False)

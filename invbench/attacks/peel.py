@@ -6,21 +6,15 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from invbench.defenses import hides_scale
-from invbench.likelihood import defenses
 from invbench.observation import Failed, Guess, Public, UpdateObservation
 from invbench.peeling.answer import judged
 from invbench.peeling.chain import Stage, is_kinked
-from invbench.peeling.descent import LayerReport, Peeled, peel
-from invbench.peeling.given import Given, given, why_not
+from invbench.peeling.descent import LayerReport, peel
+from invbench.peeling.given import given, why_not
 from invbench.peeling.least_squares import NotSolvable
 from invbench.peeling.pooling import is_pooling
-from invbench.peeling.sensitivity import misfit
-from invbench.peeling.sharpen import FLOOR, affordable, is_determined, sharpened
+from invbench.peeling.sharpen import FLOOR, affordable, is_determined, likeliest, sharpened
 from invbench.registry import attack, parameter
-
-_CLASSES = 20
-"""Most labels that are tried where noise is declared."""
 
 
 @attack(game="update")
@@ -55,13 +49,13 @@ class Peel:
             raise Failed(str(reason)) from reason
 
     def _peeled(self, seen: UpdateObservation) -> Guess:
-        what, stack = given(seen), defenses(seen.public)
-        peeled = peel(what.chain, what.update, what.variances, scaled=hides_scale(stack))
+        what, noisy = given(seen), bool(seen.public.defenses)
+        peeled = peel(what.chain, what.update, what.variances, scaled=what.scaled)
         full = all(layer.rank == layer.unknowns for layer in peeled.layers)
         layers = [dataclasses.asdict(layer) for layer in peeled.layers]
-        label = _label(what, peeled) if stack and not hides_scale(stack) else peeled.labels[0]
+        label = likeliest(what, peeled.picture, peeled.labels) if noisy else peeled.labels[0]
         answer = judged(seen, peeled.picture, peeled.variance, label, determined=full)
-        settled = not stack and (answer.certified or _no_better(what.chain, peeled.layers))
+        settled = not noisy and (answer.certified or _no_better(what.chain, peeled.layers))
         if settled or not self.steps or not affordable(what):
             return answer.guess(seen, 1, layers=layers)
         floor = 0.0 if full else FLOOR
@@ -73,14 +67,8 @@ class Peel:
             return answer.guess(seen, 1, layers=layers)
         determined = full or is_determined(what, refined)
         again = judged(seen, refined.picture, refined.variance, label, determined=determined)
-        best = again if stack or again.misfit <= answer.misfit else answer
+        best = again if noisy or again.misfit <= answer.misfit else answer
         return best.guess(seen, 1 + evaluations, layers=layers)
-
-
-def _label(what: Given, peeled: Peeled) -> int:
-    """Of the likeliest classes the one that explains the update best: noise hides which entry is negative."""
-    picture, update, variances = peeled.picture, what.update, what.variances
-    return min(peeled.labels[:_CLASSES], key=lambda label: misfit(what.chain, picture, label, update, variances))
 
 
 def _no_better(chain: Sequence[Stage], layers: Sequence[LayerReport]) -> bool:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from invbench.likelihood import noise
+from invbench.defenses import hides_scale
+from invbench.likelihood import defenses, noise
 from invbench.observation import Public, UpdateObservation
 from invbench.peeling.chain import NotAChain, Stage, has_weights, read_chain, with_weights
 
@@ -20,12 +21,13 @@ _LARGEST = 8192
 class Given:
     """`update` and `variances` by parameter name, float64 on the CPU, without the factor that is known to be on them.
 
-    An entry that was not shared has infinite variance.
+    An entry that was not shared has infinite variance. `scaled`: a hidden factor may still be on the update.
     """
 
     chain: tuple[Stage, ...]
     update: Mapping[str, Tensor]
     variances: Mapping[str, Tensor]
+    scaled: bool
 
 
 def why_not(public: Public) -> str | None:
@@ -51,4 +53,5 @@ def given(seen: UpdateObservation) -> Given:
         with_weights(read_chain(seen.public.network, seen.public.image_shape), seen.model),
         dict(zip(names, update, strict=True)),
         {name: tensor.cpu() / factor**2 for name, tensor in zip(names, variance, strict=True)},
+        hides_scale(defenses(seen.public)),
     )

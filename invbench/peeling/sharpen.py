@@ -8,8 +8,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from invbench.defenses import hides_scale
-from invbench.likelihood import defenses
 from invbench.observation import Guess, Public, UpdateObservation
 from invbench.peeling import prior
 from invbench.peeling.answer import explains, judged
@@ -17,7 +15,7 @@ from invbench.peeling.chain import is_kinked, read_chain
 from invbench.peeling.given import Given, given, why_not
 from invbench.peeling.least_squares import NotSolvable
 from invbench.peeling.refine import Refined, refine
-from invbench.peeling.sensitivity import gradient_of, rows_of_jacobian
+from invbench.peeling.sensitivity import gradient_of, misfit, rows_of_jacobian
 
 FLOOR = 1e-12
 """Least variance of an entry, in mean squares of its tensor, with which the prior still fills in what is not told."""
@@ -27,6 +25,11 @@ _COARSE_TO_FINE = (1e-7, FLOOR)
 
 _STEPS = 4
 """Most steps at each floor."""
+
+MOST_STEPS = _STEPS * len(_COARSE_TO_FINE)
+
+_LABELS = 20
+"""Most labels that are tried for one picture."""
 
 _AFFORDABLE = 3e11
 """Most multiplications of one Gauss-Newton step, about 15 s of one core."""
@@ -55,6 +58,16 @@ def sharpened(
     return refined, evaluations
 
 
+def likeliest(what: Given, picture: Tensor, labels: Sequence[int]) -> int:
+    """Of the first few of `labels` the one with which a picture `(C, H, W)` explains the update best.
+
+    Noise hides which entry of p - y is negative. Of equals the first; the first, too, where a hidden factor is on the
+    update.
+    """
+    few = labels[:_LABELS] if not what.scaled else labels[:1]
+    return min(few, key=lambda label: misfit(what.chain, picture, label, what.update, what.variances))
+
+
 def is_determined(what: Given, refined: Refined) -> bool:
     """Whether the whole update leaves no direction of the picture open, and has equations to spare.
 
@@ -77,8 +90,10 @@ def polish(seen: UpdateObservation, guess: Guess) -> Guess | None:
     images = (guess.images.to(seen.device) - mean) / std
     if guess.labels is None or not affordable(what) or explains(seen, images, guess.labels):
         return None
-    start, label = images[0].double().cpu(), int(guess.labels[0])
-    scale = _scale(what, start, label) if hides_scale(defenses(seen.public)) else 1.0
+    start, found = images[0].double().cpu(), int(guess.labels[0])
+    others = [label for label in range(seen.public.classes) if label != found]
+    label = likeliest(what, start, [found, *others])
+    scale = _scale(what, start, label) if what.scaled else 1.0
     try:
         refined, evaluations = sharpened(what, start, label, scale=scale, floors=_COARSE_TO_FINE, steps=_STEPS)
     except NotSolvable:
