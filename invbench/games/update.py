@@ -28,6 +28,7 @@ from invbench.games._reconstruction import (
     score,
     score_picture,
 )
+from invbench.games._unknowns import underdetermined
 from invbench.metrics import lpips_note, ssim_note
 from invbench.models import ImageModel
 from invbench.models._building import build_victim
@@ -165,7 +166,9 @@ class UpdateRound:
         perceptual = lpips_note(shape)
         if shape[0] not in (1, 3):
             perceptual = f"lpips and identified are empty: they need 1 or 3 channels, the pictures have {shape[0]}"
-        return tuple(note for note in (*self.pool.notes, shared, ssim_note(shape), perceptual) if note)
+        public = self.observations[0].public
+        open_ = underdetermined(public.network, public.image_shape, public.batch_size)
+        return tuple(note for note in (*self.pool.notes, shared, ssim_note(shape), perceptual, open_) if note)
 
     def _matched(self, guesses: Sequence[Guess]) -> list[Matched]:
         missing = mean_image(self.pool)
