@@ -67,7 +67,8 @@ class Peel:
             return answer.guess(seen, 1, layers=layers)
         determined = full or is_determined(what, refined)
         again = judged(seen, refined.picture, refined.variance, label, determined=determined)
-        best = again if noisy or again.misfit <= answer.misfit else answer
+        trusted = again.explains or not is_kinked(what.chain)  # else steps may have ended at a kink
+        best = again if trusted and (noisy or again.misfit <= answer.misfit) else answer
         return best.guess(seen, 1 + evaluations, layers=layers)
 
 

@@ -174,6 +174,16 @@ def test_under_gaussian_noise_the_quality_is_the_one_it_predicts(std: float) -> 
     assert guess.labels.tolist() == labels.tolist()
 
 
+def test_steps_that_end_at_a_kink_do_not_replace_what_the_layers_gave() -> None:
+    images, labels = pictures()
+    network = victim(images, model=LeNet(activation="leaky-relu"))
+    for std, better in ((1e-3, True), (1e-2, False)):
+        seen = defended(network, images, labels, [("gaussian", {"std": std})])
+        stepped, layers = Peel()(seen), Peel(steps=0)(seen)
+        assert torch.equal(stepped.images, layers.images) != better
+        assert quality(stepped, images) > quality(layers, images) + 5 * better - 0.1
+
+
 def test_noise_ten_times_less_is_ten_decibels_or_more() -> None:
     images, labels = pictures()
     reached = [
