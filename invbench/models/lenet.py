@@ -12,6 +12,7 @@ from invbench.models._layers import ACTIVATIONS, Activation, too_small
 from invbench.registry import model, parameter
 
 CHANNELS = 12
+_POOLS: dict[str, type[nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 
 
 @model(data="images")
@@ -25,9 +26,9 @@ class LeNet(ImageModel):
 
     training_steps: int = training_steps(2000)
     activation: Activation = parameter("sigmoid", help="after each convolution; DLG needs a smooth one")
-    pool: Literal["stride", "max"] = parameter(
+    pool: Literal["stride", "max", "average"] = parameter(
         "stride",
-        help="how the first two convolutions halve the picture: stride 2, or 2 x 2 max pooling after them",
+        help="how the first two convolutions halve the picture: stride 2, or 2 x 2 max or average pooling after them",
     )
 
     def build(self, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
@@ -44,13 +45,13 @@ class LeNet(ImageModel):
         return network
 
     def unsupported(self, image_shape: tuple[int, int, int], classes: int) -> str | None:
-        return too_small(image_shape, 4, "pools by 2 twice") if self.pool == "max" else None
+        return None if self.pool == "stride" else too_small(image_shape, 4, "pools by 2 twice")
 
     def _convolution(self, inputs: int, *, halves: bool) -> list[nn.Module]:
         stride = 2 if halves and self.pool == "stride" else 1
         layers = [nn.Conv2d(inputs, CHANNELS, 5, stride, padding=2), ACTIVATIONS[self.activation]()]
-        return [*layers, nn.MaxPool2d(2)] if halves and self.pool == "max" else layers
+        return [*layers, _POOLS[self.pool](2)] if halves and self.pool != "stride" else layers
 
     def _quarter(self, side: int) -> int:
-        """A side after two halvings: a stride rounds up, max pooling rounds down."""
+        """A side after two halvings: a stride rounds up, pooling rounds down."""
         return -(-side // 4) if self.pool == "stride" else side // 4

@@ -42,6 +42,7 @@ def parameter_count(network: nn.Module) -> int:
         ("lenet", {}, CIFAR, 10, 15_826),  # Zhu et al.'s code
         ("lenet", {}, CIFAR, 100, 85_036),
         ("lenet", {"pool": "max"}, CIFAR, 10, 15_826),
+        ("lenet", {"pool": "average"}, CIFAR, 10, 15_826),
         ("convnet", {}, CIFAR, 10, 2_904_970),  # Geiping et al.'s code
         ("convnet", {"width": 16}, CIFAR, 10, 187_114),
         ("convnet", {"norm": "none"}, CIFAR, 10, 2_904_970 - 2 * 25 * 64),
@@ -78,7 +79,7 @@ def test_resnet18_keeps_the_resolution_of_pictures_up_to_64_pixels() -> None:
     assert stem_shape(65) == (1, 64, 17, 17)
 
 
-@pytest.mark.parametrize("pool", ["stride", "max"])
+@pytest.mark.parametrize("pool", ["stride", "max", "average"])
 def test_lenet_draws_every_weight_and_bias_uniformly_from_minus_to_plus_a_half(pool: str) -> None:
     network = build_victim(make("lenet", pool=pool), CIFAR, 100, seed=3)
     values = nn.utils.parameters_to_vector(network.parameters())
@@ -177,7 +178,8 @@ def test_a_model_scores_every_class_or_says_why_it_cannot_take_the_pictures(
 
 
 @pytest.mark.parametrize(
-    ("name", "settings", "least"), [("lenet", {"pool": "max"}, 4), ("convnet", {}, 9), ("vgg11", {}, 32)]
+    ("name", "settings", "least"),
+    [("lenet", {"pool": "max"}, 4), ("lenet", {"pool": "average"}, 4), ("convnet", {}, 9), ("vgg11", {}, 32)],
 )
 def test_a_model_that_pools_names_the_least_size(name: str, settings: dict[str, Any], least: int) -> None:
     model = make(name, **settings)
