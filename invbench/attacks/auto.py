@@ -31,6 +31,9 @@ _KINKED = (torch.nn.ReLU, torch.nn.LeakyReLU, torch.nn.MaxPool2d)
 _LINES = 400
 """Evaluations of the search along lines, which has come to rest by then."""
 
+_LIGHT = 1e-3
+"""Total variation of the light search: a hundredth of the others'."""
+
 
 @attack(game="update")
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +42,13 @@ class Auto:
 
     Every part's answer is simulated through client and defences, and judged by how well it explains the update
     (`invbench/likelihood.py`) and by a Gaussian prior on natural pictures: never by the truth. A certified answer
-    ends the search. Searches share `evaluations`: a short one, one along lines where the network is smooth, then a
-    long one with what is left. What they found for a smooth chain of layers is then polished by Gauss-Newton steps.
-    Which part won, and how each was judged, is in the record.
+    ends the search. Searches share `evaluations`: a short one, one along lines where the network is smooth, then two
+    long ones with what is left, under strong and under light total variation: a gradient that hardly determines its
+    pictures needs the one, the other lets through what a rich gradient tells. What they found for a smooth chain of
+    layers is then polished by Gauss-Newton steps. Which part won, and how each was judged, is in the record.
     """
 
-    evaluations: int = parameter(1000, at_least=1, help="most evaluations of a target by all searches together")
+    evaluations: int = parameter(1500, at_least=1, help="most evaluations of a target by all searches together")
 
     def parts(self, public: Public) -> list[tuple[str, Any]]:
         """What is tried, by name, in turn: attacks, and an attack that costs what polishing does."""
@@ -75,8 +79,9 @@ class Auto:
             recipe = Recipe(iterations=lines, optimizer="lbfgs-wolfe", objective="cosine", tv=1e-4, labels=labels)
             found.append(("line search", recipe))
             left -= lines
-        if left > short:
-            found.append(("long search", dataclasses.replace(SINGLE, iterations=left, labels=labels)))
+        if left > 2 * short:
+            long = dataclasses.replace(SINGLE, iterations=left // 2, labels=labels)
+            found += [("long search", long), ("light search", dataclasses.replace(long, tv=_LIGHT))]
         return found
 
 
