@@ -167,6 +167,25 @@ def test_a_number_beyond_float_is_refused(results: Results) -> None:
         results.record(cell_id(1))
 
 
+def test_records_one_by_one_are_the_same_but_for_their_settings(results: Results) -> None:
+    for number, note in enumerate(("a note", "half a pair: \udc80")):
+        results.write(record(number, notes=(note,)))
+    assert list(results.each_record()) == [replace(whole, settings={}) for whole in results.records()]
+    assert results.records()[1] == record(1, notes=("half a pair: \udc80",))
+
+
+@pytest.mark.parametrize("damage", [b'{"attack": \xff}', b'{"attack": "\xff"}', b"{]", b"[]", b"1"])
+def test_settings_are_judged_where_they_are_not_read(results: Results, damage: bytes) -> None:
+    results.write(record())
+    path = results.cell(cell_id(1)) / "record.json"
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'{"attack": {"name": "dlg"}, "number": 1}', damage))
+    assert path.read_bytes() != whole
+    with pytest.raises(StoreError) as refused:
+        list(results.each_record())
+    assert str(path) in str(refused.value)
+
+
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_a_file_with_any_bytes_changed_is_read_or_refused_and_nothing_else(

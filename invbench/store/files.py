@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
-import orjson
+import msgspec
 
 from invbench.errors import Refusal
 
@@ -20,6 +20,9 @@ TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
 
 MANY = 32
 """Files from which on the whole system's disks are asked to keep up, instead of each file's: that takes a moment."""
+
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What msgspec raises at JSON that is torn, of other types, in another encoding, or too deep."""
 
 
 class StoreError(Refusal):
@@ -97,21 +100,31 @@ def remove_temporary(folder: Path) -> None:
 
 def read_json(path: Path | str) -> Any:
     """The JSON in a file; StoreError where it is missing, torn, or holds NaN or Infinity."""
+    return parsed(read_bytes(path), path)
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """What a file holds; StoreError where it is missing or cannot be read."""
     try:
         with open(path, "rb", buffering=0) as file:  # a buffer would cost more than the small file
-            data = file.read()
-        try:
-            return orjson.loads(data)  # several times quicker; what it refuses, the standard library judges
-        except orjson.JSONDecodeError:
-            return json.loads(data, parse_constant=_refuse)
-    except json.JSONDecodeError as error:
-        raise StoreError(f"{path}:{error.lineno}:{error.colno}: is not JSON: {error.msg}") from error
-    except (ValueError, RecursionError) as error:
-        raise StoreError(f"{path}: is not JSON: {error}") from error
+            return file.read()
     except FileNotFoundError as error:
         raise StoreError(f"{path}: there is no such file") from error
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def parsed(data: bytes, where: object) -> Any:
+    """JSON in bytes; StoreError, naming `where`, where it is torn, or holds NaN or Infinity."""
+    try:
+        try:
+            return msgspec.json.decode(data)  # several times quicker; what it refuses, the standard library judges
+        except UNREADABLE:
+            return json.loads(data, parse_constant=_refuse)
+    except json.JSONDecodeError as error:
+        raise StoreError(f"{where}:{error.lineno}:{error.colno}: is not JSON: {error.msg}") from error
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{where}: is not JSON: {error}") from error
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -14,20 +14,23 @@ A score is `metric -> target -> item`; null is an empty one. NaN is never writte
 from __future__ import annotations
 
 import json
-import marshal
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from itertools import chain
-from typing import Any, Literal
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
 
-from invbench.store.files import StoreError
+import msgspec
+from msgspec import Meta, Raw, Struct
+
+from invbench.store.files import UNREADABLE, StoreError, parsed
 
 SCHEMA = 1
 MOST_KNOWN = 1000
 """Different controls that are remembered while records are read: noise's differ from attack to attack."""
-STATUSES = ("ok", "failed", "timeout", "unsupported")
-AXES = ("game", "dataset", "attack", "model", "batch_size", "defense", "protocol", "seed")
+
+Axis = Literal["game", "dataset", "attack", "model", "batch_size", "defense", "protocol", "seed"]
+AXES: tuple[str, ...] = get_args(Axis)
 """The keys of `names`, in the order in which tables show them."""
 
 Status = Literal["ok", "failed", "timeout", "unsupported"]
@@ -86,32 +89,39 @@ class Record:
         return "{\n" + ",\n".join(lines) + "\n}\n"
 
     @classmethod
-    def from_json(cls, plain: Any, where: object, known: dict[bytes, Any] | None = None) -> Record:
-        """The record in parsed JSON; StoreError, naming `where` and the field, if it is not a whole one.
+    def from_bytes(
+        cls, data: bytes, where: object, known: dict[bytes, Any] | None = None, settings: bool = True
+    ) -> Record:
+        """The record in a file's bytes; StoreError, naming `where` and the field, if it is not a whole one.
 
-        `known`: controls of records read before, by their content, to which this one's are added. Cells of one data
-        set and batch size mostly have the same: equal ones become one object, and are not judged again.
+        `known`: controls of records read before, by their text, to which this one's are added. Cells of one data set
+        and batch size mostly have the same: equal ones become one object, and are neither parsed nor judged again.
+        Without `settings` they are skipped, and empty.
         """
+        try:
+            decoder = _WITH_SETTINGS if settings else _WITHOUT_SETTINGS
+            written = decoder.decode(data.decode())  # judges the encoding of what is skipped, too
+            controls = _controls(bytes(written.controls), {} if known is None else known)
+        except UNREADABLE:
+            record = cls.from_json(parsed(data, where), where)  # has the words, and takes halves of surrogate pairs
+            return record if settings else replace(record, settings={})
+        return cls._of(written, controls, {} if isinstance(written.settings, _Skipped) else written.settings)
+
+    @classmethod
+    def from_json(cls, plain: Any, where: object) -> Record:
+        """The same of parsed JSON, settings and all."""
         if not isinstance(plain, dict) or "schema" not in plain:
             raise StoreError(f"{where}: is not a record of invbench")
-        if plain["schema"] != SCHEMA:
-            raise StoreError(f"{where}: has schema {plain['schema']!r}; this invbench reads {SCHEMA}")
-        if not _LATER.keys() <= plain.keys():
-            plain = _LATER | plain
-        if plain.keys() != _KEYS:
-            name = min(plain.keys() ^ _KEYS)
-            raise StoreError(f"{where}: {'has no' if name in _FIELDS else 'has an unknown'} field {name!r}")
-        content = b"" if known is None else marshal.dumps(plain["controls"], 2)  # tells 1 from 1.0 and from true
-        same = known.get(content) if known else None
-        for name, (valid, words) in (_FIELDS if same is None else _BESIDE_CONTROLS).items():
-            if not valid(plain[name]):
-                raise StoreError(f"{where}: {name!r} must be {words}, not {_short(plain[name])}")
-        values = plain | {name: tuple(plain[name]) for name in _TUPLES}
+        try:
+            written = msgspec.convert(plain, _Whole)
+        except UNREADABLE as error:
+            raise StoreError(f"{where}: {_fault(plain)}") from error
+        return cls._of(written, written.controls, written.settings)
+
+    @classmethod
+    def _of(cls, written: _Written[Any, Any], controls: Mapping[str, Scores], settings: Mapping[str, Any]) -> Record:
+        values = msgspec.structs.asdict(written) | {"controls": controls, "settings": settings}
         del values["schema"]
-        if same is not None:
-            values["controls"] = same
-        elif known is not None and len(known) < MOST_KNOWN:
-            known[content] = plain["controls"]
         return cls(**values)
 
 
@@ -132,94 +142,92 @@ def _finite_facts(value: Any) -> Any:
     return _finite(value) if isinstance(value, float) else value
 
 
+_Text = Annotated[str, Meta(description="text")]
+_TextOrNull = Annotated[str | None, Meta(description="text or null")]
+_Mapping = Annotated[dict[str, Any], Meta(description="a mapping")]
+_Count = Annotated[int, Meta(ge=0, le=2**63 - 1, description="a count")]
+_Number = (
+    Annotated[int, Meta(ge=1 - 2**63, le=2**63 - 1)]
+    | Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
+)
+_Items = dict[str, list[list[_Number | None]]]
+_ITEMS = "metric -> target -> item, each item a finite number or null"
+_Controls = Annotated[dict[str, _Items], Meta(description=f"control -> {_ITEMS}")]
+_NAMES = f"a mapping of exactly {', '.join(AXES)} to text, whole numbers or null"
+_S = TypeVar("_S")
+_C = TypeVar("_C")
+
+
+class _Written(Struct, Generic[_S, _C], kw_only=True, forbid_unknown_fields=True):
+    """The schema: what a record's JSON is, and in each description the words for a field that is not.
+
+    A field with a default came after the first records, which may lack it. What settings and controls become is
+    left open: who reads many records parses few of their controls, and may need no settings.
+    """
+
+    schema: Literal[1]
+    id: _Text
+    status: Annotated[Status, Meta(description="one of " + ", ".join(get_args(Status)))]
+    names: Annotated[dict[Axis, str | int | None], Meta(min_length=len(AXES), description=_NAMES)]
+    settings: _S
+    targets: _Count
+    images: _Count
+    reason: _TextOrNull
+    scores: Annotated[_Items, Meta(description=_ITEMS)]
+    controls: _C
+    diverged: _Count
+    evaluations: Annotated[tuple[_Count, ...], Meta(description="a list of counts")]
+    objectives: Annotated[tuple[_Number | None, ...], Meta(description="a list of finite numbers or null")]
+    notes: Annotated[tuple[str, ...], Meta(description="a list of texts")]
+    facts: Annotated[tuple[dict[str, Any], ...], Meta(description="a list of mappings")] = ()
+    seconds: Annotated[dict[str, _Number], Meta(description="a mapping to finite numbers")]
+    memory_mb: Annotated[_Number | None, Meta(description="a finite number or null")]
+    device: _TextOrNull
+    torch: _TextOrNull
+    dataset: _Mapping
+
+
+class _Skipped(Struct):
+    """A mapping of which nothing is kept."""
+
+
+_Whole = _Written[_Mapping, _Controls]
+_WITH_SETTINGS = msgspec.json.Decoder(_Written[_Mapping, Raw])
+_WITHOUT_SETTINGS = msgspec.json.Decoder(_Written[_Skipped, Raw])
+_CONTROLS = msgspec.json.Decoder(_Controls)
+
+
+def _controls(text: bytes, known: dict[bytes, Any]) -> Mapping[str, Scores]:
+    found: Mapping[str, Scores] | None = known.get(text)
+    if found is None:
+        found = _CONTROLS.decode(text)
+        if len(known) < MOST_KNOWN:
+            known[text] = found
+    return found
+
+
+def _fault(plain: dict[str, Any]) -> str:
+    """What is wrong with a record that is not of the schema, in words."""
+    fields = {field.name: field for field in msgspec.structs.fields(_Whole)}
+    wrong = [name for name, field in fields.items() if name in plain and not _is(plain[name], field.type)]
+    if "schema" in wrong:
+        return f"has schema {plain['schema']!r}; this invbench reads {SCHEMA}"
+    astray = {name for name, field in fields.items() if field.required} - plain.keys() | plain.keys() - fields.keys()
+    if astray:
+        name = min(astray)
+        return f"{'has no' if name in fields else 'has an unknown'} field {name!r}"
+    words = get_args(fields[wrong[0]].type)[1].description
+    return f"{wrong[0]!r} must be {words}, not {_short(plain[wrong[0]])}"
+
+
+def _is(value: Any, kind: Any) -> bool:
+    try:
+        msgspec.convert(value, kind)
+    except UNREADABLE:
+        return False
+    return True
+
+
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
-
-
-def _is_text(value: Any) -> bool:
-    return type(value) is str
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 2**63
-
-
-def _is_number(value: Any) -> bool:
-    return -math.inf < value < math.inf if type(value) is float else type(value) is int and abs(value) < 2**63
-
-
-def _is_mapping(value: Any) -> bool:
-    return type(value) is dict
-
-
-def _is_names(value: Any) -> bool:
-    return type(value) is dict and value.keys() == _AXES and _NAMING.issuperset(map(type, value.values()))
-
-
-def _is_scores(value: Any) -> bool:
-    return type(value) is dict and _are_nested(value.values())
-
-
-def _is_controls(value: Any) -> bool:
-    if type(value) is not dict or not _DICT.issuperset(map(type, value.values())):
-        return False
-    return _are_nested([targets for scores in value.values() for targets in scores.values()])
-
-
-def _are_nested(many: Collection[Any]) -> bool:
-    """Whether each is `target -> item`; a report asks of millions of items, so no line here runs once an item."""
-    if not _LIST.issuperset(map(type, many)):
-        return False
-    targets = list(chain.from_iterable(many))
-    return _LIST.issuperset(map(type, targets)) and _are_items(list(chain.from_iterable(targets)))
-
-
-def _are_items(items: list[Any]) -> bool:
-    if _FLOAT.issuperset(map(type, items)):
-        return math.isfinite(sum(items)) or all(map(math.isfinite, items))  # finite ones may have too large a sum
-    return all(item is None or _is_number(item) for item in items)
-
-
-def _is_seconds(value: Any) -> bool:
-    return type(value) is dict and all(map(_is_number, value.values()))
-
-
-def _optional(valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: value is None or valid(value)
-
-
-def _each(valid: Callable[[Any], bool]) -> Callable[[Any], bool]:
-    return lambda value: type(value) is list and all(map(valid, value))
-
-
-_SCORE_WORDS = "metric -> target -> item, each item a finite number or null"
-_FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "id": (_is_text, "text"),
-    "status": (lambda value: value in STATUSES, "one of " + ", ".join(STATUSES)),
-    "names": (_is_names, f"a mapping of exactly {', '.join(AXES)} to text, whole numbers or null"),
-    "settings": (_is_mapping, "a mapping"),
-    "targets": (_is_count, "a count"),
-    "images": (_is_count, "a count"),
-    "reason": (_optional(_is_text), "text or null"),
-    "scores": (_is_scores, _SCORE_WORDS),
-    "controls": (_is_controls, f"control -> {_SCORE_WORDS}"),
-    "diverged": (_is_count, "a count"),
-    "evaluations": (_each(_is_count), "a list of counts"),
-    "objectives": (_each(_optional(_is_number)), "a list of finite numbers or null"),
-    "notes": (_each(_is_text), "a list of texts"),
-    "facts": (_each(_is_mapping), "a list of mappings"),
-    "seconds": (_is_seconds, "a mapping to finite numbers"),
-    "memory_mb": (_optional(_is_number), "a finite number or null"),
-    "device": (_optional(_is_text), "text or null"),
-    "torch": (_optional(_is_text), "text or null"),
-    "dataset": (_is_mapping, "a mapping"),
-}
-_BESIDE_CONTROLS = {name: check for name, check in _FIELDS.items() if name != "controls"}
-_TUPLES = ("evaluations", "objectives", "notes", "facts")
-_LATER: dict[str, Any] = {"facts": []}
-"""Fields that came after schema 1's first records, which may lack them, and what they then are."""
-
-_KEYS = frozenset({"schema", *_FIELDS})
-_DICT, _LIST, _FLOAT = frozenset({dict}), frozenset({list}), frozenset({float})
-_AXES, _NAMING = frozenset(AXES), frozenset({str, int, type(None)})

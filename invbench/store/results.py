@@ -28,6 +28,7 @@ from invbench.store.files import (
     TEMPORARY,
     StoreError,
     disk,
+    read_bytes,
     read_json,
     remove_temporary,
     sync_folder,
@@ -159,14 +160,18 @@ class Results:
 
     def records(self) -> list[Record]:
         """Records of the cells planned and computed, in plan order."""
-        return list(self.each_record())
+        return list(self._each_record(settings=True))
 
     def each_record(self) -> Iterator[Record]:
-        """The same one by one: the values by target of 100,000 cells fill gigabytes. Equal controls are one object."""
+        """The same one by one and without settings: the values by target of 100,000 cells fill gigabytes."""
+        return self._each_record(settings=False)
+
+    def _each_record(self, settings: bool) -> Iterator[Record]:
+        """Those records, of which equal controls are one object."""
         known = dict[bytes, Any]()
         there, cells = self._cell_ids(), f"{self.path / 'cells'}{os.sep}"
         paths = ((id, f"{cells}{id}{os.sep}record.json") for id in self.plan() if id in there)
-        return (record for id, path in paths if (record := _record_if_there(id, path, known)) is not None)
+        return (record for id, path in paths if (record := _record_if_there(id, path, known, settings)) is not None)
 
     def older(self) -> int:
         """How many computed cells are here that the matrix as last run does not hold."""
@@ -210,17 +215,17 @@ class Results:
             )
 
 
-def _record(id: str, path: Path | str, known: dict[bytes, Any] | None = None) -> Record:
-    record = Record.from_json(read_json(path), path, known)
+def _record(id: str, path: Path | str, known: dict[bytes, Any] | None = None, settings: bool = True) -> Record:
+    record = Record.from_bytes(read_bytes(path), path, known, settings)
     if record.id != id:
         raise StoreError(f"{path}: is the record of another cell, {record.id}")
     return record
 
 
-def _record_if_there(id: str, path: str, known: dict[bytes, Any]) -> Record | None:
+def _record_if_there(id: str, path: str, known: dict[bytes, Any], settings: bool) -> Record | None:
     """The same of a cell that is nearly always there: to ask first, or to make a Path, costs as much as to open it."""
     try:
-        return _record(id, path, known)
+        return _record(id, path, known, settings)
     except StoreError:
         if os.path.exists(path):
             raise
@@ -234,7 +239,7 @@ def _pretty(plain: Any) -> str:
 def _checked(record: Record) -> str:
     """The record's text; StoreError where it could not be read back."""
     text = record.to_json()
-    Record.from_json(json.loads(text), f"cell {record.id}")
+    Record.from_bytes(text.encode(), f"cell {record.id}")
     return text
 
 
