@@ -31,5 +31,5 @@ def test_a_batch_has_few_steps_long_ones_on_a_chain_and_short_ones_from_grey_thr
         for model in (ConvNet(width=4), ResNet20())
     )
     assert (chain.lr, chain.start) == (1.0, "normal")
-    assert (residual.lr, residual.start) == (0.5, "small")
+    assert (residual.lr, residual.start) == (0.3, "small")
     assert max(chain.iterations, residual.iterations) < SINGLE.iterations / 3
