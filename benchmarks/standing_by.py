@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -135,8 +136,8 @@ def _click() -> None:
 
 
 def _children() -> float:
-    spent = os.times()
-    return spent.children_user + spent.children_system
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)  # os.times counts in hundredths of a second
+    return spent.ru_utime + spent.ru_stime
 
 
 def _median(samples: list[dict[str, float]]) -> float:
@@ -144,8 +145,6 @@ def _median(samples: list[dict[str, float]]) -> float:
 
 
 def _told(task: Any, *arguments: Path) -> None:
-    import resource
-
     began = time.perf_counter()
     task(*arguments)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
