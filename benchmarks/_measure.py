@@ -21,6 +21,7 @@ from typing import Any
 HERE = Path(__file__).parent
 ORDER = (
     "auto",
+    "victims",
     "limit",
     "strongest",
     "matching",
