@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from skimage.metrics import structural_similarity
 
 from invbench.metrics._images import Floats, image_pairs
 
@@ -37,6 +36,8 @@ def ssim_note(image_shape: tuple[int, ...]) -> str | None:
 
 
 def _one(a: Floats, b: Floats) -> float:
+    from skimage.metrics import structural_similarity  # slow to load, and who plans a run computes none
+
     return float(
         structural_similarity(  # type: ignore[no-untyped-call]
             a, b, data_range=1.0, channel_axis=0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
