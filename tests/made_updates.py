@@ -92,3 +92,16 @@ def noise_like(update: Update) -> Update:
     stream = torch.Generator().manual_seed(77)
     noises = [torch.randn(tensor.shape, generator=stream) for tensor in update]
     return tuple(noise * tensor.norm() / noise.norm() for noise, tensor in zip(noises, update, strict=True))
+
+
+def pooled(width: int, *, seed: int = 0, activation: type[nn.Module] = nn.Sigmoid) -> nn.Module:
+    """Two convolutions, each averaged over pools, which the layers alone do not undo; for pictures of 8 x 8."""
+    torch.manual_seed(seed)
+    halved = [activation(), nn.AvgPool2d(2)]
+    network = nn.Sequential(
+        nn.Conv2d(3, width, 5, padding=2), *halved, nn.Conv2d(width, width, 5, padding=2), *halved,
+        nn.Flatten(), nn.Linear(width * 4, 10),
+    ).eval()  # fmt: skip
+    for values in network.parameters():
+        nn.init.uniform_(values, -0.5, 0.5)
+    return network

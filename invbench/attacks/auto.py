@@ -79,9 +79,11 @@ class Auto:
             recipe = Recipe(iterations=lines, optimizer="lbfgs-wolfe", objective="cosine", tv=1e-4, labels=labels)
             found.append(("line search", recipe))
             left -= lines
-        if left > 2 * short:
-            long = dataclasses.replace(SINGLE, iterations=left // 2, labels=labels)
-            found += [("long search", long), ("light search", dataclasses.replace(long, tv=_LIGHT))]
+        if left > short:  # a long search that is shorter than the short one would find no more
+            both = left > 2 * short
+            long = dataclasses.replace(SINGLE, iterations=left // 2 if both else left, labels=labels)
+            found.append(("long search", long))
+            found += [("light search", dataclasses.replace(long, tv=_LIGHT))] if both else []
         return found
 
 

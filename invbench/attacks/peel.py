@@ -25,8 +25,11 @@ class Peel:
     Every equation is weighted by the variance of what it is made of: of rounding, of declared noise, of the layers
     above. What the lowest layer leaves open a Gaussian prior on natural pictures fills in. Where noise is declared, or
     a higher layer's equations leave something open, Gauss-Newton steps on the likelihood of the whole update follow,
-    with that prior. Certified: every layer, or the whole update, determines its input and the answer explains the
-    update; there is then no other answer. Given labels are never read.
+    with that prior. Given labels are never read.
+
+    Certified: the answer explains the update, and either every layer determines its input, then there is no other
+    answer, or the whole update has full rank there with equations to spare (average pooling): then there is none near,
+    and one elsewhere would be a coincidence (`peeling/sharpen.py`).
     """
 
     steps: int = parameter(5, at_least=0, help="most Gauss-Newton steps on the likelihood of the whole update")

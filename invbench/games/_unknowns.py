@@ -27,7 +27,8 @@ def told_at_most(network: nn.Module, image_shape: Sequence[int], batch_size: int
     """An upper bound of the independent numbers in the gradient of a batch.
 
     The gradient of a linear layer that sees one vector a picture is a sum of `batch_size` outer products, its bias's
-    one more column of them: a matrix m x n of rank B has B (m + n - B) free entries. Others count whole.
+    one more column of them: a matrix m x n of rank B has B (m + n - B) free entries. Others count whole, and so does
+    every layer of a network that cannot be followed without values.
     """
     inside, vectors = copy.deepcopy(network).eval(), Counter[nn.Linear]()
 
@@ -37,9 +38,12 @@ def told_at_most(network: nn.Module, image_shape: Sequence[int], batch_size: int
 
     for layer in inside.modules():
         layer.register_forward_hook(seen)
-    with torch.no_grad():
-        inside(torch.zeros(batch_size, *image_shape, device="meta"))
     total = sum(parameter.numel() for parameter in inside.parameters())
+    try:
+        with torch.no_grad():
+            inside(torch.zeros(batch_size, *image_shape, device="meta"))
+    except Exception:  # of somebody else's network, which has run with values; a bound need not be the least
+        return total
     for linear, count in vectors.items():
         outputs, inputs = linear.out_features, linear.in_features + (linear.bias is not None)
         rank = min(count, outputs, inputs)

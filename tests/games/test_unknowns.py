@@ -35,6 +35,22 @@ def test_the_bound_holds_for_the_jacobian_s_true_rank() -> None:
     assert int(torch.linalg.matrix_rank(jacobian)) <= 20 + 2 * (73 + 4 - 2)
 
 
+class Peeking(nn.Module):
+    """Looks at its input's values, which the meta device has not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(48, 20)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        scale = 2.0 if float(pictures.max()) > 1 else 1.0
+        return self.layer(scale * pictures.flatten(1))  # type: ignore[no-any-return]
+
+
+def test_a_network_that_looks_at_values_counts_whole() -> None:
+    assert told_at_most(Peeking().to("meta"), (3, 4, 4), 1) == 49 * 20
+
+
 @pytest.mark.parametrize(("batch", "open_"), [(1, False), (4, True), (8, True)])
 def test_lenet_s_update_does_not_determine_a_batch_of_four(batch: int, open_: bool) -> None:
     with torch.device("meta"):
