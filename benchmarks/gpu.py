@@ -19,9 +19,9 @@ import torch
 from _cells import DATA, known_labels, stage
 from _measure import Table, save
 
-from invbench import engine
+from invbench.core import engine
+from invbench.core.memory import peak_memory
 from invbench.matching.recipe import Recipe
-from invbench.memory import peak_memory
 from invbench.observation import UpdateObservation
 
 MODELS, BATCHES, REPEATS, SHORT, LONG = ("lenet", "convnet", "resnet18"), (1, 8), 3, 100, 600

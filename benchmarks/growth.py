@@ -78,7 +78,7 @@ def attack(axis: str, size: int) -> dict[str, float]:
 
     from invbench.attacks import answer_all
     from invbench.attacks.inverting_gradients import InvertingGradients
-    from invbench.memory import peak_memory
+    from invbench.core.memory import peak_memory
 
     torch.set_num_threads(1)
     batch = size if axis == "batch size" else 1

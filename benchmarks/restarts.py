@@ -15,8 +15,8 @@ import torch
 from _measure import Table, interleaved, save
 from torch import Tensor
 
-from invbench import engine
 from invbench.cell import Cell
+from invbench.core import engine
 from invbench.matching.adam import adam
 from invbench.matching.objectives import OBJECTIVES, cosine
 from invbench.matching.problem import Evaluation, Problem, build_problem

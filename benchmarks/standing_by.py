@@ -94,7 +94,7 @@ def alone(*words: object, file: str = __file__) -> dict[str, float]:
 def plan(matrix: Path, folder: Path) -> None:
     """What `invbench run` does before its first cell starts."""
     from invbench import play
-    from invbench.run import is_done  # torch with it: not the report's business
+    from invbench.runs.run import is_done  # torch with it: not the report's business
 
     read, results = load(matrix), Results(folder)
     with results.lock():

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import click
 
 from invbench import __version__
-from invbench.errors import Refusal
+from invbench.core.errors import Refusal
 
 WRONG, INTERRUPTED = 2, 130
 
@@ -61,7 +61,7 @@ def invbench() -> None:
 @click.argument("path", type=FILE, default="matrix.yaml")
 def init(path: Path) -> None:
     """Write a commented matrix.yaml that runs."""
-    from invbench.template import TEMPLATE
+    from invbench.guide.template import TEMPLATE
 
     try:
         with path.open("x", encoding="utf-8") as file:
@@ -111,7 +111,7 @@ def run(
         if executor != "ray" and given is not None:
             raise Refused(f"{option} needs --executor ray")
     from invbench.matrix import load, select
-    from invbench.shards import read_shard
+    from invbench.runs.shards import read_shard
 
     part = refusing(read_shard, shard) if shard is not None else None
     read = refusing(load, matrix, sets)
@@ -121,15 +121,15 @@ def run(
         click.echo(f"warning: {warning}", err=True)
     from invbench import report
     from invbench.console import plan, progress, tables
-    from invbench.devices import resolve
-    from invbench.run import default_workers, is_done, local_crew
-    from invbench.run import run as run_cells
+    from invbench.runs.devices import resolve
+    from invbench.runs.run import default_workers, is_done, local_crew
+    from invbench.runs.run import run as run_cells
     from invbench.store import Results, environment
 
     results = Results(output or Path("results") / (f"{read.name}-{part}" if part else read.name))
     with ExitStack() as stack:
         if executor == "ray" and not dry_run:
-            from invbench.executors.cluster import cluster_crew
+            from invbench.runs.executors.cluster import cluster_crew
 
             address = ray_address or os.environ.get("RAY_ADDRESS")
             waiting = cluster_crew(address, device, workers, read.threads, gpus_per_cell or 1.0)
@@ -280,8 +280,8 @@ def list_(kind: str | None, name: str | None, schema: bool) -> None:
     """
     import json
 
-    from invbench import catalogue
     from invbench.console import tables
+    from invbench.guide import catalogue
 
     if schema and name is None:
         raise Refused("--schema needs a KIND and a NAME, as in: invbench list attacks dlg --schema")
@@ -301,7 +301,7 @@ def list_(kind: str | None, name: str | None, schema: bool) -> None:
 def doctor() -> None:
     """What works here: devices, data, weights, optional parts."""
     from invbench.console import tables
-    from invbench.doctor import examine
+    from invbench.guide.doctor import examine
 
     tables.print_findings(examine())
 

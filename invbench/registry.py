@@ -22,8 +22,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from invbench.errors import Refusal
-from invbench.parameters import Parameter, nearest_name, parameter, parameters_of, show_value
+from invbench.core.errors import Refusal
+from invbench.core.parameters import Parameter, nearest_name, parameter, parameters_of, show_value
 
 __all__ = ["KINDS", "BadSettings", "BrokenPart", "Parameter", "Part", "Problem", "UnknownName", "parameter"]
 

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invbench import registry
-from invbench.parameters import nearest_name, show_value
+from invbench.core.parameters import nearest_name, show_value
 from invbench.registry import BadSettings, Parameter, Part, UnknownName, parameter
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -26,7 +26,7 @@ from invbench.cell import Cell
 from invbench.games.update import UpdateGame, UpdateRound
 from invbench.play import why_unsupported
 
-SEALED = ("games", "data", "metrics", "play", "store", "matrix", "cell", "artefacts", "run")
+SEALED = ("games", "scoring", "data", "metrics", "play", "store", "matrix", "cell", "core.artefacts", "runs")
 """What the fresh process must have had no use for. What a declared defence does to an update is public."""
 
 ATTACKER = """

@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from invbench import progress
+from invbench.core import progress
 from invbench.observation import Failed
 
 

@@ -12,7 +12,6 @@ import torch
 
 from invbench import registry
 from invbench.attacks import answer_all
-from invbench.likelihood import misfit, squared_residual
 from invbench.matching.fast import SINGLE, fast
 from invbench.matching.labels import label_strategy
 from invbench.matching.recipe import Recipe
@@ -20,6 +19,7 @@ from invbench.observation import Guess, Public, UpdateObservation
 from invbench.peeling import prior
 from invbench.peeling.sharpen import MOST_STEPS, can_polish, polish
 from invbench.registry import attack, parameter
+from invbench.updates.likelihood import misfit, squared_residual
 
 _CLOSED = ("peel", "analytic")
 """Attacks that solve for the picture; tried first where the architecture allows them."""
@@ -41,7 +41,7 @@ class Auto:
     """Exact recovery where the architecture allows it, else the best searches in turn; the likeliest answer wins.
 
     Every part's answer is simulated through client and defences, and judged by how well it explains the update
-    (`invbench/likelihood.py`) and by a Gaussian prior on natural pictures: never by the truth. A certified answer
+    (`updates/likelihood.py`) and by a Gaussian prior on natural pictures: never by the truth. A certified answer
     ends the search. Searches share `evaluations`: a short one, one along lines where the network is smooth, then two
     long ones with what is left, under strong and under light total variation: a gradient that hardly determines its
     pictures needs the one, the other lets through what a rich gradient tells. What they found for a smooth chain of

@@ -14,8 +14,8 @@ from rich.text import Text
 
 from invbench.cell import Cell
 from invbench.console.wording import Namer, cell_namer, count, duration, fitted, headline
-from invbench.executors import Notice
-from invbench.run import Again, Doing, Done, Made, News, Planned, Refused
+from invbench.runs.executors import Notice
+from invbench.runs.run import Again, Doing, Done, Made, News, Planned, Refused
 from invbench.store import Record
 
 Listener = Callable[[News], None]

@@ -17,8 +17,8 @@ from invbench.gate import Verdict, passed
 from invbench.report import comparison
 
 if TYPE_CHECKING:
-    from invbench.catalogue import Page
-    from invbench.doctor import Finding
+    from invbench.guide.catalogue import Page
+    from invbench.guide.doctor import Finding
     from invbench.store import Merged, Record
 
 

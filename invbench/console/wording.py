@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from invbench.cell import Cell
-from invbench.columns import COLUMNS, GAME_COLUMNS
-from invbench.statistics import summarise
+from invbench.numbers.columns import COLUMNS, GAME_COLUMNS
+from invbench.numbers.statistics import summarise
 from invbench.store import Record
 
 Names = Mapping[str, Any]

@@ -27,9 +27,9 @@ from itertools import accumulate
 from statistics import NormalDist
 from typing import Any, Literal
 
+from invbench.core.randomness import numpy_stream
 from invbench.data._table import Table
 from invbench.observation import AttributePrior
-from invbench.randomness import numpy_stream
 from invbench.registry import dataset, parameter
 
 PEOPLE = 5000

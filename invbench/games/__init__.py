@@ -8,5 +8,5 @@ A game is a frozen dataclass marked `@game(data=...)` with
 - `stage(cell, device) -> Round`: observations for the attack, and behind the wall what scores its guesses:
   `score(guesses)`, `controls()`, `arrays(guesses)`, `grid(guesses)`, `notes`.
 
-Games know no attack: who plays a cell is `invbench/play.py`'s business.
+Games know no attack: who plays a cell is `invbench/play/`'s business.
 """

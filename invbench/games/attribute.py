@@ -11,9 +11,9 @@ import numpy.typing as npt
 import torch
 
 from invbench.cell import Cell
+from invbench.core.randomness import numpy_stream, stream
 from invbench.metrics import macro_auc_pseudo_values
 from invbench.observation import AttributeGuess, AttributeObservation, AttributePublic
-from invbench.randomness import numpy_stream, stream
 from invbench.registry import game
 
 Scores = dict[str, list[list[float | None]]]

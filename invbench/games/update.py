@@ -12,11 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from invbench.artefacts import Artefact, fetch
 from invbench.cell import Cell, Choice
+from invbench.core.artefacts import Artefact, fetch
+from invbench.core.randomness import seed_of, stream
 from invbench.data import ImagePool
 from invbench.defenses import defended, public_parameters, stages
-from invbench.games._reconstruction import (
+from invbench.metrics import lpips_note, ssim_note
+from invbench.models import ImageModel
+from invbench.models._building import build_victim
+from invbench.models._training import RECIPE, train
+from invbench.observation import Guess, Public, PublicDefense, Update, UpdateObservation
+from invbench.protocol.fedsgd import gradient, per_example_gradients
+from invbench.registry import game
+from invbench.scoring.pictures import grid_png
+from invbench.scoring.reconstruction import (
     Array,
     Matched,
     Scores,
@@ -28,16 +37,7 @@ from invbench.games._reconstruction import (
     score,
     score_picture,
 )
-from invbench.games._unknowns import underdetermined
-from invbench.metrics import lpips_note, ssim_note
-from invbench.models import ImageModel
-from invbench.models._building import build_victim
-from invbench.models._training import RECIPE, train
-from invbench.observation import Guess, Public, PublicDefense, Update, UpdateObservation
-from invbench.pictures import grid_png
-from invbench.protocol.fedsgd import gradient, per_example_gradients
-from invbench.randomness import seed_of, stream
-from invbench.registry import game
+from invbench.updates.equations import underdetermined
 
 _STAGES = {"per_example", "update"}
 

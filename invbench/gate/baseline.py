@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from invbench.columns import COLUMNS
-from invbench.errors import Refusal
-from invbench.parameters import nearest_name
-from invbench.statistics import mean, target_means
+from invbench.core.errors import Refusal
+from invbench.core.parameters import nearest_name
+from invbench.numbers.columns import COLUMNS
+from invbench.numbers.statistics import mean, target_means
 from invbench.store import AXES, Record, Results, StoreError, read_json
 
 SCHEMA = 1

@@ -12,11 +12,11 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from invbench.columns import COLUMNS
 from invbench.gate.baseline import GateError, Measured, measured, measured_cells, nearest, parse
 from invbench.gate.pairs import differing_settings, match_changed
 from invbench.gate.verdicts import Direction, Outcome, Verdict, compare_metric
-from invbench.statistics import mean
+from invbench.numbers.columns import COLUMNS
+from invbench.numbers.statistics import mean
 from invbench.store import AXES, Record, Results
 
 

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any, Literal
 
-from invbench.columns import COLUMNS
 from invbench.gate.baseline import Measured
-from invbench.statistics import mean, paired_interval
+from invbench.numbers.columns import COLUMNS
+from invbench.numbers.statistics import mean, paired_interval
 
 Outcome = Literal["failed", "missing", "changed", "regressed", "improved", "new", "same"]
 Direction = Literal["weaker", "stronger", "both"]

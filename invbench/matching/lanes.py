@@ -9,10 +9,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from invbench import progress
+from invbench.core import progress
+from invbench.core.memory import is_out_of_memory
 from invbench.matching.outcome import Outcome
 from invbench.matching.problem import Problem
-from invbench.memory import is_out_of_memory
 
 Minimise = Callable[[Problem, Tensor, Tensor], Outcome]
 """From a problem, the lanes' starts `(L, D)` and their tolerances `(L,)`."""

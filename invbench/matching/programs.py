@@ -14,10 +14,10 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from invbench import engine
+from invbench.core import engine
+from invbench.core.memory import is_out_of_memory
 from invbench.matching.compiling import Step, compiled, pays_back
 from invbench.matching.tracing import Batched, Traced, trace
-from invbench.memory import is_out_of_memory
 
 _WORTH_TRACING = 40
 """Planned evaluations from which the first number of lanes is traced at once."""

@@ -17,8 +17,8 @@ from invbench.matrix.choices import Reader
 from invbench.matrix.errors import Errors, MatrixError, MatrixErrors
 from invbench.matrix.excluding import Exclusion, read_exclusion
 from invbench.matrix.selecting import select
+from invbench.matrix.source.nodes import Entry, Items, Node, Table
 from invbench.matrix.tree import read_tree
-from invbench.yaml_source.nodes import Entry, Items, Node, Table
 
 __all__ = ["Matrix", "MatrixError", "MatrixErrors", "load", "select"]
 

@@ -12,8 +12,8 @@ from invbench import registry
 from invbench.cell import Cell, Choice
 from invbench.data import BadData
 from invbench.matrix.choices import Reader, read_choice
+from invbench.matrix.source.nodes import Entry, Node, Place, Table, plain, show
 from invbench.matrix.values import AXES, INCLUDE_KEYS, SETTINGS, read_axis, read_value, refuse_unknown, setting
-from invbench.yaml_source.nodes import Entry, Node, Place, Table, plain, show
 
 MAX_CELLS = 1_000_000
 

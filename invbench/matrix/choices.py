@@ -9,9 +9,9 @@ from typing import Any, get_args
 
 from invbench import registry
 from invbench.cell import Choice
+from invbench.core.parameters import nearest_name
 from invbench.matrix.errors import Errors
-from invbench.parameters import nearest_name
-from invbench.yaml_source.nodes import Entry, Items, Node, Place, Scalar, Table, plain, show
+from invbench.matrix.source.nodes import Entry, Items, Node, Place, Scalar, Table, plain, show
 
 NONE = "none"
 

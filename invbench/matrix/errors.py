@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from invbench.errors import Refusal
-from invbench.yaml_source.nodes import Complaint, Place
+from invbench.core.errors import Refusal
+from invbench.matrix.source.nodes import Complaint, Place
 
 _LONGEST = 400  # characters of a message
 

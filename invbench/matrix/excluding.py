@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from invbench.cell import Cell, Choice
+from invbench.core.parameters import nearest_name
 from invbench.matrix.choices import NONE, Reader, names_none, read_name, setting_of
+from invbench.matrix.source.nodes import Items, Node, Place, Table, plain, show
 from invbench.matrix.values import EXCLUDE_KEYS, SETTINGS, read_setting, refuse_unknown
-from invbench.parameters import nearest_name
-from invbench.yaml_source.nodes import Items, Node, Place, Table, plain, show
 
 
 @dataclass(frozen=True)

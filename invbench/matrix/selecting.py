@@ -7,10 +7,10 @@ from functools import cache
 from typing import Any
 
 from invbench.cell import Cell, Choice, defense_name
+from invbench.core.parameters import nearest_name
 from invbench.matrix.errors import Errors
+from invbench.matrix.source.nodes import Place
 from invbench.matrix.values import AXES
-from invbench.parameters import nearest_name
-from invbench.yaml_source.nodes import Place
 
 KEYS = (*AXES, "game", "dataset", "seed")
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from invbench.matrix.errors import Errors
-from invbench.yaml_source.nodes import Entry, Node, Place, Scalar, Table, plain, show
-from invbench.yaml_source.reading import MAX_BYTES, MAX_DEPTH, decode, read
+from invbench.matrix.source.nodes import Entry, Node, Place, Scalar, Table, plain, show
+from invbench.matrix.source.reading import MAX_BYTES, MAX_DEPTH, decode, read
 
 
 def read_tree(path: Path, sets: Sequence[str], errors: Errors) -> tuple[Table | None, str]:

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from invbench.cell import Choice
+from invbench.core.parameters import Parameter, nearest_name
 from invbench.matrix.choices import Reader, read_choice, read_stack
 from invbench.matrix.errors import Errors
-from invbench.parameters import Parameter, nearest_name
-from invbench.yaml_source.nodes import Entry, Items, Node, Place, Table, plain, show
+from invbench.matrix.source.nodes import Entry, Items, Node, Place, Table, plain, show
 
 CONTROLS = ("grey", "mean", "noise")
 MOST_THREADS = 1024

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from invbench import progress
+from invbench.core import progress
 
 RECIPE = "adam-1"
 """Names everything below that shapes a trained victim's weights; part of its artefact's key."""

@@ -12,9 +12,9 @@ import torchvision  # type: ignore[import-untyped]
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from invbench.core.parameters import nearest_name
 from invbench.models import ImageModel
 from invbench.models._second_derivative import make_twice_differentiable
-from invbench.parameters import nearest_name
 from invbench.registry import model, parameter
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from invbench.defenses import hides_scale
-from invbench.likelihood import defenses, misfit, squared_residual
 from invbench.observation import Guess, UpdateObservation
+from invbench.updates.likelihood import defenses, misfit, squared_residual
 
 _SAME = 1e-4
 """Relative error within which a simulated update is the one seen, beside the declared noise."""

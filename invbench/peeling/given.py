@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from invbench.defenses import hides_scale
-from invbench.likelihood import defenses, noise
 from invbench.observation import Public, UpdateObservation
 from invbench.peeling.chain import NotAChain, Stage, has_weights, read_chain, with_weights
+from invbench.updates.likelihood import defenses, noise
 
 _LARGEST = 8192
 """Most unknowns of one layer: its normal matrix then takes 512 MB."""

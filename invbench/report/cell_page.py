@@ -6,12 +6,12 @@ import difflib
 from collections import Counter
 from typing import Any
 
-from invbench.columns import COLUMNS
-from invbench.errors import Refusal
+from invbench.core.errors import Refusal
+from invbench.numbers.columns import COLUMNS
+from invbench.numbers.statistics import target_means
 from invbench.report import wording
 from invbench.report.figures import Figures, figures_of
 from invbench.report.tables import code, facts, table, text
-from invbench.statistics import target_means
 from invbench.store import Record, Results
 
 MOST_TARGETS = 32

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from invbench.columns import COLUMNS
+from invbench.numbers.columns import COLUMNS
 from invbench.report import wording
 from invbench.report.tables import code, table, text
 

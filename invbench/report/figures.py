@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
-from invbench.columns import COLUMNS, GAME_COLUMNS
-from invbench.statistics import (
+from invbench.numbers.columns import COLUMNS, GAME_COLUMNS
+from invbench.numbers.statistics import (
     Packed,
     Summary,
     mean,

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from invbench.columns import COLUMNS
+from invbench.numbers.columns import COLUMNS
 from invbench.report import wording
 from invbench.report.figures import MARGINS, Figures
 from invbench.report.headlines import headlines

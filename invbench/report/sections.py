@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from invbench.columns import COLUMNS, GAME_COLUMNS
+from invbench.numbers.columns import COLUMNS, GAME_COLUMNS
 from invbench.report import wording
 from invbench.report.figures import Figures
 from invbench.report.tables import code, table, text

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from invbench.columns import COLUMNS, GAME_COLUMNS
+from invbench.numbers.columns import COLUMNS, GAME_COLUMNS
 from invbench.report.figures import Figures, figures_of_all
 from invbench.store import AXES, Results
 

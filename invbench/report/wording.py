@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from invbench.columns import COLUMNS
+from invbench.numbers.columns import COLUMNS
+from invbench.numbers.statistics import Summary
 from invbench.report.figures import Control, Figures
 from invbench.report.tables import code, text
-from invbench.statistics import Summary
 
 Spread = Literal["std", "interval"]
 NOTHING, UNSURE = "read nothing", "unsure"

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from invbench.errors import Refusal
+from invbench.core.errors import Refusal
 
 TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
 """Names of files half written: `.NAME.PROCESS.tmp`, beside the file that they were to become."""

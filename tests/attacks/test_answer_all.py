@@ -9,8 +9,8 @@ import torch
 from made_updates import digits, observe, victim
 
 from invbench.attacks import answer_all
+from invbench.core.progress import Progress, listening
 from invbench.observation import Failed, Guess, UpdateObservation
-from invbench.progress import Progress, listening
 
 
 class FailsOnThrees:

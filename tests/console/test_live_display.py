@@ -35,7 +35,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from invbench import progress
+from invbench.core import progress
 from invbench.registry import attack, parameter
 
 

@@ -10,7 +10,7 @@ from small_cells import make_cells
 from invbench import play
 from invbench.console import plan, progress
 from invbench.play import Forecast
-from invbench.run import Planned, Refused
+from invbench.runs.run import Planned, Refused
 
 
 def test_a_plan_of_hundreds_of_cells_is_told_by_attack_model_and_batch_size(

@@ -16,10 +16,10 @@ from small_cells import MLP, crops, make_cell, make_cells, write_pool
 from torch import Tensor, nn
 
 from invbench.cell import Cell
+from invbench.core.randomness import seed_of
 from invbench.games.update import UpdateGame, UpdateRound
 from invbench.observation import Guess, Public, Update, UpdateObservation
 from invbench.protocol.fedsgd import gradient
-from invbench.randomness import seed_of
 
 CPU = torch.device("cpu")
 HIDDEN = {"name": "fedsgd", "labels": "hidden"}

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from invbench import engine
+from invbench.core import engine
 from invbench.matching import compiling, programs
 from invbench.matching.programs import Programs
 
@@ -199,5 +199,5 @@ def test_a_cuda_graph_is_replayed_on_new_variables_and_hands_out_results_of_its_
 
 def test_who_does_not_compile_does_not_wait_for_inductor() -> None:
     """It takes as long to load as torch itself, in every process."""
-    code = "import sys, invbench.attacks.auto, invbench.run; sys.exit('torch._inductor' in sys.modules)"
+    code = "import sys, invbench.attacks.auto, invbench.runs.run; sys.exit('torch._inductor' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

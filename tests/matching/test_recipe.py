@@ -12,6 +12,7 @@ import pytest
 import torch
 from made_updates import digits, noise_like, observe, public, victim
 
+from invbench.core.progress import Progress, listening
 from invbench.matching.answers import take_better
 from invbench.matching.leakage import LeakageRecipe
 from invbench.matching.outcome import Outcome
@@ -19,7 +20,6 @@ from invbench.matching.recipe import Recipe
 from invbench.metrics import psnr
 from invbench.models.lenet import LeNet
 from invbench.observation import Guess, UpdateObservation
-from invbench.progress import Progress, listening
 
 ADAM = Recipe(iterations=8)
 JOINT_ADAM = Recipe(iterations=8, labels="joint", optimizer="adam", objective="l2", boxed=False, restarts=2)

@@ -12,7 +12,8 @@ import torch
 from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
-from invbench import progress, registry
+from invbench import registry
+from invbench.core import progress
 from invbench.models._building import build_victim
 from invbench.models._training import RECIPE, _batches, _schedule, train
 

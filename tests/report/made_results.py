@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 
-from invbench.pictures import grid_png
+from invbench.scoring.pictures import grid_png
 from invbench.store import Record, Results
 
 ENVIRONMENT = {

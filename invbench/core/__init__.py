@@ -1,0 +1,1 @@
+"""Leaves that everything else may import: errors, typed settings, random streams, artefacts, memory, progress."""

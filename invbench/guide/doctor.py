@@ -1,0 +1,93 @@
+"""What works on this machine, found out by trying it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from invbench import registry
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`works` is None where the thing is optional and not there."""
+
+    what: str
+    works: bool | None
+    detail: str
+
+
+def examine() -> list[Finding]:
+    """Every finding, the essential ones first."""
+    checks: list[tuple[str, Callable[[], str]]] = [
+        ("torch", _torch),
+        ("processor", _processor),
+        ("LPIPS weights", _lpips),
+        ("cache folder", _cache),
+        *((f"data set {name}", lambda name=name: _dataset(name)) for name in ("natural", "lfw", "digits")),
+    ]
+    findings = [_try(what, check) for what, check in checks]
+    return [*findings, _gpu(), *_optional()]
+
+
+def _try(what: str, check: Callable[[], str]) -> Finding:
+    try:
+        return Finding(what, True, check())
+    except Exception as error:  # whatever is broken is what the user wants to know
+        return Finding(what, False, f"{type(error).__name__}: {error}")
+
+
+def _torch() -> str:
+    return f"torch {version('torch')}, torchvision {version('torchvision')}"
+
+
+def _processor() -> str:
+    import torch
+
+    return f"{os.cpu_count()} cores, {torch.get_num_threads()} threads"
+
+
+def _gpu() -> Finding:
+    from invbench.runs import devices
+
+    found = devices.names()
+    return Finding("GPU", True if found else None, ", ".join(found) or "none: cells run on the CPU")
+
+
+def _lpips() -> str:
+    import numpy as np
+
+    from invbench.metrics import lpips
+
+    flat, ramp = np.full((1, 3, 32, 32), 0.5), np.linspace(0, 1, 3072).reshape(1, 3, 32, 32)
+    distance = float(lpips(flat, ramp)[0])
+    if not 0 < distance < 2:
+        raise ValueError(f"a distance of {distance} between two pictures")
+    return "AlexNet v0.1, in the package"
+
+
+def _cache() -> str:
+    from invbench.core.artefacts import cache_folder
+
+    folder = cache_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"{folder} cannot be written")
+    return str(folder)
+
+
+def _dataset(name: str) -> str:
+    pool = registry.load("dataset", name).build({}).load()
+    return f"{len(pool.images)} pictures of {' x '.join(str(n) for n in pool.images.shape[1:])}"
+
+
+def _optional() -> list[Finding]:
+    plugins = [f"{kind} {name}" for kind in registry.KINDS for name in sorted(registry.plugin_names(kind))]
+    ray = importlib.util.find_spec("ray") is not None
+    return [
+        Finding("plugins", True if plugins else None, ", ".join(plugins) or "none installed"),
+        Finding("ray", True if ray else None, version("ray") if ray else "not installed: pip install 'invbench[ray]'"),
+    ]

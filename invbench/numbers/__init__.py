@@ -1,0 +1,1 @@
+"""Means, spreads and intervals of scores, and the metrics as columns. No torch here."""

@@ -1,0 +1,189 @@
+"""Which cells are left, who computes them, and the results folder kept whole meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from invbench import play
+from invbench.cell import Cell
+from invbench.core.progress import Progress
+from invbench.matrix import Matrix
+from invbench.runs import devices
+from invbench.runs.executors import Advanced, Crew, Ended, Notice, Repeated, Started, Task, cores
+from invbench.runs.executors.local import execute
+from invbench.store import Record, Results
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a run is going to do: cells to compute, cells kept from before."""
+
+    to_compute: int
+    kept: int
+
+
+@dataclass(frozen=True)
+class Refused:
+    """These cells cannot be played; they have their records."""
+
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True)
+class Doing:
+    """A worker is at this: a cell, or something made for several, in words."""
+
+    worker: int
+    what: Cell | str
+    progress: Progress | None = None
+
+
+@dataclass(frozen=True)
+class Done:
+    """A cell has its record."""
+
+    record: Record
+    worker: int
+
+
+@dataclass(frozen=True)
+class Made:
+    """Something that several cells share is made (`problem`: or why it is not)."""
+
+    what: str
+    problem: str
+    worker: int
+
+
+@dataclass(frozen=True)
+class Again:
+    """The worker at this died, `reason` says how; it is begun anew."""
+
+    worker: int
+    what: Cell | str
+    reason: str
+
+
+News = Planned | Refused | Doing | Done | Made | Again | Notice
+
+
+def run(
+    matrix: Matrix,
+    cells: Sequence[Cell],
+    results: Results,
+    environment: dict[str, Any],
+    *,
+    crew: Crew,
+    fresh: bool = False,
+    listen: Callable[[News], None] = lambda news: None,
+    conclude: Callable[[Results], None] = lambda results: None,
+) -> list[Record]:
+    """Compute those of `cells` that are not done, and return the records of all of them, in order.
+
+    Only this process writes, and only while it holds the folder's lock. Interrupted anywhere, the folder
+    holds every cell finished so far. `conclude` comes last, also after an interrupt, still under the lock.
+    """
+    with results.lock():
+        results.create(matrix.text, [cell.id for cell in matrix.cells], environment)
+        try:
+            left = [cell for cell in cells if fresh or not is_done(results, cell)]
+            listen(Planned(len(left), len(cells) - len(left)))
+            playable = _without_refused(left, results, listen)
+            for played, worker in _compute(playable, crew, listen):
+                results.write(played.record, played.arrays, played.grid)
+                listen(Done(played.record, worker))
+        finally:
+            conclude(results)
+        found = [results.record(cell.id) for cell in cells]
+        return [record for record in found if record is not None]
+
+
+def is_done(results: Results, cell: Cell) -> bool:
+    """Whether the folder holds all that is asked of the cell."""
+    record = results.record(cell.id)
+    return record is not None and record.done(play.requested_controls(cell))
+
+
+def local_crew(device: str, workers: int, threads: int) -> Crew:
+    """Worker processes on this machine for a device as `devices.resolve` gives it."""
+    own, environments = devices.shared_out(device, devices.gpus())
+    return Crew(own, workers, partial(execute, workers=workers, threads=threads, environments=environments))
+
+
+def default_workers(device: str, threads: int) -> int:
+    """One worker a GPU; on a CPU as many as there are cores for."""
+    if device == "cuda":
+        return len(devices.gpus())
+    if device.startswith("cuda"):
+        return 1
+    return max(1, cores() // threads)
+
+
+def _without_refused(cells: Sequence[Cell], results: Results, listen: Callable[[News], None]) -> list[Cell]:
+    """The cells that can be played; the others have their record at once."""
+    playable, refused = [], []
+    for cell, record in play.refusals(cells):
+        if record is None:
+            playable.append(cell)
+        else:
+            refused.append(record)
+    results.write_many(refused)
+    listen(Refused(tuple(refused)))
+    return playable
+
+
+def _compute(cells: Sequence[Cell], crew: Crew, listen: Callable[[News], None]) -> Iterator[tuple[play.Played, int]]:
+    by_key = {cell.id: cell for cell in cells}
+    tasks, shared = _tasks(cells, crew.device)
+    at: dict[str, int] = {}
+    with closing(crew.execute(tasks)) as events:
+        for event in events:
+            if isinstance(event, Notice):
+                listen(event)
+                continue
+            what = by_key.get(event.key) or shared[event.key]
+            if isinstance(event, Started):
+                at[event.key] = event.worker
+                listen(Doing(event.worker, what))
+            elif isinstance(event, Advanced):
+                listen(Doing(at[event.key], what, event.progress))
+            elif isinstance(event, Repeated):
+                listen(Again(at[event.key], what, event.reason))
+            elif isinstance(what, str):
+                listen(Made(what, event.reason, at[event.key]))
+            else:
+                yield _played(event, what, crew.device), at[event.key]
+
+
+def _tasks(cells: Sequence[Cell], device: str) -> tuple[list[Task], dict[str, str]]:
+    """One task a cell, after the tasks that make what cells share; and what those make, for a person."""
+    making: dict[str, Task] = {}
+    shared: dict[str, str] = {}
+    work = []
+    for cell in cells:
+        needed = play.artefacts(cell)
+        shared |= needed
+        for name in needed:
+            make = Task(name, "invbench.play:make_artefact", (name, cell, device), artefact=True, files=_files(cell))
+            making.setdefault(name, make)
+        needs, files = play.needs(cell), _files(cell)
+        work.append(Task(cell.id, "invbench.play:play", (cell, device), cell.timeout, needs, files=files))
+    return [*making.values(), *work], shared
+
+
+def _files(cell: Cell) -> frozenset[Path]:
+    """The user's files that the cell's data set is read from."""
+    return frozenset(value for _, value in cell.dataset.settings if isinstance(value, Path))
+
+
+def _played(event: Ended, cell: Cell, device: str) -> play.Played:
+    if event.problem is None:
+        played: play.Played = event.result
+        return played
+    record = play.unplayed(cell, event.problem, event.reason)
+    return play.Played(play.with_seconds(record, event.seconds, device))

@@ -1,0 +1,45 @@
+"""A matrix dealt out over runs that know nothing of each other: `--shard 2/8`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from invbench.cell import Cell
+from invbench.core.errors import Refusal
+
+
+class BadShard(Refusal):
+    """What was given is no shard."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The `part`-th of `parts`, counted from 1."""
+
+    part: int
+    parts: int
+
+    def __str__(self) -> str:
+        return f"{self.part}of{self.parts}"
+
+    def of(self, cells: Sequence[Cell]) -> list[Cell]:
+        """The shard's cells, in their order. Every cell is in exactly one shard, and shards differ by at most one.
+
+        Cells are dealt in the order of their ids, which is as good as shuffled: dealt in the order of the matrix, one
+        shard might get every cell of the slowest model.
+        """
+        own = {cell.id for cell in sorted(cells, key=lambda cell: cell.id)[self.part - 1 :: self.parts]}
+        return [cell for cell in cells if cell.id in own]
+
+
+def read_shard(text: str) -> Shard:
+    """`2/8` as a shard; BadShard where it is none."""
+    found = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not found:
+        raise BadShard(f"--shard {text!r}: must be I/N, as 2/8 for the second of eight")
+    part, parts = int(found[1]), int(found[2])
+    if not 1 <= part <= parts:
+        raise BadShard(f"--shard {text}: the first number must be from 1 to {max(parts, 1)}")
+    return Shard(part, parts)

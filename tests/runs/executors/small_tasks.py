@@ -1,0 +1,84 @@
+"""Tasks that workers call by name."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from invbench.core import artefacts, progress
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def fail(words: str) -> NoReturn:
+    raise ValueError(words)
+
+
+def leave(code: int) -> NoReturn:
+    sys.exit(code)
+
+
+def die(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+def die_once(mark: Path, number: int) -> int:
+    """Die by this signal, but the first time only."""
+    if not mark.exists():
+        mark.touch()
+        os.kill(os.getpid(), number)
+    return os.getpid()
+
+
+def stamp(file: Path) -> float:
+    """Write when it ran, and say it."""
+    now = time.monotonic()
+    file.write_text(str(now))
+    return now
+
+
+def look(file: Path) -> bool:
+    """Whether an earlier task has written its file."""
+    return file.exists()
+
+
+def threads() -> dict[str, object]:
+    """What numerical libraries were told, what torch uses, and which process this is."""
+    import torch
+
+    told = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    return told | {"torch": torch.get_num_threads(), "process": os.getpid()}
+
+
+def keep(name: str) -> None:
+    """Make an artefact of the cache that holds this process."""
+    artefacts.receive(name, str(os.getpid()).encode())
+
+
+def meet(folder: Path, name: str, others: int) -> str | None:
+    """Wait until as many tasks as `others` go on at once, then say which GPU this one is given."""
+    (folder / name).touch()
+    while len(list(folder.iterdir())) < others:
+        time.sleep(0.01)
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def climb(steps: int, pause: float) -> int:
+    """Report every step."""
+    for step in range(steps):
+        progress.report("climb", step + 1, steps, objective=1 / (step + 1))
+        time.sleep(pause)
+    return steps
+
+
+def wait_for(file: Path) -> int:
+    """Write this process into `file`.begun, then wait until the file is there."""
+    Path(f"{file}.begun").write_text(str(os.getpid()))
+    while not file.exists():
+        time.sleep(0.01)
+    return os.getpid()
