@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from invbench.games import Game
 from invbench.matrix import load
 from invbench.metrics import assign, psnr
 from invbench.observation import UpdateObservation
@@ -46,7 +47,7 @@ def stage(
         matrix = Path(folder) / "cell.yaml"
         matrix.write_text(MATRIX.format(**words, seed=seed, defense=defense, labels=labels))
         (cell,) = load(matrix).cells
-    return part("game", cell.game).build({}).stage(cell, torch.device(device))
+    return part("game", cell.game).build({}, Game).deal(cell, torch.device(device))
 
 
 def known_labels(seen: UpdateObservation) -> torch.Tensor:

@@ -96,10 +96,10 @@ def theirs(seen: UpdateObservation, steps: int) -> object:
 
 def large(device: str, side: int, iterations: int) -> dict[str, float]:
     """Peak memory and wall seconds of an attack on ResNet-18 at `side` x `side`, of a picture of noise."""
-    from invbench.models._building import build_victim
     from invbench.models.resnet18 import ResNet18
     from invbench.observation import Public
-    from invbench.protocol.fedsgd import gradient
+    from invbench.protocol._gradient import gradient
+    from invbench.victims.building import build_victim
 
     shape, where = (3, side, side), torch.device(device)
     network = build_victim(ResNet18(), shape, 1000, 0).to(where)

@@ -12,8 +12,9 @@ from tempfile import TemporaryDirectory
 import torch
 from _measure import Table, interleaved, ratio, save
 
-from invbench.attacks import answer_all
+from invbench.attacks import Attack
 from invbench.cell import Cell
+from invbench.games import Game
 from invbench.matrix import load
 from invbench.registry import load as part
 
@@ -65,9 +66,9 @@ def main() -> None:
 
 
 def attack(cell: Cell, groups: list[slice]) -> None:
-    observations = part("game", cell.game).build({}).stage(cell, torch.device("cpu")).observations
+    observations = part("game", cell.game).build({}, Game).deal(cell, torch.device("cpu")).observations
     for group in groups:
-        answer_all(cell.attack.build(), observations[group])
+        cell.attack.build(Attack).attack_all(observations[group])
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from invbench.cell import Cell
 from invbench.core import engine
+from invbench.games import Game
 from invbench.matching.adam import adam
 from invbench.matching.objectives import OBJECTIVES, cosine
 from invbench.matching.problem import Evaluation, Problem, build_problem
@@ -89,7 +90,7 @@ def observation() -> UpdateObservation:
         matrix = Path(folder) / "restarts.yaml"
         matrix.write_text(MATRIX)
         cell: Cell = load(matrix).cells[0]
-    [seen] = part("game", cell.game).build({}).stage(cell, torch.device("cpu")).observations
+    [seen] = part("game", cell.game).build({}, Game).deal(cell, torch.device("cpu")).observations
     found: UpdateObservation = seen
     return found
 

@@ -15,7 +15,6 @@ import torch
 from _cells import DATA, decibels, stage
 from _measure import Table, save
 
-from invbench.attacks import answer_all
 from invbench.registry import load
 
 COUNTS = {
@@ -44,7 +43,7 @@ def recovered(data: Path, victim: str, count: int) -> list[dict[str, Any]]:
     round_, auto, found = stage(data, victim, 1, count, labels="hidden"), load("attack", "auto").build({}), []
     for seen, truth in zip(round_.observations, round_.truths, strict=True):
         started = time.process_time()
-        [guess] = answer_all(auto, [seen])
+        [guess] = auto.attack_all([seen])
         facts, seconds = guess.facts, time.process_time() - started
         if not len(guess.images):  # a saturated victim's gradient is zero
             found.append({"psnr": None, "why": list(guess.notes), "seconds": seconds})

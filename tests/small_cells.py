@@ -66,14 +66,8 @@ def plugged(folder: Path, parts: Mapping[str, str]) -> Iterator[None]:
     (information / "entry_points.txt").write_text("\n".join(lines))
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(site)
-        _forget()
+        registry.forget()
         try:
             yield
         finally:
-            _forget()
-
-
-def _forget() -> None:
-    """What the registry remembers of the parts installed."""
-    registry._plugins.cache_clear()
-    registry.load.cache_clear()
+            registry.forget()

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from invbench import cell as cell_module
 from invbench.cell import Cell, Choice, defense_name
-from invbench.core import cell as cell_module
 
 
 def choice(kind: str, name: str, **given: Any) -> Choice:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 
 from invbench import registry
-from invbench.attacks import answer_all
+from invbench.attacks import UpdateAttack
 from invbench.matching.fast import SINGLE, fast
 from invbench.matching.labels import label_strategy
 from invbench.matching.recipe import Recipe
@@ -37,7 +37,7 @@ _LIGHT = 1e-3
 
 @attack(game="update")
 @dataclass(frozen=True, kw_only=True)
-class Auto:
+class Auto(UpdateAttack):
     """Exact recovery where the architecture allows it, else the best searches in turn; the likeliest answer wins.
 
     Every part's answer is simulated through client and defences, and judged by how well it explains the update
@@ -50,7 +50,7 @@ class Auto:
 
     evaluations: int = parameter(1500, at_least=1, help="most evaluations of a target by all searches together")
 
-    def parts(self, public: Public) -> list[tuple[str, Any]]:
+    def parts(self, public: Public) -> list[tuple[str, UpdateAttack]]:
         """What is tried, by name, in turn: attacks, and an attack that costs what polishing does."""
         polishing = [("polish", _part("peel", steps=MOST_STEPS))] if can_polish(public) else []
         return [*_closed(public), *self._searches(public), *polishing]
@@ -61,7 +61,7 @@ class Auto:
         public = observations[0].public if observations else None
         for name, part in [*_closed(public), *self._searches(public)] if public else ():
             left = [k for k, so_far in enumerate(tried) if not _certified(so_far)]
-            for k, guess in zip(left, answer_all(part, [observations[k] for k in left]), strict=True):
+            for k, guess in zip(left, part.attack_all([observations[k] for k in left]), strict=True):
                 tried[k].append(_judged(name, guess, observations[k]))
         for so_far, seen in zip(tried, observations, strict=True):
             if not _certified(so_far) and can_polish(seen.public) and (sharp := polish(seen, _winner(so_far).guess)):
@@ -87,14 +87,14 @@ class Auto:
         return found
 
 
-def _closed(public: Public) -> list[tuple[str, Any]]:
+def _closed(public: Public) -> list[tuple[str, UpdateAttack]]:
     """The attacks in closed form that can read such an update."""
     attacks = [(name, _part(name)) for name in _CLOSED]
     return [(name, part) for name, part in attacks if part.unsupported(public) is None]
 
 
-def _part(name: str, **settings: Any) -> Any:
-    return registry.load("attack", name).build(settings)
+def _part(name: str, **settings: Any) -> UpdateAttack:
+    return registry.load("attack", name).build(settings, UpdateAttack)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from invbench.attacks import UpdateAttack
 from invbench.observation import Failed, Guess, Public, UpdateObservation
 from invbench.peeling.answer import judged
 from invbench.peeling.chain import Stage, is_kinked
@@ -19,7 +20,7 @@ from invbench.registry import attack, parameter
 
 @attack(game="update")
 @dataclass(frozen=True, kw_only=True)
-class Peel:
+class Peel(UpdateAttack):
     """The picture of a batch of one in closed form, from the classifier down: one least-squares problem a layer.
 
     Every equation is weighted by the variance of what it is made of: of rounding, of declared noise, of the layers

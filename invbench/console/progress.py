@@ -108,19 +108,23 @@ class _Display:
         elif isinstance(news, Doing):
             self._show(news)
         elif isinstance(news, Made):
-            self.each.update(self.rows[news.worker], visible=False)
+            self._idle(news.worker)
             self.console.print(Text(_made(news)), overflow="fold")
         elif isinstance(news, Again | Notice):
             if isinstance(news, Again):
-                self.shares.pop(news.worker, None)
-                self.each.update(self.rows[news.worker], visible=False)
+                self._idle(news.worker)
             self.console.print(Text(_trouble(news, self.name), style="yellow"), overflow="fold")
         else:
             self.computed += 1
-            self.shares.pop(news.worker, None)
-            self.each.update(self.rows[news.worker], visible=False)
+            self._idle(news.worker)
             self._end(news.record)
         self.overall.update(self.bar, completed=self.done, left=self._time_left())
+
+    def _idle(self, worker: int | None) -> None:
+        """Take a worker's row away; nothing where no worker was at it."""
+        if worker is not None:
+            self.shares.pop(worker, None)
+            self.each.update(self.rows[worker], visible=False)
 
     def _show(self, news: Doing) -> None:
         words = news.what if isinstance(news.what, str) else self.name(news.what.names)

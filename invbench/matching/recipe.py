@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor
 
+from invbench.core.attack import UpdateAttack
 from invbench.matching.adam import adam
 from invbench.matching.answers import guess_of, nothing_yet, take_better
 from invbench.matching.labels import label_strategy, labels_for
@@ -27,7 +28,7 @@ _CHUNK_NUMBERS = 50_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(UpdateAttack):
     """A preset's parts. Presets override the defaults with their paper's."""
 
     iterations: int = parameter(4800, at_least=1, help="optimiser steps of one start; a step is one evaluation")
@@ -63,6 +64,9 @@ class Recipe:
     converged: float = parameter(
         0.0, at_least=0, help="stop a lane, and its restarts, at this objective (l2: of the update's squared norm)"
     )
+    simulate: bool = parameter(
+        True, later=True, help="simulate the client's local steps; false takes its update for one gradient"
+    )
     lanes: int = parameter(16, at_least=1, help="most targets and restarts that run as one batched program")
 
     def unsupported(self, public: Public) -> str | None:
@@ -85,7 +89,7 @@ class Recipe:
         labels = [labels_for(strategy, seen) for seen in group]
         lanes, chunk = len(group) * self.restarts, self._chunk(group[0])
         planned = (self.iterations + 1) * -(-lanes // chunk)
-        problem = build_problem(group, labels, OBJECTIVES[self.objective], self.tv, self.boxed, planned)
+        problem = build_problem(group, labels, OBJECTIVES[self.objective], self.tv, self.boxed, planned, self.simulate)
         tracker = Tracker(self.iterations, lanes, chunk)
         best = self._search(problem, group, tracker)
         notes = problem.programs.notes

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from invbench.defenses import hides_scale
 from invbench.observation import Guess, UpdateObservation
-from invbench.updates.likelihood import defenses, misfit, squared_residual
+from invbench.updates.likelihood import misfit, squared_residual
+from invbench.updates.simulation import stack_of
 
 _SAME = 1e-4
 """Relative error within which a simulated update is the one seen, beside the declared noise."""
@@ -50,7 +50,7 @@ class Answer:
 def judged(seen: UpdateObservation, picture: Tensor, variance: Tensor, label: int, *, determined: bool) -> Answer:
     """The answer `picture` `(C, H, W)`. `determined`: there is no other one that explains the update."""
     image, labels = picture[None].float().to(seen.device), torch.tensor([label], device=seen.device)
-    blurred = len(seen.public.defenses) > 1 and hides_scale(defenses(seen.public))  # noise blurs the hidden factor
+    blurred = len(seen.public.defenses) > 1 and stack_of(seen.public).hides_scale  # noise blurs the hidden factor
     agrees = explains(seen, image, labels)
     certified = determined and not blurred and agrees
     return Answer(image, variance, labels, misfit(seen, image, labels), agrees, certified)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from invbench.defenses import hides_scale
 from invbench.observation import Public, UpdateObservation
 from invbench.peeling.chain import NotAChain, Stage, has_weights, read_chain, with_weights
-from invbench.updates.likelihood import defenses, noise
+from invbench.updates.likelihood import noise
+from invbench.updates.simulation import multiple_of, not_one_gradient, stack_of
 
 _LARGEST = 8192
 """Most unknowns of one layer: its normal matrix then takes 512 MB."""
@@ -32,8 +32,10 @@ class Given:
 
 def why_not(public: Public) -> str | None:
     """Why a victim's update cannot be read layer by layer, or None."""
-    if public.batch_size != 1:
-        return f"needs batch_size 1, not {public.batch_size}: pictures of a batch share every equation"
+    if public.pictures != 1:
+        return f"needs batch_size 1, not {public.pictures}: pictures of a batch share every equation"
+    if (reason := not_one_gradient(public)) is not None:
+        return reason
     if any(defense.name == "sign" for defense in public.defenses):
         return "needs the values of an update, and only signs are shared"
     try:
@@ -47,11 +49,12 @@ def why_not(public: Public) -> str | None:
 def given(seen: UpdateObservation) -> Given:
     """What is given of an update that can be read; see `why_not`."""
     variance, factor = noise(seen)
+    factor *= multiple_of(seen.public).factor
     names = [name for name, _ in seen.model.named_parameters()]
     update = (tensor.cpu().double() / factor for tensor in seen.update)
     return Given(
         with_weights(read_chain(seen.public.network, seen.public.image_shape), seen.model),
         dict(zip(names, update, strict=True)),
         {name: tensor.cpu() / factor**2 for name, tensor in zip(names, variance, strict=True)},
-        hides_scale(defenses(seen.public)),
+        stack_of(seen.public).hides_scale,
     )

@@ -10,31 +10,23 @@ Whoever holds the update can compute it: no truth is needed.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from invbench import registry
-from invbench.defenses import PerExampleDefense, apply_per_example, expected, mean
-from invbench.observation import Public, Update, UpdateObservation
-from invbench.protocol.fedsgd import gradient, per_example_gradients
+from invbench.defenses import Context
+from invbench.observation import Update, UpdateObservation
+from invbench.updates.simulation import defended_gradient, simulate, stack_of
 
 ROUNDING = 3 * 2.0**-24
 """Relative error of a gradient's entry in float32: of the entry itself and of its tensor's usual size."""
 
 
-def defenses(public: Public) -> list[Any]:
-    """The declared stack, as parts."""
-    return [registry.load("defense", d.name).build(dict(d.parameters)) for d in public.defenses]
-
-
 def noise(seen: UpdateObservation) -> tuple[Update, float]:
     """Variance of every coordinate of what is seen (infinite: not shared), and the factor that is known to be on it."""
     update = tuple(tensor.double() for tensor in seen.update)
-    shared, variance = expected(defenses(seen.public), update, rounding(update), update)
+    shared, variance = stack_of(seen.public).expected(update, rounding(update), update)
     power = sum(float(u[m != 0].square().sum()) for u, m in zip(update, shared, strict=True))
     product = sum(float((u * m).sum()) for u, m in zip(update, shared, strict=True))
     return variance, product / power if power else 1.0
@@ -54,11 +46,11 @@ def squared_residual(seen: UpdateObservation, images: Tensor, labels: Tensor, *,
 
     Infinite where the guess has not the batch's size or gives no finite update.
     """
-    if images.shape[0] != seen.public.batch_size or len(labels) != len(images):
+    if images.shape[0] != seen.public.pictures or len(labels) != len(images):
         return math.inf, 1
-    stack, update = defenses(seen.public), tuple(tensor.double() for tensor in seen.update)
-    simulated = tuple(tensor.double() for tensor in _computed(seen, stack, images, labels))
-    shared, variance = expected(stack, simulated, rounding(update, error), update)
+    update = tuple(tensor.double() for tensor in seen.update)
+    simulated = tuple(tensor.double() for tensor in _computed(seen, images, labels))
+    shared, variance = stack_of(seen.public).expected(simulated, rounding(update, error), update)
     total, count = 0.0, 0
     for u, m, v in zip(update, shared, variance, strict=True):
         known = torch.isfinite(v)
@@ -72,12 +64,9 @@ def rounding(update: Update, error: float = ROUNDING) -> Update:
     return tuple(error**2 * (tensor.square() + tensor.square().mean()) for tensor in update)
 
 
-def _computed(seen: UpdateObservation, stack: Sequence[object], images: Tensor, labels: Tensor) -> Update:
-    """The update before the stack's `update` stage."""
-    weights = {name: p.detach() for name, p in seen.model.named_parameters()}
-    round_ = (seen.model, weights, dict(seen.model.named_buffers()), images, labels)
+def _computed(seen: UpdateObservation, images: Tensor, labels: Tensor) -> Update:
+    """The update before the `update` stage of its defences."""
+    context = Context(torch.Generator().manual_seed(0))
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-        if any(isinstance(defense, PerExampleDefense) for defense in stack):
-            stream = torch.Generator().manual_seed(0)
-            return mean(apply_per_example(stack, per_example_gradients(*round_), stream))
-        return gradient(*round_)
+        step = defended_gradient(stack_of(seen.public), context)
+        return simulate(seen.public, seen.model, images, labels, gradient=step)

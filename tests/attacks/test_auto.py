@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from invbench import registry
 from invbench.attacks.auto import Auto, _best, _judged
-from invbench.defenses import apply_update
+from invbench.defenses import Context, Defense
+from invbench.defenses import Stack as Defended
 from invbench.metrics import psnr
 from invbench.models.convnet import ConvNet
 from invbench.models.lenet import LeNet
@@ -37,9 +38,10 @@ def observed(
     *,
     hidden: bool = True,
 ) -> UpdateObservation:
-    parts = [registry.load("defense", name).build(settings) for name, settings in stack]
-    stream = torch.Generator().manual_seed(5)
-    seen = observe(network, images, labels, hidden=hidden, defend=lambda update: apply_update(parts, update, stream))
+    parts = [registry.load("defense", name).build(settings, Defense) for name, settings in stack]
+    context, defenses = Context(torch.Generator().manual_seed(5)), Defended(tuple(parts))
+    defend = lambda update: defenses.at("update", update, context)  # noqa: E731
+    seen = observe(network, images, labels, hidden=hidden, defend=defend)
     declared = tuple(PublicDefense(name, settings) for name, settings in stack)
     return replace(seen, public=replace(seen.public, defenses=declared))
 

@@ -16,7 +16,7 @@ from invbench import registry
 from invbench.attacks.map_inversion import MapInversion
 from invbench.cell import Cell, Choice
 from invbench.data.warfarin import CYP2C9, DEMOGRAPHICS, VKORC1, Warfarin
-from invbench.games.attribute import Attribute, AttributeRound, Scores
+from invbench.games.attribute import Attribute, AttributeDeal, Scores
 from invbench.metrics import macro_auc
 from invbench.models import iwpc
 from invbench.models.iwpc import IWPC
@@ -53,11 +53,11 @@ def cell(
     )
 
 
-def stage(**settings: Any) -> AttributeRound:
-    return Attribute().stage(cell(**settings), torch.device("cpu"))
+def stage(**settings: Any) -> AttributeDeal:
+    return Attribute().deal(cell(**settings), torch.device("cpu"))
 
 
-def attacked(played: AttributeRound) -> Scores:
+def attacked(played: AttributeDeal) -> Scores:
     return played.score([MapInversion()(seen) for seen in played.observations])
 
 

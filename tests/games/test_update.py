@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from invbench.cell import Cell
 from invbench.core.randomness import seed_of
-from invbench.games.update import UpdateGame, UpdateRound
+from invbench.games.update import UpdateDeal, UpdateGame
 from invbench.observation import Guess, Public, Update, UpdateObservation
-from invbench.protocol.fedsgd import gradient
+from invbench.protocol._gradient import gradient
 
 CPU = torch.device("cpu")
 HIDDEN = {"name": "fedsgd", "labels": "hidden"}
@@ -32,15 +32,15 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INVBENCH_CACHE", str(tmp_path / "cache"))
 
 
-def stage(cell: Cell) -> UpdateRound:
-    return UpdateGame().stage(cell, CPU)
+def stage(cell: Cell) -> UpdateDeal:
+    return UpdateGame().deal(cell, CPU)
 
 
-def staged(folder: Path, **said: Any) -> UpdateRound:
+def staged(folder: Path, **said: Any) -> UpdateDeal:
     return stage(make_cell(folder, **said))
 
 
-def originals(played: UpdateRound) -> np.ndarray:
+def originals(played: UpdateDeal) -> np.ndarray:
     """What the clients held, `(targets, B, C, H, W)`, as the results folder is told."""
     nothing = [seen.nothing("") for seen in played.observations]
     return played.arrays(nothing)["originals"]

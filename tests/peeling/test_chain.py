@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from invbench.models._building import build_victim
 from invbench.models.lenet import LeNet
 from invbench.models.resnet20 import ResNet20
 from invbench.peeling.chain import NotAChain, Stage, prefix, read_chain, with_weights
+from invbench.victims.building import build_victim
 
 
 def chain_of(network: nn.Module, shape: tuple[int, ...] = (3, 8, 8)) -> tuple[Stage, ...]:

@@ -287,7 +287,7 @@ def test_records_come_in_plan_order_and_others_are_counted_apart(results: Result
 
 
 def test_create_on_a_result_of_ours_brings_it_up_to_date_and_keeps_its_cells(results: Results) -> None:
-    results.write(record(1), {"images": np.ones(3)}, b"png")
+    results.write(record(1), {"images": np.ones(3)}, {"grid.png": b"png"})
     (results.path / "my-notes.txt").write_text("mine")
     results.create("name: second\n", [cell_id(1)], {"python": "4"})
     assert results.matrix_text() == "name: second\n"
@@ -352,7 +352,7 @@ def test_arrays_and_picture_come_back_bit_for_bit(results: Results) -> None:
         "labels": np.arange(2),
         "empty": np.zeros((0, 3)),
     }
-    results.write(record(), arrays, b"\x89PNG bytes")
+    results.write(record(), arrays, {"grid.png": b"\x89PNG bytes"})
     back = results.arrays(cell_id(1))
     assert back.keys() == arrays.keys()
     for name, array in arrays.items():
@@ -362,7 +362,7 @@ def test_arrays_and_picture_come_back_bit_for_bit(results: Results) -> None:
 
 
 def test_a_cell_written_again_keeps_nothing_of_before(results: Results) -> None:
-    results.write(record(), {"images": np.ones(3)}, b"png")
+    results.write(record(), {"images": np.ones(3)}, {"grid.png": b"png"})
     results.write(record(status="failed", reason="out of memory"))
     assert sorted(p.name for p in results.cell(cell_id(1)).iterdir()) == ["record.json"]
     with pytest.raises(StoreError, match=r"arrays\.npz: there is no such file"):

@@ -8,7 +8,7 @@ from torch import nn
 
 from invbench.models.lenet import LeNet
 from invbench.models.resnet18 import ResNet18
-from invbench.protocol.fedsgd import gradient
+from invbench.protocol._gradient import gradient
 from invbench.updates.equations import told_at_most, underdetermined
 
 

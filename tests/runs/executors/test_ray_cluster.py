@@ -49,8 +49,7 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.syspath_prepend(site)
         registry._plugins.cache_clear()
         yield site
-    registry._plugins.cache_clear()
-    registry.load.cache_clear()
+    registry.forget()
 
 
 @pytest.fixture(scope="module")
