@@ -25,7 +25,7 @@ from invbench.attacks import Attack
 from invbench.cell import Cell
 from invbench.games import Game
 from invbench.games.update import UpdateDeal, UpdateGame
-from invbench.play import why_unsupported
+from invbench.play.asking import why_unsupported
 
 SEALED = ("games", "scoring", "data", "metrics", "play", "store", "matrix", "cell", "core.artefacts", "runs")
 """What the fresh process must have had no use for. What a declared defence does to an update is public."""
@@ -33,10 +33,11 @@ SEALED = ("games", "scoring", "data", "metrics", "play", "store", "matrix", "cel
 ATTACKER = """
 import pickle, sys
 from invbench import registry
+from invbench.attacks import Attack
 
 answers = {}
 for key, (name, settings, observations) in pickle.load(sys.stdin.buffer).items():
-    attack = registry.load("attack", name).build(settings)
+    attack = registry.load("attack", name).build(settings, Attack)
     answers[key] = attack.attack_all(pickle.loads(observations))
 sys.stdout.buffer.write(pickle.dumps((answers, sorted(sys.modules))))
 """

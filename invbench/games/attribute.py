@@ -65,7 +65,7 @@ class Attribute(Game[AttributeObservation, AttributeGuess]):
             observations=tuple(_observe(cell, public, table.people[i], i) for i in people),
             people=tuple(people),
             truth=np.array(truth, dtype=np.int64),
-            notes=tuple(notes),
+            told=tuple(notes),
         )
 
 
@@ -77,7 +77,11 @@ class AttributeDeal(Deal[AttributeObservation, AttributeGuess]):
     observations: tuple[AttributeObservation, ...]
     people: tuple[int, ...]
     truth: npt.NDArray[np.int64]
-    notes: tuple[str, ...]
+    told: tuple[str, ...]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.told
 
     def score(self, answers: Sequence[AttributeGuess]) -> Scores:
         """`accuracy` 0 or 1 a person (of equal probabilities the first value counts); `macro_auc` by jackknife.
@@ -120,7 +124,7 @@ class AttributeDeal(Deal[AttributeObservation, AttributeGuess]):
         shape = (len(self.truth), len(self.public.values))
         rows = [np.asarray(guess.probabilities, dtype=np.float64) for guess in answers]
         if len(rows) != shape[0] or any(row.shape != shape[1:] or not np.isfinite(row).all() for row in rows):
-            raise ValueError(f"need {shape[0]} answers of {shape[1]} finite probabilities each")
+            raise ValueError(f"need {shape[0]} guesses of {shape[1]} finite probabilities each")
         return np.stack(rows)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from invbench.cell import Cell
 from invbench.core.randomness import seed_of
+from invbench.data import Dataset
 from invbench.games.update import UpdateDeal, UpdateGame
 from invbench.observation import Guess, Public, Update, UpdateObservation
 from invbench.protocol._gradient import gradient
@@ -38,6 +39,11 @@ def stage(cell: Cell) -> UpdateDeal:
 
 def staged(folder: Path, **said: Any) -> UpdateDeal:
     return stage(make_cell(folder, **said))
+
+
+def noises(cell: Cell) -> Sequence[UpdateObservation]:
+    """What the attack sees in the rerun on noise."""
+    return UpdateGame().reruns(cell)["noise"].observe(CPU)
 
 
 def originals(played: UpdateDeal) -> np.ndarray:
@@ -111,11 +117,11 @@ def forms(picture: np.ndarray, public: Public) -> list[np.ndarray]:
 
 
 def test_an_observation_has_the_fields_that_the_threat_model_grants_and_no_others() -> None:
-    granted = {"public", "model", "update", "labels", "generator", "device"}
+    granted = {"public", "model", "update", "labels", "generator", "device", "prepared"}
     assert {field.name for field in dataclasses.fields(UpdateObservation)} == granted
     assert {field.name for field in dataclasses.fields(Public)} == {
         "model", "network", "image_shape", "classes", "batch_size", "labels", "mean", "std",
-        "protocol", "protocol_settings", "defenses",
+        "protocol", "protocol_settings", "defenses", "clients",
     }  # fmt: skip
 
 
@@ -124,7 +130,10 @@ def test_the_public_part_says_what_the_cell_says(tmp_path: Path) -> None:
     public = stage(cell).observations[0].public
     assert (public.model, public.batch_size) == (cell.model.short, 3)
     assert (public.image_shape, public.classes) == ((3, 16, 16), 3)
-    assert (public.protocol, dict(public.protocol_settings)) == ("fedsgd", {"labels": "hidden"})
+    assert (public.protocol, dict(public.protocol_settings)) == (
+        "fedsgd",
+        {"labels": "hidden", "clients": 1, "batch_norm": "eval"},
+    )
     assert public.labels == "hidden"
     assert (public.mean, public.std) == cell.normalisation
     assert [(d.name, dict(d.parameters)) for d in public.defenses] == [("clip", {"norm": 2.0}), ("sign", {})]
@@ -388,13 +397,13 @@ def test_a_stack_acts_in_its_order(tmp_path: Path) -> None:
 
 def test_noise_has_the_size_of_the_update_tensor_by_tensor_and_nothing_else_of_it(tmp_path: Path) -> None:
     played = staged(tmp_path, attack=LENET_ATTACK, model="lenet", batch_size=2)
-    for seen, noise in zip(played.observations, played.noise(), strict=True):
+    for seen, noise in zip(played.observations, noises(played.cell), strict=True):
         sizes = [tensor.norm().item() for tensor in seen.update]
         assert [tensor.norm().item() for tensor in noise.update] == pytest.approx(sizes, rel=1e-5)
         assert [t.shape for t in noise.update] == [t.shape for t in seen.update]
         cosine = torch.cosine_similarity(values(noise.update), values(seen.update), dim=0)
         assert abs(cosine) < 5 / np.sqrt(len(values(seen.update)))
-        assert noise.public is seen.public
+        assert noise.public.model == seen.public.model
         assert torch.equal(noise.labels, seen.labels)
 
 
@@ -403,12 +412,12 @@ def test_the_attack_on_noise_has_the_attack_s_own_start_and_a_model_of_its_own(t
     seen = played.observations[0]
     torch.rand(5, generator=seen.generator)  # the attack has run already
     seen.model.requires_grad_(False)
-    noise = played.noise()[0]
+    noise, other = noises(played.cell)
     fresh = staged(tmp_path).observations[0]
     assert torch.equal(torch.rand(5, generator=noise.generator), torch.rand(5, generator=fresh.generator))
     assert noise.model is not seen.model
-    assert not same(noise.update, played.noise()[1].update)
-    assert same(noise.update, staged(tmp_path).noise()[0].update)
+    assert not same(noise.update, other.update)
+    assert same(noise.update, noises(played.cell)[0].update)
 
 
 # What cannot be played
@@ -497,7 +506,7 @@ def test_training_repeats_bit_for_bit(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_training_learns_its_pool(tmp_path: Path) -> None:
     cell = make_cell(tmp_path, model={**MLP, "width": 32, "trained": True, "training_steps": 150})
     seen = stage(cell).observations[0]
-    pool = cell.dataset.build().load()
+    pool = cell.dataset.build(Dataset).load()
     mean, std = seen.channel_constants()
     inputs = (torch.from_numpy(pool.unit(pool.train)) - mean) / std
     right = seen.model(inputs).argmax(dim=1).numpy() == pool.labels[pool.train]

@@ -324,6 +324,6 @@ def test_the_grid_is_a_picture_of_every_pair(tmp_path: Path) -> None:
     played = play(tmp_path, targets=2)
     guesses = [Guess(images=blurred()), Guess(images=torch.zeros(0, 3, 16, 16))]
     drawn = played.files(guesses, played.score(guesses))
-    assert drawn.startswith(b"\x89PNG")
+    assert drawn["grid.png"].startswith(b"\x89PNG")
     all_missing = [Guess(images=torch.zeros(0, 3, 16, 16))] * 2
     assert drawn != played.files(all_missing, played.score(all_missing))
