@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_cells import MLP, crops, make_cell, make_cells, write_pool
+from small_cells import MLP, crops, make_cell, make_cells, plugged, write_pool
 from torch import Tensor, nn
 
 from invbench.cell import Cell
@@ -418,6 +418,86 @@ def test_the_attack_on_noise_has_the_attack_s_own_start_and_a_model_of_its_own(t
     assert noise.model is not seen.model
     assert not same(noise.update, other.update)
     assert same(noise.update, noises(played.cell)[0].update)
+
+
+# Several clients
+
+
+CLIENTS = {"name": "fedsgd", "clients": 3}
+
+
+def test_a_target_of_several_clients_takes_the_next_pictures_of_all(tmp_path: Path) -> None:
+    together = staged(tmp_path, attack=LENET_ATTACK, model="lenet", batch_size=2, protocol=CLIENTS)
+    alone = staged(tmp_path, attack=LENET_ATTACK, model="lenet", batch_size=6)
+    public = together.observations[0].public
+    assert (public.batch_size, public.clients, public.pictures) == (2, 3, 6)
+    assert np.array_equal(originals(together), originals(alone))
+    assert originals(together).shape == (2, 6, 3, 16, 16)
+    for averaged, whole in zip(together.observations, alone.observations, strict=True):
+        assert torch.equal(averaged.labels, whole.labels)
+        torch.testing.assert_close(averaged.update, whole.update)  # equal shares of one batch: the same mean gradient
+
+
+def test_each_client_defends_its_own_update(tmp_path: Path) -> None:
+    clip = {"name": "clip", "norm": 1e-3}
+    said = {"attack": LENET_ATTACK, "model": "lenet", "batch_size": 2}
+    together = staged(tmp_path, protocol=CLIENTS, defense=clip, **said)
+    [first, *_] = staged(tmp_path, protocol=CLIENTS, **said).observations
+    assert length(together.observations[0].update) < 1e-3  # clipped each to that length, in directions of their own
+    assert length(first.update) > 1e-3
+
+
+def test_too_many_clients_for_the_pool_are_unsupported_with_both_counts(tmp_path: Path) -> None:
+    cell = make_cell(tmp_path, attack=LENET_ATTACK, batch_size=2, targets=3, protocol=CLIENTS)
+    assert reason(cell) == "3 batches of 6 need 18 pictures; the target pool has 12"
+
+
+AIMING = """
+from dataclasses import dataclass
+import torch
+from invbench.attacks import UpdateAttack
+from invbench.observation import Guess
+from invbench.registry import attack
+
+@attack(game="update", aims="client")
+@dataclass(frozen=True, kw_only=True)
+class Aiming(UpdateAttack):
+    '''After the first client's pictures.'''
+
+    def __call__(self, seen):
+        return Guess(images=torch.zeros(seen.public.batch_size, *seen.public.image_shape))
+"""
+
+
+def test_an_attack_that_aims_at_one_client_is_scored_on_its_pictures_and_the_notes_say_so(tmp_path: Path) -> None:
+    with plugged(tmp_path, {"attacks.aiming": AIMING}):
+        played = staged(tmp_path, attack="aiming", model="lenet", batch_size=2, protocol=CLIENTS)
+        whole = staged(tmp_path, attack=LENET_ATTACK, model="lenet", batch_size=2, protocol=CLIENTS)
+        assert np.array_equal(originals(played), originals(whole)[:, :2])
+        assert "the attack aims at one of 3 clients: 2 pictures a target count" in played.notes
+        assert not any("aims" in note for note in whole.notes)
+        assert same(played.observations[0].update, whole.observations[0].update)
+
+
+# BatchNorm with the statistics of the batch
+
+
+def test_in_train_mode_batch_norm_takes_the_batch_s_own_statistics_and_overwrites_nothing(tmp_path: Path) -> None:
+    said = {"attack": LENET_ATTACK, "model": {"name": "convnet", "width": 2}, "batch_size": 2}
+    trains = staged(tmp_path, protocol={"name": "fedsgd", "batch_norm": "train"}, **said)
+    evaluates = staged(tmp_path, **said)
+    [seen, *_], [other, *_] = trains.observations, evaluates.observations
+    assert not same(seen.update, other.update)
+    assert not any("running" in name for name, _ in seen.model.named_buffers())
+    assert not any("running" in name for name, _ in seen.public.network.named_buffers())
+    assert any("running" in name for name, _ in other.public.network.named_buffers())
+
+    client = stage(make_cell(tmp_path, **said)).observations[0].model.train()
+    images = torch.from_numpy(originals(evaluates)[0])
+    mean, std = seen.channel_constants()
+    client.zero_grad()
+    nn.functional.cross_entropy(client((images - mean) / std), seen.labels).backward()
+    torch.testing.assert_close(seen.update, tuple(p.grad for p in client.parameters()))
 
 
 # What cannot be played
