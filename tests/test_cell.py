@@ -161,7 +161,9 @@ def test_a_part_s_version_is_in_the_ids_of_its_own_cells_and_only_above_one(
             CELL, game="attribute", attack=choice("attack", "map-inversion"), model=choice("model", "iwpc"),
             dataset=choice("dataset", "natural"), defense=None, protocol=None,
         )  # fmt: skip
-        return dataclasses.replace(CELL).id, other.id
+        fresh = {axis: dataclasses.replace(getattr(CELL, axis)) for axis in ("attack", "model", "dataset", "protocol")}
+        defense = tuple(map(dataclasses.replace, CELL.defense or ()))
+        return dataclasses.replace(CELL, **fresh, defense=defense).id, other.id
 
     before, load = ids(), registry.load
     part = load(kind, name)
