@@ -6,17 +6,19 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
 import torch
 
 from invbench.games import Game
 from invbench.matrix import load
-from invbench.metrics import assign, psnr
-from invbench.observation import UpdateObservation
+from invbench.metrics import psnr
+from invbench.observation import Guess, UpdateObservation
 from invbench.registry import load as part
+from invbench.scoring.reconstruction import match, mean_image
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "cifar10-test-first100.npz"
 """The first 100 test pictures: an npz with `images` and `labels`, beside the checkout unless `--data` says where."""
+CONTENT = "de71749c6bab751794a8894d38269f4df4cc5fc7e0d106ec550dc5d2bf3012c1"
+"""The hash of their images and labels: the tables say that these are the pictures."""
 MATRIX = """\
 dataset: {{name: npz, path: {data}, mean: [.4914, .4822, .4465], std: [.2470, .2435, .2616]}}
 targets: {targets}
@@ -41,12 +43,14 @@ def stage(
     defense: str = "none",
     labels: str = "known",
 ) -> Any:
-    """The round of one cell: its observations, and its truths for scoring."""
+    """The round of one cell: its observations, and its truths for scoring. SystemExit where `data` is others."""
     words = {"data": data, "targets": targets, "model": model, "batch": batch}
     with TemporaryDirectory() as folder:
         matrix = Path(folder) / "cell.yaml"
         matrix.write_text(MATRIX.format(**words, seed=seed, defense=defense, labels=labels))
         (cell,) = load(matrix).cells
+    if cell.data_hash != CONTENT:
+        raise SystemExit(f"{data} does not hold the first 100 test pictures of CIFAR-10, which the tables speak of")
     return part("game", cell.game).build({}, Game).deal(cell, torch.device(device))
 
 
@@ -55,7 +59,12 @@ def known_labels(seen: UpdateObservation) -> torch.Tensor:
     return seen.labels
 
 
-def decibels(images: torch.Tensor, truth: Any) -> list[float]:
-    """PSNR of every picture of a batch, in the order of least error."""
-    guess = images.detach().cpu().double().numpy()
-    return [float(value) for value in psnr(guess[assign(guess, truth.images)], np.asarray(truth.images))]
+def decibels(round_: Any, index: int, images: torch.Tensor | None) -> list[float]:
+    """PSNR of every picture of batch `index`, in the order of least error.
+
+    A picture that is missing (all of them for None: the attack failed) is scored as invbench scores it, as the data
+    set's mean picture, so that a mean is never one over survivors.
+    """
+    truth = round_.truths[index]
+    found = images if images is not None else torch.zeros(0, *truth.images.shape[1:])
+    return [float(value) for value in psnr(match(Guess(found), truth, mean_image(round_.pool)).images, truth.images)]

@@ -16,12 +16,43 @@ from typing import Any
 import _breaching
 import torch
 from _cells import DATA, decibels, known_labels, stage
-from _measure import Table, ratio, save
+from _measure import record
+from _raw import Kept
+from _table import Table
+from _trials import Trial, failures, mean_psnr, median_seconds, share
 
 from invbench.attacks.auto import Auto
 
 ITERATIONS = 4800
 """Of breaching's inverting-gradients, as published by its authors' library."""
+
+
+class Settings(Kept, frozen=True):
+    """`timed`: pictures that breaching attacks as well, with `iterations`."""
+
+    pictures: int
+    seeds: list[int]
+    timed: int
+    iterations: int = ITERATIONS
+
+
+class Seed(Kept, frozen=True):
+    """All pictures on a victim of one weight seed; `seconds` of CPU a picture."""
+
+    seed: int
+    psnr: list[float]
+    labels_right: int
+    certified: int
+    failed: int
+    seconds: float
+
+
+class Samples(Kept, frozen=True):
+    """`breaching` is empty where it is not installed."""
+
+    seeds: list[Seed]
+    auto: list[Trial]
+    breaching: list[Trial]
 
 
 def main() -> None:
@@ -32,85 +63,101 @@ def main() -> None:
     arguments.add_argument("--timed", type=int, default=5, help="pictures that breaching attacks as well")
     asked = arguments.parse_args()
     torch.set_num_threads(1)
-    samples, failed = timed(asked.data, asked.timed)
-    rows, scores = [], {}
-    for seed in asked.seeds:
-        round_ = stage(asked.data, "lenet", 1, asked.pictures, seed=seed, labels="hidden")
+    settings = Settings(asked.pictures, asked.seeds, asked.timed)
+    record("auto", settings, lambda: measure(asked.data, settings))
+
+
+def measure(data: Path, settings: Settings) -> Samples:
+    ours, theirs = timed(data, settings)
+    return Samples([attacked(data, seed, settings.pictures) for seed in settings.seeds], ours, theirs)
+
+
+def attacked(data: Path, seed: int, pictures: int) -> Seed:
+    round_ = stage(data, "lenet", 1, pictures, seed=seed, labels="hidden")
+    started = time.process_time()
+    guesses = Auto().attack_all(round_.observations)
+    seconds = (time.process_time() - started) / pictures
+    pairs = list(zip(guesses, round_.truths, strict=True))
+    found = Seed(
+        seed=seed,
+        psnr=[decibels(round_, index, guess.images)[0] for index, guess in enumerate(guesses)],
+        labels_right=sum(_label(guess) == int(truth.labels[0]) for guess, truth in pairs),
+        certified=sum(bool(guess.facts.get("certified")) for guess in guesses),
+        failed=sum(not len(guess.images) for guess in guesses),
+        seconds=seconds,
+    )
+    print(row(found), flush=True)
+    return found
+
+
+def timed(data: Path, settings: Settings) -> tuple[list[Trial], list[Trial]]:
+    """Both sides on each picture in turn."""
+    hidden = stage(data, "lenet", 1, settings.timed, labels="hidden")
+    known = stage(data, "lenet", 1, settings.timed)
+    ours, theirs = [], []
+    for index in range(settings.timed):
         started = time.process_time()
-        guesses = Auto().attack_all(round_.observations)
-        seconds = (time.process_time() - started) / asked.pictures
-        psnr = [decibels(g.images, t)[0] for g, t in zip(guesses, round_.truths, strict=True)]
-        right = sum(int(g.labels[0]) == int(t.labels[0]) for g, t in zip(guesses, round_.truths, strict=True))
-        certified = sum(bool(g.facts.get("certified")) for g in guesses)
-        scores[f"PSNR, seed {seed}"] = psnr
-        rows.append(row(str(seed), psnr, right, certified, seconds))
-        print(rows[-1], flush=True)
-    every = [value for values in scores.values() for value in values]
-    share = f"{ratio(samples, 'auto', 'breaching'):.3f}" if samples["breaching"] else "not measured"
-    save(
-        "auto",
-        Table(
-            title="Exact recovery: how good, how fast?",
-            question=f"`auto` on `lenet`, batch 1, {asked.pictures} CIFAR-10 test pictures in the published "
-            "normalisation, untrained victims, labels hidden. CPU seconds a picture.",
-            command="python benchmarks/auto.py",
-            columns=["weight seed", "mean PSNR, dB", "least, dB", "above 60 dB", "labels", "certified", "CPU, s"],
-            rows=[*rows, ["all", f"**{statistics.mean(every):.1f}**", f"{min(every):.1f}", "", "", "", ""]],
-            samples={**scores, **{f"CPU s, {side}": values for side, values in samples.items()}},
-            text=[
-                f"CPU time beside breaching's {ITERATIONS} inverting-gradients iterations, {asked.timed} pictures in "
-                f"turn: **{share}** (medians {median(samples['auto'])} and {median(samples['breaching'])} s; the mean "
-                f"PSNR of these is {median_of(samples, 'auto PSNR')} and {median_of(samples, 'breaching PSNR')} dB)."
-            ],
-            failed=failed,
-        ),
+        (guess,) = Auto().attack_all([hidden.observations[index]])
+        seconds = time.process_time() - started
+        ours.append(Trial(decibels(hidden, index, guess.images), seconds, None if len(guess.images) else "Failed"))
+        if _breaching.missing() is None:
+            seen = known.observations[index]
+            answer = _breaching.inverting_gradients(seen, known_labels(seen), settings.iterations)
+            theirs.append(Trial(decibels(known, index, answer.images), answer.seconds, answer.failed))
+    return ours, theirs
+
+
+def answer(settings: Settings, samples: Samples) -> Table:
+    every = [value for seed in samples.seeds for value in seed.psnr]
+    failed = sum(seed.failed for seed in samples.seeds)
+    all_ = [
+        "all",
+        f"**{statistics.mean(every):.1f}**",
+        f"{min(every):.1f}",
+        "",
+        "",
+        "",
+        f"{failed} of {len(every)}",
+        "",
+    ]
+    return Table(
+        title="Exact recovery: how good, how fast?",
+        question=f"`auto` on `lenet`, batch 1, {settings.pictures} CIFAR-10 test pictures in the published "
+        "normalisation, untrained victims, labels hidden. CPU seconds a picture. A picture that is not returned is "
+        "scored as the data set's mean picture.",
+        command=f"python benchmarks/auto.py --pictures {settings.pictures} --seeds "
+        f"{' '.join(map(str, settings.seeds))} --timed {settings.timed}",
+        columns=["weight seed", "mean PSNR, dB", "least, dB", "above 60 dB", "labels", "certified", "failed", "CPU, s"],
+        rows=[*map(row, samples.seeds), all_],
+        text=[beside(settings, samples)],
+        failed=failures("auto, timed picture", samples.auto) + failures("breaching, picture", samples.breaching),
     )
 
 
-def timed(data: Path, pictures: int) -> tuple[dict[str, list[float]], list[str]]:
-    """CPU seconds and PSNR of both sides, one picture after the other."""
-    hidden = stage(data, "lenet", 1, pictures, labels="hidden")
-    known = stage(data, "lenet", 1, pictures)
-    samples: dict[str, list[float]] = {k: [] for k in ("auto", "breaching", "auto PSNR", "breaching PSNR")}
-    failed: list[str] = []
-    for index, truth in enumerate(hidden.truths):
-        started = time.process_time()
-        (guess,) = Auto().attack_all([hidden.observations[index]])
-        samples["auto"].append(time.process_time() - started)
-        samples["auto PSNR"] += decibels(guess.images, truth)
-        missing = _breaching.missing()
-        if missing is not None:
-            failed.append(missing)
-            continue
-        seen = known.observations[index]
-        answer = _breaching.inverting_gradients(seen, known_labels(seen), ITERATIONS)
-        if answer.failed or answer.images is None:
-            failed.append(f"picture {index}: {answer.failed}")
-            continue
-        samples["breaching"].append(answer.seconds)
-        samples["breaching PSNR"] += decibels(answer.images, truth)
-    return samples, failed
-
-
-def row(seed: str, psnr: list[float], right: int, certified: int, seconds: float) -> list[str]:
-    above = sum(value > 60 for value in psnr)
-    return [
-        seed,
-        f"**{statistics.mean(psnr):.1f}**",
-        f"{min(psnr):.1f}",
-        f"{above} of {len(psnr)}",
-        f"{right} of {len(psnr)}",
-        f"{certified} of {len(psnr)}",
-        f"{seconds:.2f}",
+def beside(settings: Settings, samples: Samples) -> str:
+    """The comparison of times in a sentence."""
+    if not samples.breaching:
+        return "CPU time beside breaching: not measured, it is not installed."
+    sides = (samples.auto, samples.breaching)
+    seconds, psnr = [
+        [f"{of(side):.{digits}f}" for side in sides] for of, digits in ((median_seconds, 2), (mean_psnr, 1))
     ]
+    return (
+        f"CPU time beside breaching's {settings.iterations} inverting-gradients iterations, {settings.timed} pictures "
+        f"in turn, as a ratio of medians: {share(*sides)} ({' and '.join(seconds)} s; the mean PSNR of these pictures "
+        f"is {' and '.join(psnr)} dB)."
+    )
 
 
-def median(values: list[float]) -> str:
-    return f"{statistics.median(values):.2f}" if values else "not measured"
+def row(found: Seed) -> list[str]:
+    count = len(found.psnr)
+    counts = [sum(value > 60 for value in found.psnr), found.labels_right, found.certified, found.failed]
+    levels = [f"**{statistics.mean(found.psnr):.1f}**", f"{min(found.psnr):.1f}"]
+    return [str(found.seed), *levels, *(f"{number} of {count}" for number in counts), f"{found.seconds:.2f}"]
 
 
-def median_of(samples: dict[str, Any], name: str) -> str:
-    return f"{statistics.mean(samples[name]):.1f}" if samples[name] else "not measured"
+def _label(guess: Any) -> int | None:
+    return int(guess.labels[0]) if guess.labels is not None and len(guess.labels) else None
 
 
 if __name__ == "__main__":

@@ -6,16 +6,19 @@ python benchmarks/growth.py
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import _raw
 import numpy as np
 from _many_cells import write_matrix, write_results
-from _measure import HERE, Table, save
+from _measure import record
+from _raw import Kept
+from _table import Table
 from standing_by import alone
 
 PLOT = "growth.png"
@@ -28,37 +31,71 @@ POINTS = {
 CELLS = (10, 100, 1_000, 10_000, 100_000)
 
 
+class Settings(Kept, frozen=True):
+    """`short`, `long`: steps. `plot`: whether matplotlib (the extra `bench`) was there to draw growth.png."""
+
+    plot: bool
+    short: int = SHORT
+    long: int = LONG
+
+
+class Point(Kept, frozen=True):
+    """CPU seconds and peak memory (MB) at one size; the wall seconds of cells."""
+
+    size: int
+    cpu: float
+    peak_mb: float
+    wall: float | None = None
+
+
+class Samples(Kept, frozen=True):
+    batch_size: list[Point]
+    side: list[Point]
+    lanes: list[Point]
+    plan: list[Point]
+    report: list[Point]
+
+    def named(self) -> dict[str, list[Point]]:
+        """The points by what grows."""
+        points = (self.batch_size, self.side, self.lanes, self.plan, self.report)
+        return dict(zip([*POINTS, "cells: plan", "cells: report"], points, strict=True))
+
+
 def main() -> None:
-    measured: dict[str, list[dict[str, float]]] = {}
-    for axis, sizes in POINTS.items():
-        measured[axis] = [{"size": float(size)} | alone("attack", axis, size, file=__file__) for size in sizes]
-    measured["cells: plan"], measured["cells: report"] = _cells()
-    rows = [_row(name, points) for name, points in measured.items()]
-    drawn = _plot(measured)
-    save(
-        "growth",
-        Table(
-            title="How does cost grow?",
-            question="CPU seconds and peak memory, one process a point, with the exponent of a power law fitted on the "
-            "larger half; of cells on 10,000 and 100,000, less what 10 cells take.",
-            command="python benchmarks/growth.py",
-            columns=["over", "from - to", "CPU s", "time grows with power", "peak, MB", "memory grows with power"],
-            rows=rows,
-            samples=measured,
-            text=[
-                f"Of an attack: one evaluation of `inverting-gradients` on `convnet(width=8)`, as ({LONG} steps - "
-                f"{SHORT} steps) / {LONG - SHORT}; batch 1, 32 x 32 pictures, one lane unless said; memory above what "
-                "the process held before. Pictures larger than 32 are enlarged ones of `natural`. Of cells: what a run "
-                "does before its first cell, and the report; memory of the whole process.",
-                f"Load of the machine in the last minute: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors.",
-            ],
-            failed=[] if drawn else ["no plot: matplotlib (the extra `bench`) is not installed"],
-            plots=[PLOT] if drawn else [],
-        ),
+    settings = Settings(plot=find_spec("matplotlib") is not None)
+    record("growth", settings, measure)
+    if settings.plot:
+        draw(_raw.read("growth").samples)
+
+
+def measure() -> Samples:
+    axes = [
+        [Point(size, **alone("attack", axis, size, file=__file__)) for size in sizes] for axis, sizes in POINTS.items()
+    ]
+    return Samples(*axes, *_cells())
+
+
+def answer(settings: Settings, samples: Samples) -> Table:
+    return Table(
+        title="How does cost grow?",
+        question="CPU seconds and peak memory, one process a point, with the exponent of a power law fitted on the "
+        "larger half; of cells on 10,000 and 100,000, less what 10 cells take.",
+        command="python benchmarks/growth.py",
+        columns=["over", "from - to", "CPU s", "time grows with power", "peak, MB", "memory grows with power"],
+        rows=[_row(name, points) for name, points in samples.named().items()],
+        text=[
+            "Of an attack: one evaluation of `inverting-gradients` on `convnet(width=8)`, as "
+            f"({settings.long} steps - {settings.short} steps) / {settings.long - settings.short}; batch 1, 32 x 32 "
+            "pictures, one lane unless said; memory above what the process held before. Pictures larger than 32 are "
+            "enlarged ones of `natural`. Of cells: what a run does before its first cell, and the report; memory of "
+            "the whole process.",
+            *([] if settings.plot else ["No plot: matplotlib (the extra `bench`) was not installed."]),
+        ],
+        plots=[PLOT] if settings.plot else [],
     )
 
 
-def _cells() -> tuple[list[dict[str, float]], list[dict[str, float]]]:
+def _cells() -> tuple[list[Point], list[Point]]:
     plans, reports = [], []
     with TemporaryDirectory() as folder:
         for cells in CELLS:
@@ -66,9 +103,8 @@ def _cells() -> tuple[list[dict[str, float]], list[dict[str, float]]]:
             root.mkdir()
             matrix = write_matrix(root / "many.yaml", cells)
             write_results(root / "results", matrix, list(matrix.cells[:cells]))
-            size = {"size": float(cells)}
-            plans.append(size | alone("plan", root / "many.yaml", root / "fresh"))
-            reports.append(size | alone("report", root / "results"))
+            plans.append(Point(cells, **alone("plan", root / "many.yaml", root / "fresh")))
+            reports.append(Point(cells, **alone("report", root / "results")))
     return plans, reports
 
 
@@ -91,7 +127,9 @@ def attack(axis: str, size: int) -> dict[str, float]:
             began = time.process_time()
             InvertingGradients(iterations=steps, lanes=64).attack_all(staged)
             seconds.append(time.process_time() - began)
-    return {"cpu": (seconds[1] - seconds[0]) / (LONG - SHORT), "peak_mb": peak.mb or float("nan")}
+    if peak.mb is None:
+        raise SystemExit("not measured: this system does not tell a process's peak memory")
+    return {"cpu": (seconds[1] - seconds[0]) / (LONG - SHORT), "peak_mb": peak.mb}
 
 
 def observations(batch: int, side: int, lanes: int) -> tuple[Any, ...]:
@@ -123,44 +161,43 @@ def observations(batch: int, side: int, lanes: int) -> tuple[Any, ...]:
     return seen
 
 
-def exponent(name: str, points: list[dict[str, float]], what: str) -> float:
+def exponent(name: str, points: list[Point], what: str) -> float:
     """The power of the size with which `what` grows over the larger half of the points (least squares of logs).
 
     Of cells: what is above the smallest point's, which is the loading of libraries and data.
     """
-    held = points[0][what] if name.startswith("cells") else 0.0
+    held = getattr(points[0], what) if name.startswith("cells") else 0.0
     half = points[-2:] if name.startswith("cells") else points[len(points) // 2 :]
-    sizes, values = np.log([point["size"] for point in half]), np.log([point[what] - held for point in half])
+    sizes, values = np.log([point.size for point in half]), np.log([getattr(point, what) - held for point in half])
     return float(np.polyfit(sizes, values, 1)[0])
 
 
-def _row(name: str, points: list[dict[str, float]]) -> list[str]:
+def _row(name: str, points: list[Point]) -> list[str]:
     first, last = points[0], points[-1]
     return [
         name,
-        f"{first['size']:,.0f} - {last['size']:,.0f}",
-        f"{first['cpu']:.3g} - {last['cpu']:.3g}",
+        f"{first.size:,} - {last.size:,}",
+        f"{first.cpu:.3g} - {last.cpu:.3g}",
         f"**{exponent(name, points, 'cpu'):.2f}**",
-        f"{first['peak_mb']:.0f} - {last['peak_mb']:.0f}",
+        f"{first.peak_mb:.0f} - {last.peak_mb:.0f}",
         f"**{exponent(name, points, 'peak_mb'):.2f}**",
     ]
 
 
-def _plot(measured: dict[str, list[dict[str, float]]]) -> bool:
-    """Draw growth.png; False where there is nothing to draw with."""
-    try:
-        import matplotlib
-    except ImportError:
-        return False
+def draw(samples: Samples, path: Path = _raw.HERE / PLOT) -> None:
+    """Draw growth.png."""
+    import matplotlib
+
     matplotlib.use("agg")
     from matplotlib import pyplot as plt
 
+    measured = samples.named()
     figure, axes = plt.subplots(2, len(measured), figsize=(3 * len(measured), 5.4), squeeze=False)
     for column, (name, points) in enumerate(measured.items()):
-        sizes = [point["size"] for point in points]
+        sizes = [point.size for point in points]
         for row, (key, label) in enumerate({"cpu": "CPU s", "peak_mb": "peak, MB"}.items()):
             axis = axes[row][column]
-            values = [point[key] for point in points]
+            values = [getattr(point, key) for point in points]
             axis.loglog(sizes, values, "o-", color="tab:blue" if row == 0 else "tab:orange")
             axis.set_title(f"{name}, power {exponent(name, points, key):.2f}", fontsize=9)
             axis.set_xticks(sizes, [f"{size:,.0f}" for size in sizes], fontsize=7)
@@ -172,8 +209,7 @@ def _plot(measured: dict[str, list[dict[str, float]]]) -> bool:
             if column == 0:
                 axis.set_ylabel(label)
     figure.tight_layout()
-    figure.savefig(HERE / PLOT, dpi=90)
-    return True
+    figure.savefig(path, dpi=90)
 
 
 if __name__ == "__main__":

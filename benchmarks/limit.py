@@ -18,7 +18,9 @@ from typing import Any
 
 import torch
 from _cells import DATA, decibels, stage
-from _measure import Table, save
+from _measure import record
+from _raw import Kept
+from _table import Table
 from torch import Tensor
 
 from invbench.attacks.auto import Auto
@@ -32,6 +34,32 @@ ITERATIONS = 1200
 """Of inverting-gradients beside it."""
 
 
+class Settings(Kept, frozen=True):
+    pictures: int
+    stds: list[float]
+    iterations: int = ITERATIONS
+
+
+class Level(Kept, frozen=True):
+    """PSNR in dB of every picture at one noise level; the limits `unit` and `natural`; CPU `seconds` a picture.
+
+    `predicted`: what `auto` says of its own answer without the truth, None where it has no answer.
+    """
+
+    std: float
+    auto: list[float]
+    unit: list[float]
+    natural: list[float]
+    inverting_gradients: list[float]
+    predicted: list[float | None]
+    failed: int
+    seconds: float
+
+
+class Samples(Kept, frozen=True):
+    levels: list[Level]
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--data", type=Path, default=DATA)
@@ -39,27 +67,35 @@ def main() -> None:
     arguments.add_argument("--std", type=float, nargs="+", default=[1e-5, 1e-4, 1e-3, 1e-2])
     asked = arguments.parse_args()
     torch.set_num_threads(1)
-    found: dict[str, dict[str, list[float]]] = {}
-    informations = fishers(asked.data, asked.pictures)
-    for std in asked.std:
-        found[f"{std:g}"] = measure(asked.data, asked.pictures, std, informations)
-        print(std, {name: round(statistics.mean(values), 2) for name, values in found[f"{std:g}"].items()}, flush=True)
-    save(
-        "limit",
-        Table(
-            title="Under noise: how near to what is possible?",
-            question=f"Mean PSNR in dB over {asked.pictures} CIFAR-10 test pictures, `lenet`, batch 1, labels hidden, "
-            "defence `gaussian`. The limits are Cramer-Rao values with a prior: unit Gaussian pixels, and the "
-            f"natural-picture prior of `auto`. Beside them `inverting-gradients`, {ITERATIONS} iterations.",
-            command="python benchmarks/limit.py",
-            columns=["std", "auto", "limit, unit prior", "limit, natural prior", "inverting-gradients", "auto, CPU s"],
-            rows=[[std, *row(values)] for std, values in found.items()],
-            samples=found,
-            text=[
-                "A limit with a prior bounds the mean squared error of estimators for pictures drawn from that prior. "
-                "Real pictures are smoother than unit Gaussian noise, so an attack that knows this may pass the first."
-            ],
-        ),
+    settings = Settings(asked.pictures, asked.std)
+    record("limit", settings, lambda: measure(asked.data, settings))
+
+
+def measure(data: Path, settings: Settings) -> Samples:
+    informations, levels = fishers(data, settings.pictures), []
+    for std in settings.stds:
+        levels.append(level(data, settings, std, informations))
+        print(row(levels[-1]), flush=True)
+    return Samples(levels)
+
+
+def answer(settings: Settings, samples: Samples) -> Table:
+    failed = sum(level.failed for level in samples.levels)
+    return Table(
+        title="Under noise: how near to what is possible?",
+        question=f"Mean PSNR in dB over {settings.pictures} CIFAR-10 test pictures, `lenet`, batch 1, labels hidden, "
+        "defence `gaussian`. The limits are Cramer-Rao values with a prior: unit Gaussian pixels, and the "
+        f"natural-picture prior of `auto`. Beside them `inverting-gradients`, {settings.iterations} iterations.",
+        command=f"python benchmarks/limit.py --pictures {settings.pictures} --std "
+        f"{' '.join(f'{std:g}' for std in settings.stds)}",
+        columns=["std", "auto", "limit, unit prior", "limit, natural prior", "inverting-gradients", "auto, CPU s"],
+        rows=[row(level) for level in samples.levels],
+        text=[
+            "A limit with a prior bounds the mean squared error of estimators for pictures drawn from that prior. "
+            "Real pictures are smoother than unit Gaussian noise, so an attack that knows this may pass the first.",
+            f"`auto` had no answer to {failed} of {settings.pictures * len(settings.stds)} updates; such a picture is "
+            "scored as the data set's mean picture.",
+        ],
     )
 
 
@@ -81,24 +117,27 @@ def normalised(seen: UpdateObservation, truth: Any) -> Tensor:
     return picture
 
 
-def measure(data: Path, pictures: int, std: float, fisher: list[Tensor]) -> dict[str, list[float]]:
-    round_ = stage(data, "lenet", 1, pictures, labels="hidden", defense=f"{{name: gaussian, std: {std!r}}}")
+def level(data: Path, settings: Settings, std: float, fisher: list[Tensor]) -> Level:
+    """Both attacks on every picture under noise of that standard deviation, and the limits."""
+    noisy = {"labels": "hidden", "defense": f"{{name: gaussian, std: {std!r}}}"}
+    round_, matched = (stage(data, "lenet", 1, settings.pictures, **noisy) for _ in range(2))
     started = time.process_time()
     guesses = Auto().attack_all(round_.observations)
-    seconds = (time.process_time() - started) / pictures
+    seconds = (time.process_time() - started) / settings.pictures
     shape = round_.observations[0].public.image_shape
     unit, natural = torch.eye(math.prod(shape), dtype=torch.float64), prior.precision(shape)
     scale = round_.observations[0].channel_constants()[1].double()
-    matched = stage(data, "lenet", 1, pictures, labels="hidden", defense=f"{{name: gaussian, std: {std!r}}}")
-    beside = InvertingGradients(iterations=ITERATIONS).attack_all(matched.observations)
-    return {
-        "auto": [decibels(g.images, t)[0] for g, t in zip(guesses, round_.truths, strict=True)],
-        "unit": [limit(matrix / std**2 + unit, shape, scale) for matrix in fisher],
-        "natural": [limit(matrix / std**2 + natural, shape, scale) for matrix in fisher],
-        "inverting-gradients": [decibels(g.images, t)[0] for g, t in zip(beside, round_.truths, strict=True)],
-        "CPU s": [seconds],
-        "predicted": [float(g.facts["predicted_psnr"]) for g in guesses],
-    }
+    beside = InvertingGradients(iterations=settings.iterations).attack_all(matched.observations)
+    return Level(
+        std=std,
+        auto=[decibels(round_, index, guess.images)[0] for index, guess in enumerate(guesses)],
+        unit=[limit(matrix / std**2 + unit, shape, scale) for matrix in fisher],
+        natural=[limit(matrix / std**2 + natural, shape, scale) for matrix in fisher],
+        inverting_gradients=[decibels(matched, index, guess.images)[0] for index, guess in enumerate(beside)],
+        predicted=[guess.facts.get("predicted_psnr") for guess in guesses],
+        failed=sum(not len(guess.images) for guess in guesses),
+        seconds=seconds,
+    )
 
 
 def limit(precision: Tensor, shape: tuple[int, ...], scale: Tensor) -> float:
@@ -109,10 +148,10 @@ def limit(precision: Tensor, shape: tuple[int, ...], scale: Tensor) -> float:
     return -10 * math.log10(float((variance.reshape(shape) * scale.square()).mean()))
 
 
-def row(values: dict[str, list[float]]) -> list[str]:
-    names = ("auto", "unit", "natural", "inverting-gradients")
-    means = [f"{statistics.mean(values[name]):.1f}" for name in names]
-    return [f"**{means[0]}**", *means[1:], f"{values['CPU s'][0]:.1f}"]
+def row(found: Level) -> list[str]:
+    sides = (found.auto, found.unit, found.natural, found.inverting_gradients)
+    means = [f"{statistics.mean(values):.1f}" for values in sides]
+    return [f"{found.std:g}", f"**{means[0]}**", *means[1:], f"{found.seconds:.1f}"]
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-from _measure import Table, interleaved, save
+from _measure import interleaved, ratio, record
+from _raw import Kept
+from _table import Table
 from torch import Tensor
 
 from invbench.cell import Cell
@@ -50,38 +52,67 @@ class Eager:
         return Evaluation(total.detach()[None], distance.detach()[None], slope)
 
 
+class Settings(Kept, frozen=True):
+    restarts: int = RESTARTS
+    steps: int = STEPS
+    repeats: int = REPEATS
+
+
+class Samples(Kept, frozen=True):
+    """CPU seconds of every repeat; `compiled` and the seconds of compiling are None where nothing compiles."""
+
+    eager: list[float]
+    one: list[float]
+    many: list[float]
+    compiled: list[float] | None = None
+    compile_seconds: float | None = None
+
+
 def main() -> None:
     torch.set_num_threads(1)
+    settings = Settings()
+    record("restarts", settings, lambda: measure(settings))
+
+
+def measure(settings: Settings) -> Samples:
     seen = observation()
-    one, many, fused = problem(seen, 1), problem(seen, RESTARTS), compiled(seen)
-    eager = Eager(seen, one.lower, one.upper)
+    one, many, fused = problem(seen, 1), problem(seen, settings.restarts), compiled(seen)
     sides: dict[str, Callable[[], object]] = {
-        "1 restart, eager": lambda: search(eager, 1),
-        "1 restart, traced": lambda: search(one, 1),
-        f"{RESTARTS} restarts, traced": lambda: search(many, RESTARTS),
+        "eager": lambda: search(Eager(seen, one.lower, one.upper), 1),
+        "one": lambda: search(one, 1),
+        "many": lambda: search(many, settings.restarts),
     }
     if fused is not None:
-        sides[f"{RESTARTS} restarts, compiled"] = lambda: search(fused[0], RESTARTS)
-    samples = interleaved(sides, REPEATS)
-    base = statistics.median(samples["1 restart, eager"])
-    goals = {f"{RESTARTS} restarts, traced": "3", f"{RESTARTS} restarts, compiled": "2"}
-    rows = [
-        [side, f"{1e3 * middle / STEPS:.2f}", f"**{middle / base:.2f}**", goals.get(side, "")]
-        for side, middle in ((side, statistics.median(values)) for side, values in samples.items())
+        sides["compiled"] = lambda: search(fused[0], settings.restarts)
+    return Samples(**interleaved(sides, settings.repeats), compile_seconds=fused[1] if fused else None)
+
+
+def answer(settings: Settings, samples: Samples) -> Table:
+    sides = [
+        ("1 restart, eager", samples.eager, ""),
+        ("1 restart, traced", samples.one, ""),
+        (f"{settings.restarts} restarts, traced", samples.many, "3"),
+        (f"{settings.restarts} restarts, compiled", samples.compiled, "2"),
     ]
-    note = f"Compiling took {fused[1]:.0f} s, which is in no row." if fused else "Nothing compiles on this machine."
-    save(
-        "restarts",
-        Table(
-            title="What do restarts cost?",
-            question=f"CPU milliseconds a step of signed Adam on `lenet`, batch 1, cosine and total variation, and "
-            f"times one eager restart. Medians of {REPEATS} interleaved samples of {STEPS} steps.",
-            command="python benchmarks/restarts.py",
-            columns=["what", "ms a step", "times one eager restart", "goal, at most"],
-            rows=rows,
-            samples=samples,
-            text=[note + " `compile: on` compiles for a CPU only where the planned steps pay that back."],
-        ),
+    took = samples.compile_seconds
+    note = "Nothing compiles on this machine." if took is None else f"Compiling took {took:.0f} s, which is in no row."
+    return Table(
+        title="What do restarts cost?",
+        question=f"CPU milliseconds a step of signed Adam on `lenet`, batch 1, cosine and total variation, and times "
+        f"one eager restart. Medians of {settings.repeats} interleaved samples of {settings.steps} steps.",
+        command="python benchmarks/restarts.py",
+        columns=["what", "ms a step", "times one eager restart", "goal, at most"],
+        rows=[
+            [
+                name,
+                f"{1e3 * statistics.median(values) / settings.steps:.2f}",
+                f"**{ratio(values, samples.eager):.2f}**",
+                goal,
+            ]
+            for name, values, goal in sides
+            if values is not None
+        ],
+        text=[note + " `compile: on` compiles for a CPU only where the planned steps pay that back."],
     )
 
 

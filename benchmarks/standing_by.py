@@ -6,7 +6,6 @@ python benchmarks/standing_by.py
 from __future__ import annotations
 
 import json
-import os
 import resource
 import statistics
 import subprocess
@@ -18,7 +17,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from _many_cells import write_matrix, write_results
-from _measure import Table, interleaved, ratio, save
+from _measure import interleaved, ratio, record
+from _raw import Kept
+from _table import Table
 
 from invbench import report
 from invbench.cell import Cell
@@ -36,51 +37,83 @@ grid: {{attack: [analytic], model: [mlp], batch_size: [1]}}
 """
 
 
+class Settings(Kept, frozen=True):
+    cells: int = CELLS
+    repeats: int = REPEATS
+    helps: int = HELPS
+    finished: int = FINISHED
+    fresh: int = FRESH
+    runs: int = RUNS
+
+
+class Task(Kept, frozen=True):
+    """Seconds and peak memory (MB) of one task in a process of its own."""
+
+    cpu: float
+    wall: float
+    peak_mb: float
+
+
+class Samples(Kept, frozen=True):
+    """`help`, `click`: CPU seconds of a process each; `overheads`: milliseconds of every cell, by run."""
+
+    help: list[float]
+    click: list[float]
+    plans: list[Task]
+    reports: list[Task]
+    overheads: list[list[float]]
+
+
 def main() -> None:
-    helps = interleaved({"help": _help, "import click": _click}, HELPS, clock=_children)
+    settings = Settings()
+    record("standing_by", settings, lambda: measure(settings))
+
+
+def measure(settings: Settings) -> Samples:
+    helps = interleaved({"help": _help, "click": _click}, settings.helps, clock=_children)
     with TemporaryDirectory() as folder:
         root = Path(folder)
-        matrix = write_matrix(root / "many.yaml", CELLS)
+        matrix = write_matrix(root / "many.yaml", settings.cells)
         write_results(root / "results", matrix, list(matrix.cells))
         plans, reports = [], []
-        for repeat in range(REPEATS):
-            plans.append(alone("plan", root / "many.yaml", root / f"fresh{repeat}"))
-            reports.append(alone("report", root / "results"))
+        for repeat in range(settings.repeats):
+            plans.append(Task(**alone("plan", root / "many.yaml", root / f"fresh{repeat}")))
+            reports.append(Task(**alone("report", root / "results")))
         overheads = []
-        for run in range(RUNS):
+        for run in range(settings.runs):
             (root / f"run{run}").mkdir()
-            overheads.append(_overheads(root / f"run{run}"))
-    raw = helps | {"plan": plans, "report": reports, "overhead of a cell, by run, ms": overheads}
-    save("standing_by", answer(raw))
+            overheads.append(_overheads(root / f"run{run}", settings))
+    return Samples(helps["help"], helps["click"], plans, reports, overheads)
 
 
-def answer(raw: dict[str, Any]) -> Table:
-    """The table of these samples."""
-    plans, reports, overheads = raw["plan"], raw["report"], raw["overhead of a cell, by run, ms"]
-    times, medians = ratio(raw, "help", "import click"), [statistics.median(run) for run in overheads]
-    overhead = statistics.median(medians)
+def answer(settings: Settings, samples: Samples) -> Table:
+    times, medians = ratio(samples.help, samples.click), [statistics.median(run) for run in samples.overheads]
+    plan, report = (statistics.median(task.cpu for task in tasks) for tasks in (samples.plans, samples.reports))
+    overhead, cells = statistics.median(medians), f"{settings.cells:,}"
     return Table(
         title="What does standing by cost?",
-        question=f"CPU seconds of one core (a process of its own for each sample). Medians of {HELPS} interleaved "
-        f"pairs, of {REPEATS} plans and reports in turn, of {RUNS} runs (of each the median of {FRESH} cells).",
+        question=f"CPU seconds of one core (a process of its own for each sample). Medians of {settings.helps} "
+        f"interleaved pairs, of {settings.repeats} plans and reports in turn, of {settings.runs} runs (of each the "
+        f"median of {settings.fresh} cells).",
         command="python benchmarks/standing_by.py",
         columns=["what", "measured", "goal"],
         rows=[
             ["`invbench --help` over `import click`", f"**{times:.2f}** times", "at most 4"],
-            [f"{CELLS:,} cells read, validated and planned", f"**{_median(plans):.1f}** s", "20 s"],
-            [f"report and summary of {CELLS:,} records", f"**{_median(reports):.1f}** s", "20 s"],
-            [f"a cell beside attack, scores and controls, {FINISHED:,} done", f"**{overhead:.0f}** ms", "50 ms"],
+            [f"{cells} cells read, validated and planned", f"**{plan:.1f}** s", "20 s"],
+            [f"report and summary of {cells} records", f"**{report:.1f}** s", "20 s"],
+            [
+                f"a cell beside attack, scores and controls, {settings.finished:,} done",
+                f"**{overhead:.0f}** ms",
+                "50 ms",
+            ],
         ],
-        samples=raw,
         text=[
             "Planned: the matrix read, what cannot be played told (15 of 40 cells) and written, what is done "
             "looked up, what is made first named. The records' numbers are made up, 8 targets each. The last row "
             "is the wall time between two records of a run with one worker, less what the record says of its "
             "attack, scores and controls: it grows with whatever else the machine does. The runs' medians: "
-            f"{', '.join(f'{median:.0f}' for median in medians)} ms. "
-            f"Load of the machine in the last minute: {os.getloadavg()[0]:.1f} on {os.cpu_count()} processors.",
+            f"{', '.join(f'{median:.0f}' for median in medians)} ms."
         ],
-        facts={"load": os.getloadavg()},
     )
 
 
@@ -107,13 +140,13 @@ def plan(matrix: Path, folder: Path) -> None:
                 play.artefacts(cell)
 
 
-def _overheads(root: Path) -> list[float]:
+def _overheads(root: Path, settings: Settings) -> list[float]:
     """Milliseconds of every cell of a real run that are neither attack nor scores nor controls."""
     path, folder = root / "cheap.yaml", root / "cheap"
-    path.write_text(CHEAP.format(seeds=", ".join(map(str, range(FINISHED + FRESH)))))
+    path.write_text(CHEAP.format(seeds=", ".join(map(str, range(settings.finished + settings.fresh)))))
     matrix = load(path)
-    fresh: list[Cell] = list(matrix.cells[FINISHED:])
-    results = write_results(folder, matrix, list(matrix.cells[:FINISHED]))
+    fresh: list[Cell] = list(matrix.cells[settings.finished :])
+    results = write_results(folder, matrix, list(matrix.cells[: settings.finished]))
     words = ["run", str(path), "-o", str(folder), "--workers", "1", "--device", "cpu", "--quiet"]
     subprocess.run([sys.executable, "-m", "invbench", *words], check=True)
     ended = {cell.id: (results.cell(cell.id) / "record.json").stat().st_mtime for cell in fresh}
@@ -138,10 +171,6 @@ def _click() -> None:
 def _children() -> float:
     spent = resource.getrusage(resource.RUSAGE_CHILDREN)  # os.times counts in hundredths of a second
     return spent.ru_utime + spent.ru_stime
-
-
-def _median(samples: list[dict[str, float]]) -> float:
-    return statistics.median(sample["cpu"] for sample in samples)
 
 
 def _told(task: Any, *arguments: Path) -> None:

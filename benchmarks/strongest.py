@@ -6,17 +6,19 @@ python benchmarks/strongest.py [--data cifar10.npz] [--workers 1]
 from __future__ import annotations
 
 import argparse
-import os
+import csv
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Literal
 
-import pandas as pd
 from _cells import DATA
-from _measure import Table, save
+from _measure import record
+from _raw import Kept, Name
+from _table import Table
 
 AUTO, EVALUATIONS, TARGETS, SLACK = "auto", 1200, 2, 0.5
 MATRIX = """\
@@ -36,54 +38,108 @@ grid:
 """
 
 
+class Settings(Kept, frozen=True):
+    """`slack`: dB by which `auto` may be below the best other and count as good."""
+
+    targets: int = TARGETS
+    evaluations: int = EVALUATIONS
+    slack: float = SLACK
+    workers: int = 1
+
+
+class Cell(Kept, frozen=True):
+    """One row of summary.csv; numbers are None where the cell did not end `ok`."""
+
+    model: Name
+    batch_size: int
+    defense: Name
+    attack: Name
+    status: Literal["ok", "unsupported", "failed", "timeout"]
+    psnr_mean: float | None = None
+    control_psnr_mean: float | None = None
+    attack_seconds: float | None = None
+    attack_evaluations: float | None = None
+
+
+class Samples(Kept, frozen=True):
+    cells: list[Cell]
+
+
 def main() -> None:
-    asked = argparse.ArgumentParser(description=__doc__)
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--data", type=Path, default=DATA)
     asked.add_argument("--workers", type=int, default=1)
     given = asked.parse_args()
+    settings = Settings(workers=given.workers)
+    record("strongest", settings, lambda: measure(given.data, settings))
+
+
+def measure(data: Path, settings: Settings) -> Samples:
     with TemporaryDirectory() as place:
         matrix, results = Path(place) / "strongest.yaml", Path(place) / "results"
-        matrix.write_text(MATRIX.format(data=given.data.absolute(), targets=TARGETS, evaluations=EVALUATIONS))
-        words = ["run", str(matrix), "-o", str(results), "--device", "cpu", "--workers", str(given.workers), "--quiet"]
-        subprocess.run([sys.executable, "-m", "invbench", *words], check=False)  # a failed cell is in the table
-        cells = pd.read_csv(results / "summary.csv").to_dict("records")
-    save("strongest", answer(cells))
+        words = {"targets": settings.targets, "evaluations": settings.evaluations}
+        matrix.write_text(MATRIX.format(data=data.absolute(), **words))
+        run = ["run", str(matrix), "-o", str(results), "--device", "cpu", "--workers", str(settings.workers), "--quiet"]
+        subprocess.run([sys.executable, "-m", "invbench", *run], check=False)  # a failed cell is in the table
+        with (results / "summary.csv").open(newline="") as file:
+            return Samples([cell(row) for row in csv.DictReader(file)])
 
 
-def answer(cells: list[dict[str, Any]]) -> Table:
-    """The table of these rows of summary.csv."""
-    by_place: dict[tuple[str, int, str], dict[str, dict[str, Any]]] = defaultdict(dict)
-    for cell in cells:
-        by_place[cell["model"], cell["batch_size"], cell["defense"]][cell["attack"].split("(")[0]] = cell
-    rows, as_good, failed = [], 0, []
-    for (model, batch, defense), attacks in by_place.items():
-        own, others = attacks[AUTO], [cell for name, cell in attacks.items() if name != AUTO]
-        failed += [f"{c['attack']}, {model}, {defense}: {c['reason']}" for c in attacks.values() if _failed(c)]
-        best = max((cell for cell in others if cell["status"] == "ok"), key=lambda cell: cell["psnr_mean"])
-        good = own["status"] == "ok" and own["psnr_mean"] >= best["psnr_mean"] - SLACK
-        as_good += good
-        seconds = f"{own['attack_seconds']:.0f}", f"{best['attack_seconds']:.0f}"
-        level = "**" if good else ""
-        rows.append(
-            [model, str(batch), defense, f"{level}{own['psnr_mean']:.1f}{level}", f"{best['psnr_mean']:.1f}",
-             best["attack"].split("(")[0], f"{own['control_psnr_mean']:.1f}", *seconds]
-        )  # fmt: skip
+def cell(row: Mapping[str, str]) -> Cell:
+    """What is kept of a row of summary.csv."""
+    names = {name: row[name] for name in ("model", "defense", "attack", "status")}
+    numbers = ("psnr_mean", "control_psnr_mean", "attack_seconds", "attack_evaluations")
+    values = {name: float(row[name]) if row[name] else None for name in numbers}
+    return Cell(batch_size=int(row["batch_size"]), **names, **values)  # type: ignore[arg-type]
+
+
+def answer(settings: Settings, samples: Samples) -> Table:
+    places: dict[tuple[str, int, str], dict[str, Cell]] = defaultdict(dict)
+    for one in samples.cells:
+        places[one.model, one.batch_size, one.defense][_name(one)] = one
+    good = sum(is_as_good(attacks, settings.slack) for attacks in places.values())
     return Table(
         title="Is `auto` the strongest?",
-        question=f"Mean PSNR in dB of {TARGETS} batches of CIFAR-10 test pictures, untrained victims, weight seed 0: "
-        f"`auto` beside the best of `inverting-gradients`, `dlg` (one start) and `analytic`, {EVALUATIONS} evaluations "
-        f"each. **{as_good} of {len(rows)}** cells: `auto` at most {SLACK} dB below it, in bold.",
-        command="python benchmarks/strongest.py",
+        question=f"Mean PSNR in dB of {settings.targets} batches of CIFAR-10 test pictures, untrained victims, weight "
+        "seed 0: `auto` beside the best of `inverting-gradients`, `dlg` (one start) and `analytic`, "
+        f"{settings.evaluations} evaluations each. {good} of {len(places)} cells: `auto` at most {settings.slack} dB "
+        "below it, in bold. A cell in which an attack failed is not counted for `auto`.",
+        command=f"python benchmarks/strongest.py --workers {settings.workers}",
         columns=["network", "batch", "defence", "auto", "best other", "which", "control", "auto, s", "other, s"],
-        rows=rows,
-        samples={"summary": cells},
-        failed=failed,
-        text=[f"Wall seconds of the attack in the whole cell. Load: {os.getloadavg()[0]:.1f} on {os.cpu_count()}."],
-    )
+        rows=[row(place, attacks, settings.slack) for place, attacks in places.items()],
+        text=["Wall seconds of the attack in the whole cell."],
+        failed=[f"{one.attack}, {one.model}, batch {one.batch_size}, {one.defense}: {one.status}"
+                for one in samples.cells if one.status in ("failed", "timeout")],
+    )  # fmt: skip
 
 
-def _failed(cell: dict[str, Any]) -> bool:
-    return bool(cell["status"] in ("failed", "timeout"))
+def is_as_good(attacks: Mapping[str, Cell], slack: float) -> bool:
+    """Whether every attack ended (or cannot be played) and none is more than `slack` dB above `auto`."""
+    own = attacks[AUTO].psnr_mean
+    others = [one for name, one in attacks.items() if name != AUTO and one.status != "unsupported"]
+    ended = all(one.psnr_mean is not None for one in others)
+    return own is not None and ended and all(own >= (one.psnr_mean or 0) - slack for one in others)
+
+
+def row(place: tuple[str, int, str], attacks: Mapping[str, Cell], slack: float) -> list[str]:
+    own, level = attacks[AUTO], "**" if is_as_good(attacks, slack) else ""
+    others = [one for name, one in attacks.items() if name != AUTO and one.psnr_mean is not None]
+    best = max(others, key=lambda one: one.psnr_mean or 0, default=None)
+    return [
+        *map(str, place),
+        f"{level}{_shown(own.psnr_mean, 1)}{level}",
+        *(_shown(best and best.psnr_mean, 1), _name(best) if best else ""),
+        _shown(own.control_psnr_mean, 1),
+        *(_shown(own.attack_seconds, 0), _shown(best and best.attack_seconds, 0)),
+    ]
+
+
+def _name(one: Cell) -> str:
+    return one.attack.split("(")[0]
+
+
+def _shown(value: float | None, digits: int) -> str:
+    return "none" if value is None else f"{value:.{digits}f}"
 
 
 if __name__ == "__main__":

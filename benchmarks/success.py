@@ -15,19 +15,32 @@ DECIBELS = 40.0  # an error of 1e-4 on pixels in [0, 1]
 
 
 def main(folder: str) -> None:
+    print("\n".join(lines(list(Results(Path(folder)).records()))))
+
+
+def lines(records: list[Record]) -> list[str]:
+    """A table an attack. A target of a cell that failed, or without a PSNR, is a target that was not read."""
     by_attack: dict[str, list[Record]] = defaultdict(list)
-    for record in Results(Path(folder)).records():
-        if record.status == "ok":
+    for record in records:
+        if record.status != "unsupported":
             by_attack[record.names["attack"]].append(record)
-    for attack, records in by_attack.items():
-        print(f"{attack}\n\n| seed | above 40 dB | PSNR of each target, dB |\n|---|---|---|")
+    found = []
+    for attack, of_attack in by_attack.items():
+        found += [attack, "", "| seed | above 40 dB | PSNR of each target, dB |", "|---|---|---|"]
         won = total = 0
-        for record in records:
-            values = [value for target in record.scores["psnr"] for value in target if value is not None]
-            won, total = won + sum(value > DECIBELS for value in values), total + len(values)
-            shown = " ".join(f"{value:.0f}" for value in values)
-            print(f"| {record.names['seed']} | {sum(v > DECIBELS for v in values)} of {len(values)} | {shown} |")
-        print(f"| all | **{won} of {total}** | |\n")
+        for record in of_attack:
+            values = psnrs(record)
+            above = sum(value is not None and value > DECIBELS for value in values)
+            won, total = won + above, total + len(values)
+            shown = " ".join("none" if value is None else f"{value:.0f}" for value in values)
+            found.append(f"| {record.names['seed']} | {above} of {len(values)} | {shown} |")
+        found += [f"| all | **{won} of {total}** | |", ""]
+    return found
+
+
+def psnrs(record: Record) -> list[float | None]:
+    """One value a picture of the cell; None for each of them where the cell failed."""
+    return [value for target in record.scores["psnr"] for value in target] if record.scores else [None] * record.images
 
 
 if __name__ == "__main__":

@@ -17,7 +17,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from _measure import Table, interleaved, ratio, save
+from _measure import interleaved, ratio, record
+from _raw import Kept
+from _table import Table
 
 MATRIX = """\
 name: workers
@@ -29,65 +31,87 @@ grid:
   model: [lenet]
   batch_size: [1]
 """
-ONE, TWO, RAY = "one worker", "two workers", "Ray, two nodes of one CPU"
+SIDES = {
+    "one worker": ("--workers", "1"),
+    "two workers": ("--workers", "2"),
+    "Ray, two nodes of one CPU": ("--executor", "ray", "--ray-address"),  # and the address
+}
+
+
+class Settings(Kept, frozen=True):
+    cells: int
+    iterations: int
+    repeats: int
+
+
+class Side(Kept, frozen=True):
+    """Wall seconds of every whole run, and what its cells took inside."""
+
+    wall: list[float]
+    inside: list[float]
+
+
+class Samples(Kept, frozen=True):
+    one: Side
+    two: Side
+    ray: Side
 
 
 def main() -> None:
-    asked = argparse.ArgumentParser(description=__doc__)
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--cells", type=int, default=24)
     asked.add_argument("--iterations", type=int, default=1000)
     asked.add_argument("--repeats", type=int, default=3)
     given = asked.parse_args()
+    settings = Settings(given.cells, given.iterations, given.repeats)
+    record("workers", settings, lambda: measure(settings))
+
+
+def measure(settings: Settings) -> Samples:
     with TemporaryDirectory() as place, two_nodes() as address:
         folder = Path(place)
-        matrix = MATRIX.format(seeds=list(range(given.cells)), iterations=given.iterations)
+        matrix = MATRIX.format(seeds=list(range(settings.cells)), iterations=settings.iterations)
         (folder / "workers.yaml").write_text(matrix)
-        busy: dict[str, list[float]] = {}
-        sides = {
-            ONE: ("--workers", "1"),
-            TWO: ("--workers", "2"),
-            RAY: ("--executor", "ray", "--ray-address", address),
-        }
-        samples = interleaved(
-            {name: runner(folder, name, words, busy) for name, words in sides.items()},
-            given.repeats,
-            clock=time.perf_counter,
-            warm=False,
-        )
+        inside: dict[str, list[float]] = {name: [] for name in SIDES}
+        runs = {}
+        for name, words in SIDES.items():
+            given = (*words, address) if "ray" in words else words
+            runs[name] = runner(folder, name, given, inside[name])
+        wall = interleaved(runs, settings.repeats, clock=time.perf_counter, warm=False)
+    return Samples(*(Side(wall[name], inside[name]) for name in SIDES))
+
+
+def answer(settings: Settings, samples: Samples) -> Table:
+    sides = dict(zip(SIDES, (samples.one, samples.two, samples.ray), strict=True))
     rows = []
-    for name in sides:
-        faster = f"**{1 / ratio(samples, name, ONE):.2f}**"
-        seconds, inside = statistics.median(samples[name]), statistics.median(busy[name])
-        rows.append([name, f"{seconds:.1f}", f"{inside:.1f}", f"{inside / given.cells:.2f}", faster])
-    save(
-        "workers",
-        Table(
-            title="Do workers pay?",
-            question=f"Wall time of `invbench run` on {given.cells} cells (`inverting-gradients`, "
-            f"{given.iterations} iterations, `lenet`, batch 1), from the command to its end, on two cores. Medians of "
-            f"{given.repeats} interleaved runs.",
-            command=" ".join(["python", "benchmarks/workers.py", *sys.argv[1:]]),
-            columns=["workers", "wall time, s", "in cells, s", "a cell, s", "times as fast as one"],
-            rows=rows,
-            samples={**samples, "in cells": busy},
-            text=[
-                "A worker imports torch and loads kernels once; the parent starts, plans and reports alone. The Ray "
-                "cluster is up before the clock starts, its workers are not.",
-            ],
-            threads="1 a worker",
-            facts={"cores": len(os.sched_getaffinity(0)), "load before": os.getloadavg()[2]},
-        ),
+    for name, side in sides.items():
+        seconds, inside = statistics.median(side.wall), statistics.median(side.inside)
+        faster = f"**{ratio(samples.one.wall, side.wall):.2f}**"
+        rows.append([name, f"{seconds:.1f}", f"{inside:.1f}", f"{inside / settings.cells:.2f}", faster])
+    return Table(
+        title="Do workers pay?",
+        question=f"Wall time of `invbench run` on {settings.cells} cells (`inverting-gradients`, "
+        f"{settings.iterations} iterations, `lenet`, batch 1), from the command to its end, on two cores, one thread "
+        f"a worker. Medians of {settings.repeats} interleaved runs.",
+        command=f"python benchmarks/workers.py --cells {settings.cells} --iterations {settings.iterations} "
+        f"--repeats {settings.repeats}",
+        columns=["workers", "wall time, s", "in cells, s", "a cell, s", "times as fast as one"],
+        rows=rows,
+        text=[
+            "A worker imports torch and loads kernels once; the parent starts, plans and reports alone. The Ray "
+            "cluster is up before the clock starts, its workers are not.",
+        ],
     )
 
 
-def runner(folder: Path, name: str, words: tuple[str, ...], busy: dict[str, list[float]]) -> Callable[[], None]:
-    """One whole run; what its cells took inside goes to `busy`."""
+def runner(folder: Path, name: str, words: tuple[str, ...], inside: list[float]) -> Callable[[], None]:
+    """One whole run; what its cells took goes to `inside`."""
 
     def run() -> None:
         command = ["-m", "invbench", "run", "workers.yaml", "--device", "cpu", "--fresh", "--quiet", "-o", name, *words]
         subprocess.run([sys.executable, *command], cwd=folder, check=True)
         with (folder / name / "summary.csv").open(newline="") as file:
-            busy.setdefault(name, []).append(sum(float(row["cell_seconds"]) for row in csv.DictReader(file)))
+            inside.append(sum(float(row["cell_seconds"]) for row in csv.DictReader(file)))
 
     return run
 
