@@ -44,12 +44,14 @@ class Choice:
     def key(self) -> dict[str, Any]:
         """JSON form, for ids, records and random streams.
 
-        Paths are left out: content is hashed, not place. So are settings that a part got later, at their defaults.
+        Paths are left out: content is hashed, not place. So are settings that a part got later, at their defaults, and
+        a part's version as long as it is the first.
         """
         later = registry.later_settings(self.kind, self.name)
         own = ((k, v) for k, v in self.settings if not isinstance(v, Path) and not (k in later and later[k] == v))
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in own}
-        return {"name": self.name, **plain}
+        version = registry.version(self.kind, self.name)
+        return {"name": self.name, **({"version": version} if version > 1 else {}), **plain}
 
 
 @dataclass(frozen=True)

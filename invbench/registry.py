@@ -20,7 +20,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from invbench.core.errors import Refusal
 from invbench.core.parameters import Parameter, nearest_name, parameter, parameters_of, show_value
@@ -136,9 +136,15 @@ class Part:
         return f"{name}({','.join(changed)})" if changed else name
 
 
-def attack(*, game: str) -> Callable[[T], T]:
-    """Mark a class as the attack of its file; `game` is its threat model's name."""
-    return _mark("attack", game=game)
+def attack(
+    *, game: str, version: int = 1, closed_form: Literal["certified", "plain"] | None = None
+) -> Callable[[T], T]:
+    """Mark a class as the attack of its file; `game` is its threat model's name.
+
+    `version`: raised by hand when the attack computes something else; in a cell's id from 2 on. `closed_form`: it
+    solves for the pictures, and can say that an answer is the only one (`certified`) or cannot (`plain`).
+    """
+    return _mark("attack", game=game, version=version, closed_form=closed_form)
 
 
 def model(*, data: str) -> Callable[[T], T]:
@@ -184,6 +190,15 @@ def later_settings(kind: str, name: str) -> dict[str, Any]:
     except UnknownName:
         return {}
     return {key: field.default for key, field in known.items() if field.later}
+
+
+@cache
+def version(kind: str, name: str) -> int:
+    """The version of the part of that name; 1 where it has none or no part has that name."""
+    try:
+        return int(load(kind, name).facts.get("version", 1))
+    except UnknownName:
+        return 1
 
 
 @cache

@@ -12,6 +12,8 @@ and may have
 - `trial() -> (attack, factor)`: a short version of itself, and how many times longer the whole takes at most,
   for the forecast of `--dry-run`;
 - `parts(public) -> [(name, attack), ...]`: the attacks that it runs in turn; the forecast adds theirs.
+
+What an attack of this package says in its decorator, `closed_form="certified"` or `"plain"`, makes `auto` try it.
 """
 
 from __future__ import annotations

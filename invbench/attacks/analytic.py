@@ -15,7 +15,7 @@ from invbench.observation import Failed, Guess, Public, UpdateObservation
 from invbench.registry import attack
 
 
-@attack(game="update")
+@attack(game="update", closed_form="plain")
 @dataclass(frozen=True, kw_only=True)
 class Analytic:
     """The first layer's exact input: `x = (dL/dW)_i / (dL/db)_i` for any unit i with `(dL/db)_i != 0`.

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from invbench.defenses import hides_scale
-from invbench.observation import Guess, UpdateObservation
-from invbench.updates.likelihood import defenses, misfit, squared_residual
+from invbench.observation import Guess, Update, UpdateObservation
+from invbench.updates.likelihood import defenses, misfit, simulated, squared_residual
 
 _SAME = 1e-4
 """Relative error within which a simulated update is the one seen, beside the declared noise."""
@@ -51,14 +51,15 @@ def judged(seen: UpdateObservation, picture: Tensor, variance: Tensor, label: in
     """The answer `picture` `(C, H, W)`. `determined`: there is no other one that explains the update."""
     image, labels = picture[None].float().to(seen.device), torch.tensor([label], device=seen.device)
     blurred = len(seen.public.defenses) > 1 and hides_scale(defenses(seen.public))  # noise blurs the hidden factor
-    agrees = explains(seen, image, labels)
+    update = simulated(seen, image, labels)
+    agrees = explains(seen, update)
     certified = determined and not blurred and agrees
-    return Answer(image, variance, labels, misfit(seen, image, labels), agrees, certified)
+    return Answer(image, variance, labels, misfit(seen, update), agrees, certified)
 
 
-def explains(seen: UpdateObservation, image: Tensor, labels: Tensor) -> bool:
-    """Whether a normalised `image` `(1, C, H, W)` and its `labels` give the update seen, within rounding and noise."""
-    squares, count = squared_residual(seen, image, labels, error=_SAME)
+def explains(seen: UpdateObservation, update: Update | None) -> bool:
+    """Whether a guess's `simulated` update is the one seen, within rounding and declared noise."""
+    squares, count = squared_residual(seen, update, error=_SAME)
     allowed = 1 + _CHANCE / math.sqrt(max(count, 1)) if seen.public.defenses else _AGREES
     return squares / max(count, 1) <= min(allowed, _AGREES)
 

@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from invbench import registry
-from invbench.attacks.auto import Auto, _best, _judged
+from invbench.attacks.auto import Auto
 from invbench.defenses import apply_update
 from invbench.metrics import psnr
 from invbench.models.convnet import ConvNet
 from invbench.models.lenet import LeNet
 from invbench.models.mlp import MLP
 from invbench.observation import Guess, PublicDefense, UpdateObservation
+from invbench.peeling.referee import best_guess, judge
 
 Stack = list[tuple[str, dict[str, Any]]]
 
@@ -130,25 +131,25 @@ def test_the_referee_prefers_the_true_picture_to_a_worse_one() -> None:
         seen = observed(victim(images), images, labels, stack)
         noisy = (images + 0.1 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
         guesses = {"truth": images, "noisy": noisy, "grey": torch.full_like(images, 0.5)}
-        tried = [_judged(name, Guess(images=picture, labels=labels), seen) for name, picture in guesses.items()]
-        assert _best(tried).facts["part"] == "truth"
-        assert _best(tried[::-1]).facts["part"] == "truth"
-        wrong = _judged("wrong label", Guess(images=images, labels=(labels + 1) % 10), seen)
-        assert _best([wrong, tried[0]]).facts["part"] == "truth"
+        tried = [judge(name, Guess(images=picture, labels=labels), seen) for name, picture in guesses.items()]
+        assert best_guess(tried).facts["part"] == "truth"
+        assert best_guess(tried[::-1]).facts["part"] == "truth"
+        wrong = judge("wrong label", Guess(images=images, labels=(labels + 1) % 10), seen)
+        assert best_guess([wrong, tried[0]]).facts["part"] == "truth"
 
 
 def test_an_answer_without_pictures_labels_or_sense_loses() -> None:
     images, labels = pictures(1)
     seen = observed(victim(images), images, labels)
-    grey = _judged("grey", Guess(images=torch.full_like(images, 0.5), labels=labels), seen)
-    for nothing in (
-        seen.nothing("no idea"),
-        Guess(images=images),
-        Guess(images=torch.full_like(images, torch.nan), labels=labels),
+    grey = judge("grey", Guess(images=torch.full_like(images, 0.5), labels=labels), seen)
+    for nothing, why in (
+        (seen.nothing("no idea"), {"failed": "no idea"}),
+        (Guess(images=images), {}),
+        (Guess(images=torch.full_like(images, torch.nan), labels=labels, notes=("odd",)), {"notes": ["odd"]}),
     ):
-        judged = _judged("nothing", nothing, seen)
-        assert _best([judged, grey]).facts["part"] == "grey"
-        assert _best([judged]).facts["parts"] == {"nothing": {"misfit": None, "surprise": None}}
+        judged = judge("nothing", nothing, seen)
+        assert best_guess([judged, grey]).facts["part"] == "grey"
+        assert best_guess([judged]).facts["parts"] == {"nothing": {"misfit": None, "surprise": None} | why}
 
 
 def test_the_answer_is_the_same_bit_for_bit() -> None:
