@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from invbench import cell as cell_module
+from invbench import registry
 from invbench.cell import Cell, Choice, defense_name
-from invbench.core import cell as cell_module
 
 
 def choice(kind: str, name: str, **given: Any) -> Choice:
@@ -144,3 +145,11 @@ def test_a_setting_that_a_part_got_later_is_in_the_id_only_where_it_is_not_at_it
     assert len(before.settings) < len(ours.settings)
     assert ours.key == before.key
     assert choice("attack", "dlg", plateau=50).key == before.key | {"plateau": 50}
+
+
+def test_a_part_s_version_is_in_the_id_from_the_second_on() -> None:
+    for name in registry.names("attack"):
+        version = registry.load("attack", name).facts["version"]
+        assert Choice("attack", name).key == {"name": name} | ({"version": version} if version > 1 else {})
+    assert choice("attack", "dlg").key["version"] == 2
+    assert "version" not in choice("attack", "inverting-gradients").key
