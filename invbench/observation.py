@@ -107,7 +107,9 @@ class UpdateObservation:
 class Guess:
     """An attack's answer to one update: unit-range images `(N, C, H, W)` and labels `(N,)` or None.
 
-    N may differ from the batch size. `diverged`: the guess comes from a lane that diverged.
+    N may differ from the batch size. `diverged`: the guess comes from a lane that diverged. `stopped`: how many of
+    the attack's optimisation runs, restarts included, stopped for which reason (`converged`, `at rest`, `budget spent`,
+    `diverged`); empty where it has none.
     `objective`: the attacker's own final objective, None where it has none. `facts`: what the attacker can say of
     its own answer, as JSON, kept in the cell's record; `certified: true` among them says that the answer follows
     from the update and is no other.
@@ -120,6 +122,7 @@ class Guess:
     objective: float | None = None
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    stopped: Mapping[str, int] = field(default_factory=dict)
 
 
 class AttributeModel(Protocol):

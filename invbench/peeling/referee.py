@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -70,11 +71,13 @@ def likeliest(answers: Sequence[Judged]) -> Judged:
 def best_guess(answers: Sequence[Judged]) -> Guess:
     """The likeliest answer as a guess that counts everybody's work and says how every part was judged."""
     best = likeliest(answers)
+    stopped = sum((Counter(one.guess.stopped) for one in answers), Counter[str]())
     return dataclasses.replace(
         best.guess,
         evaluations=sum(one.guess.evaluations for one in answers),
         objective=_number(best.misfit),
         facts={**best.guess.facts, "part": best.part, "parts": {one.part: one.facts() for one in answers}},
+        stopped=dict(stopped),
     )
 
 

@@ -13,6 +13,7 @@ import inspect
 import os
 import time
 import traceback
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -191,6 +192,7 @@ def _play(cell: Cell, device: str) -> Played:
         objectives=tuple(getattr(guess, "objective", None) for guess in guesses),
         notes=(*round_.notes, *_counted(guesses)),
         facts=_facts(guesses),
+        stopped=_stopped(guesses),
         seconds={
             "attack": attack_seconds,
             **({"compile": steps.compile_seconds} if cell.compile == "on" else {}),
@@ -259,6 +261,12 @@ def _facts(guesses: Sequence[Any]) -> tuple[dict[str, Any], ...]:
     """What the attack says of each answer; nothing where it says nothing of any."""
     facts = tuple(dict(getattr(guess, "facts", {})) for guess in guesses)
     return facts if any(facts) else ()
+
+
+def _stopped(guesses: Sequence[Any]) -> dict[str, int]:
+    """How many optimisation runs of the whole cell stopped for which reason, by its word."""
+    counts = sum((Counter(getattr(guess, "stopped", {})) for guess in guesses), Counter[str]())
+    return dict(sorted(counts.items()))
 
 
 def _in_one_line(error: Exception) -> str:
