@@ -20,9 +20,7 @@ class Ring:
         self.steps, self.changes = like.new_zeros(memory, *like.shape), like.new_zeros(memory, *like.shape)
         self.rho = like.new_zeros(memory, len(like))  # 1 / (step . change)
         self.scale = like.new_ones(len(like))
-        self.count = torch.zeros(
-            len(like), dtype=torch.int64, device=like.device
-        )  # pairs taken since the last `forget`
+        self.count = torch.zeros(len(like), dtype=torch.int64, device=like.device)  # pairs taken, in all
         self.newest = 0
 
     def push(self, step: Tensor, change: Tensor, lanes: Tensor) -> None:

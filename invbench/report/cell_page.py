@@ -99,7 +99,8 @@ def _winners(record: Record) -> str | None:
 def _stopped(record: Record) -> str | None:
     """Why the attack's optimisation runs stopped, and how many each; what a longer run would change."""
     counts = ", ".join(f"{why} {number}" for why, number in record.stopped.items())
-    hint = " (those still fell: more iterations would help)" if record.stopped.get("budget spent") else ""
+    falling = record.stopped.get("budget spent")
+    hint = " (budget spent: those still fell, so more iterations would help)" if falling else ""
     return counts + hint or None
 
 
