@@ -17,7 +17,7 @@ from _measure import record
 from _raw import Kept, Name
 from _table import Table
 
-from invbench.registry import load
+from invbench.attacks.auto import Auto
 
 VICTIMS = {
     "lenet": ("lenet", 10),
@@ -65,7 +65,7 @@ def measure(data: Path, settings: Settings) -> Samples:
 
 def attacked(data: Path, victim: str, count: int) -> list[Picture]:
     """Every picture; one that `auto` does not return (a saturated victim's gradient is zero) is scored like any."""
-    round_, auto, found = stage(data, victim, 1, count, labels="hidden"), load("attack", "auto").build({}), []
+    round_, auto, found = stage(data, victim, 1, count, labels="hidden"), Auto(), []
     for index, seen in enumerate(round_.observations):
         started = time.process_time()
         [guess] = auto.attack_all([seen])

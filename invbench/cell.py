@@ -44,15 +44,19 @@ class Choice:
 
     @cached_property
     def key(self) -> dict[str, Any]:
-        """JSON form, for ids, records and random streams.
+        """JSON form, for random streams: a part draws the same whatever its version.
 
-        Paths are left out: content is hashed, not place. So are settings that a part got later, at their defaults,
-        and its version, which is counted from 2.
+        Paths are left out: content is hashed, not place. So are settings that a part got later, at their defaults.
         """
         later = registry.later_settings(self.kind, self.name)
         own = ((k, v) for k, v in self.settings if not isinstance(v, Path) and not (k in later and later[k] == v))
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in own}
-        return {"name": self.name, **plain, **_version("version", self.kind, self.name)}
+        return {"name": self.name, **plain}
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """The same with the part's version, which is counted from 2: JSON form for ids and records."""
+        return self.key | _version("version", self.kind, self.name)
 
 
 @dataclass(frozen=True)
@@ -86,11 +90,11 @@ class Cell:
             "data": self.data_hash,
             **_version("data_version", "dataset", self.dataset.name),
             "normalisation": self.normalisation,
-            "attack": self.attack.key,
-            "model": self.model.key,
+            "attack": self.attack.identity,
+            "model": self.model.identity,
             "batch_size": self.batch_size,
-            "defense": None if self.defense is None else [d.key for d in self.defense],
-            "protocol": None if self.protocol is None else self.protocol.key,
+            "defense": None if self.defense is None else [d.identity for d in self.defense],
+            "protocol": None if self.protocol is None else self.protocol.identity,
             "targets": self.targets,
             "offset": self.offset,
             "seed": self.seed,

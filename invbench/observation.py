@@ -32,9 +32,11 @@ class Failed(Exception):
 class Answer:
     """What every game's attacks say beside the answer itself.
 
-    `diverged`: the answer comes from a lane that diverged. `objective`: the attacker's own final objective, None
-    where it has none. `facts`: what the attacker can say of its own answer, as JSON, kept in the cell's record;
-    `certified: true` among them says that the answer follows from the observation and is no other.
+    `diverged`: the answer comes from a lane that diverged. `stopped`: how many of the attack's optimisation runs,
+    restarts included, stopped for which reason (`converged`, `at rest`, `budget spent`, `diverged`); empty where it
+    has none. `objective`: the attacker's own final objective, None where it has none. `facts`: what the attacker can
+    say of its own answer, as JSON, kept in the cell's record; `certified: true` among them says that the answer
+    follows from the observation and is no other.
     """
 
     evaluations: int = 0
@@ -42,6 +44,7 @@ class Answer:
     objective: float | None = None
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+    stopped: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

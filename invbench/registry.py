@@ -20,7 +20,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, overload
 
 from invbench.core.errors import Refusal
 from invbench.core.parameters import Parameter, nearest_name, parameter, parameters_of, show_value
@@ -156,14 +156,21 @@ class Part:
         return f"{name}({','.join(changed)})" if changed else name
 
 
-def attack(*, game: str, aims: str = "all", version: int = 1) -> Callable[[T], T]:
+def attack(
+    *,
+    game: str,
+    aims: Literal["all", "client"] = "all",
+    closed_form: Literal["certified", "plain"] | None = None,
+    version: int = 1,
+) -> Callable[[T], T]:
     """Mark a class as the attack of its file.
 
     `game`: its threat model's name. `aims`: `all` pictures behind an update, or those of one `client` of several.
+    `closed_form`: it solves for the pictures, and can say that an answer is the only one (`certified`) or cannot.
     `version`, here and below: raised when a change of the code changes what the part computes; cells of the part then
     have another id, and no others.
     """
-    return _mark("attack", game=game, aims=aims, version=version)
+    return _mark("attack", game=game, aims=aims, closed_form=closed_form, version=version)
 
 
 def model(*, data: str, version: int = 1) -> Callable[[T], T]:

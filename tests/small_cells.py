@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import yaml
+from exact_attack import EXACT
 
 from invbench import matrix, registry
 from invbench.cell import Cell
@@ -18,7 +19,7 @@ from invbench.data.natural import Natural
 
 AXES = ("attack", "model", "batch_size", "defense", "protocol")
 MLP = {"name": "mlp", "width": 8, "depth": 1}
-"""The smallest victim whose input `analytic` reads."""
+"""The smallest victim whose input an attack in closed form reads."""
 
 
 def crops(count: int, side: int = 16, channels: int = 3) -> npt.NDArray[np.uint8]:
@@ -38,7 +39,7 @@ def make_cells(folder: Path, **said: Any) -> tuple[Cell, ...]:
     """The cells of a matrix in `folder`, on its `pool.npz` unless told otherwise; an axis may be a list."""
     if "dataset" not in said and not (folder / "pool.npz").exists():
         write_pool(folder / "pool.npz")
-    grid = {"attack": "analytic", "model": MLP, "batch_size": 1, "defense": "none"}
+    grid = {"attack": EXACT, "model": MLP, "batch_size": 1, "defense": "none"}
     grid |= {axis: said.pop(axis) for axis in AXES if axis in said}
     text = yaml.safe_dump({"dataset": {"name": "npz", "path": "pool.npz"}, "targets": 2} | said | {"grid": grid})
     (folder / "m.yaml").write_text(text)

@@ -17,7 +17,7 @@ from invbench.registry import attack
 from invbench.updates.simulation import not_one_gradient
 
 
-@attack(game="update")
+@attack(game="update", closed_form="plain")
 @dataclass(frozen=True, kw_only=True)
 class Analytic(UpdateAttack):
     """The first layer's exact input: `x = (dL/dW)_i / (dL/db)_i` for any unit i with `(dL/db)_i != 0`.

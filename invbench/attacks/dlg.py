@@ -9,7 +9,7 @@ from invbench.matching.leakage import LeakageRecipe
 from invbench.registry import attack, parameter
 
 
-@attack(game="update")
+@attack(game="update", version=2)
 @dataclass(frozen=True, kw_only=True)
 class Dlg(LeakageRecipe):
     """Pictures and soft labels together, by L-BFGS on the squared distance of the gradients.

@@ -14,11 +14,11 @@ from invbench.peeling.descent import LayerReport, peel
 from invbench.peeling.given import given, why_not
 from invbench.peeling.least_squares import NotSolvable
 from invbench.peeling.pooling import is_pooling
-from invbench.peeling.sharpen import FLOOR, affordable, is_determined, likeliest, sharpened
+from invbench.peeling.sharpen import FLOOR, affordable, is_determined, likeliest_label, sharpened
 from invbench.registry import attack, parameter
 
 
-@attack(game="update")
+@attack(game="update", closed_form="certified")
 @dataclass(frozen=True, kw_only=True)
 class Peel(UpdateAttack):
     """The picture of a batch of one in closed form, from the classifier down: one least-squares problem a layer.
@@ -57,7 +57,7 @@ class Peel(UpdateAttack):
         peeled = peel(what.chain, what.update, what.variances, scaled=what.scaled)
         full = all(layer.rank == layer.unknowns for layer in peeled.layers)
         layers = [dataclasses.asdict(layer) for layer in peeled.layers]
-        label = likeliest(what, peeled.picture, peeled.labels) if noisy else peeled.labels[0]
+        label = likeliest_label(what, peeled.picture, peeled.labels) if noisy else peeled.labels[0]
         answer = judged(seen, peeled.picture, peeled.variance, label, determined=full)
         settled = not noisy and (answer.certified or _no_better(what.chain, peeled.layers))
         if settled or not self.steps or not affordable(what):

@@ -12,12 +12,11 @@ from torch import Tensor
 
 from invbench.core.attack import UpdateAttack
 from invbench.matching.adam import adam
-from invbench.matching.answers import guess_of, nothing_yet, take_better
+from invbench.matching.answers import Best, guess_of, nothing_yet, take_better
 from invbench.matching.labels import label_strategy, labels_for
 from invbench.matching.lanes import Minimise, Tracker, run_in_chunks
 from invbench.matching.lbfgs import lbfgs
 from invbench.matching.objectives import OBJECTIVES
-from invbench.matching.outcome import Outcome
 from invbench.matching.problem import Problem, build_problem, same_weights
 from invbench.matching.wolfe import lbfgs_wolfe
 from invbench.observation import Guess, Public, UpdateObservation
@@ -98,7 +97,7 @@ class Recipe(UpdateAttack):
             for index, seen in enumerate(group)
         ]
 
-    def _search(self, problem: Problem, group: Sequence[UpdateObservation], tracker: Tracker) -> Outcome:
+    def _search(self, problem: Problem, group: Sequence[UpdateObservation], tracker: Tracker) -> Best:
         """The best start of every target. With `converged` set, a target that converged starts no more."""
         tolerance = self.converged * _scale(problem, self.objective)
         best = nothing_yet(problem, len(group))
@@ -109,7 +108,7 @@ class Recipe(UpdateAttack):
                 best, targets, run_in_chunks(self._minimiser(tracker), problem, targets, starts, tolerance, tracker)
             )
         for _ in range(self.restarts):
-            targets = torch.nonzero(~best.converged.cpu()).flatten()
+            targets = torch.nonzero(~best.lane.converged.cpu()).flatten()
             if not len(targets):
                 break
             starts = torch.stack([self._start(problem, group[int(t)]) for t in targets])

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from invbench.observation import Guess, UpdateObservation
-from invbench.updates.likelihood import misfit, squared_residual
+from invbench.observation import Guess, Update, UpdateObservation
+from invbench.updates.likelihood import misfit, simulated, squared_residual
 from invbench.updates.simulation import stack_of
 
 _SAME = 1e-4
@@ -51,14 +51,15 @@ def judged(seen: UpdateObservation, picture: Tensor, variance: Tensor, label: in
     """The answer `picture` `(C, H, W)`. `determined`: there is no other one that explains the update."""
     image, labels = picture[None].float().to(seen.device), torch.tensor([label], device=seen.device)
     blurred = len(seen.public.defenses) > 1 and stack_of(seen.public).hides_scale  # noise blurs the hidden factor
-    agrees = explains(seen, image, labels)
+    update = simulated(seen, image, labels)
+    agrees = explains(seen, update)
     certified = determined and not blurred and agrees
-    return Answer(image, variance, labels, misfit(seen, image, labels), agrees, certified)
+    return Answer(image, variance, labels, misfit(seen, update), agrees, certified)
 
 
-def explains(seen: UpdateObservation, image: Tensor, labels: Tensor) -> bool:
-    """Whether a normalised `image` `(1, C, H, W)` and its `labels` give the update seen, within rounding and noise."""
-    squares, count = squared_residual(seen, image, labels, error=_SAME)
+def explains(seen: UpdateObservation, update: Update | None) -> bool:
+    """Whether a guess's `simulated` update is the one seen, within rounding and declared noise."""
+    squares, count = squared_residual(seen, update, error=_SAME)
     allowed = 1 + _CHANCE / math.sqrt(max(count, 1)) if seen.public.defenses else _AGREES
     return squares / max(count, 1) <= min(allowed, _AGREES)
 

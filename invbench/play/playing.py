@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -67,6 +68,7 @@ def _play(cell: Cell, device: str) -> Played:
         objectives=tuple(one.objective for one in answers),
         notes=(*deal.notes, *_counted(answers)),
         facts=_facts(answers),
+        stopped=_stopped(answers),
         seconds={
             "attack": given.seconds,
             **({"compile": given.compile_seconds} if cell.compile == "on" else {}),
@@ -81,6 +83,12 @@ def _counted(answers: Sequence[Answer]) -> list[str]:
     """Each note of the attack once, with the number of targets that have it."""
     notes = [note for one in answers for note in one.notes]
     return [f"{note} ({notes.count(note)} of {len(answers)} targets)" for note in dict.fromkeys(notes)]
+
+
+def _stopped(answers: Sequence[Answer]) -> dict[str, int]:
+    """How many optimisation runs of the whole cell stopped for which reason, by its word."""
+    counts = sum((Counter(one.stopped) for one in answers), Counter[str]())
+    return dict(sorted(counts.items()))
 
 
 def _facts(answers: Sequence[Answer]) -> tuple[dict[str, Any], ...]:

@@ -81,6 +81,7 @@ def _outcome(record: Record, figures: Figures) -> str:
     pairs["certified"] = None if record.certified is None else f"{record.certified} of {record.targets}"
     pairs["answers by"] = _winners(record)
     pairs["evaluations"] = figures.evaluations
+    pairs["lanes stopped"] = _stopped(record)
     seconds = {name: f"{value:.3g} s" for name, value in record.seconds.items()}
     pairs |= {f"wall time of the {name}": words for name, words in seconds.items()}
     pairs["peak memory"] = None if record.memory_mb is None else f"{record.memory_mb:.0f} MB"
@@ -93,6 +94,14 @@ def _winners(record: Record) -> str | None:
     """Which part of the attack gave how many answers, where it has parts."""
     parts = Counter(str(said["part"]) for said in record.facts if "part" in said)
     return ", ".join(f"{part} {number}" for part, number in parts.most_common()) or None
+
+
+def _stopped(record: Record) -> str | None:
+    """Why the attack's optimisation runs stopped, and how many each; what a longer run would change."""
+    counts = ", ".join(f"{why} {number}" for why, number in record.stopped.items())
+    falling = record.stopped.get("budget spent")
+    hint = " (budget spent: those still fell, so more iterations would help)" if falling else ""
+    return counts + hint or None
 
 
 def _numbers(figures: Figures) -> str:

@@ -32,27 +32,37 @@ def noise(seen: UpdateObservation) -> tuple[Update, float]:
     return variance, product / power if power else 1.0
 
 
-def misfit(seen: UpdateObservation, images: Tensor, labels: Tensor, *, error: float = ROUNDING) -> float:
-    """The mean weighted squared residual of a guess: normalised `images` `(B, C, H, W)`, `labels` `(B,)`.
+def simulated(seen: UpdateObservation, images: Tensor, labels: Tensor) -> Update | None:
+    """What the client would compute, before its defences act on the whole update, if a guess were its batch: float64.
 
-    `error`: relative error of an entry that counts as none, float32's own unless told otherwise.
+    Normalised `images` `(B, C, H, W)`, `labels` `(B,)`; None where the guess has not the batch's size. Simulating takes
+    as long as one evaluation of a search: a guess is simulated once and may then be judged at several errors.
     """
-    squares, count = squared_residual(seen, images, labels, error=error)
+    if images.shape[0] != seen.public.pictures or len(labels) != len(images):
+        return None
+    return tuple(tensor.double() for tensor in _computed(seen, images, labels))
+
+
+def misfit(seen: UpdateObservation, update: Update | None, *, error: float = ROUNDING) -> float:
+    """The mean weighted squared residual of a `simulated` update.
+
+    `error`: the relative error of an entry seen that counts as noise, float32's own unless told otherwise.
+    """
+    squares, count = squared_residual(seen, update, error=error)
     return squares / max(count, 1)
 
 
-def squared_residual(seen: UpdateObservation, images: Tensor, labels: Tensor, *, error: float) -> tuple[float, int]:
+def squared_residual(seen: UpdateObservation, update: Update | None, *, error: float) -> tuple[float, int]:
     """The sum of the weighted squares behind `misfit`, minus twice a log likelihood, and how many they are.
 
-    Infinite where the guess has not the batch's size or gives no finite update.
+    Infinite where nothing could be simulated or the simulated update is not finite.
     """
-    if images.shape[0] != seen.public.pictures or len(labels) != len(images):
+    if update is None:
         return math.inf, 1
-    update = tuple(tensor.double() for tensor in seen.update)
-    simulated = tuple(tensor.double() for tensor in _computed(seen, images, labels))
-    shared, variance = stack_of(seen.public).expected(simulated, rounding(update, error), update)
+    shared = tuple(tensor.double() for tensor in seen.update)
+    told, variance = stack_of(seen.public).expected(update, rounding(shared, error), shared)
     total, count = 0.0, 0
-    for u, m, v in zip(update, shared, variance, strict=True):
+    for u, m, v in zip(shared, told, variance, strict=True):
         known = torch.isfinite(v)
         total += float(((u - m).square() / v.clamp(min=torch.finfo(v.dtype).tiny))[known].sum())
         count += int(known.sum())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from exact_attack import EXACT
 from small_cells import make_cells
 
 from invbench import play
@@ -21,11 +22,11 @@ def test_a_plan_of_hundreds_of_cells_is_told_by_attack_model_and_batch_size(
     plan.print_plan(cells, lambda cell: cell.seed < 10, "cpu", workers=1, threads=1)
     told = capsys.readouterr().out.splitlines()
     assert told[:3] == [
-        "analytic mlp(width=8,depth=1) b1: 150 cells",
+        f"{EXACT} mlp(width=8,depth=1) b1: 150 cells",
         "  140  attack: at most 2.0 s, 10 MB",
         "  10  done before, kept",
     ]
-    assert told[3] == "analytic mlp(width=8,depth=1) b2: 150 cells"
+    assert told[3] == f"{EXACT} mlp(width=8,depth=1) b2: 150 cells"
     assert told[4].startswith("  150  unsupported: needs batch_size 1")
     assert told[5] == "300 cells: 10 kept, 140 to compute, 150 unsupported"
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from exact_attack import EXACT
 from small_cells import MLP, crops, make_cell, make_cells, plugged, write_pool
 from torch import Tensor, nn
 
@@ -285,7 +286,7 @@ def test_a_target_does_not_depend_on_which_others_are_attacked(tmp_path: Path) -
 
 
 def test_two_attacks_face_the_same_update_bit_for_bit(tmp_path: Path) -> None:
-    attacks = ["analytic", "dlg", "idlg", {"name": "inverting-gradients", "tv": 0.5}]
+    attacks = [EXACT, "dlg", "idlg", {"name": "inverting-gradients", "tv": 0.5}]
     noise = {"name": "gaussian", "std": 0.1}
     seen = [stage(cell).observations for cell in make_cells(tmp_path, attack=attacks, defense=noise)]
     for others in seen[1:]:
@@ -316,7 +317,7 @@ def test_a_victims_weights_depend_on_seed_model_and_data_alone(tmp_path: Path) -
     write_pool(tmp_path / "pool.npz")
     same_victim = make_cells(
         tmp_path,
-        attack=["analytic", LENET_ATTACK],
+        attack=[EXACT, LENET_ATTACK],
         batch_size=[1, 2],
         defense=["none", {"name": "clip", "norm": 0.1}],
         protocol=["fedsgd", HIDDEN],

@@ -51,7 +51,7 @@ def part_takes(kind: str, name: str, said: dict[str, Any]) -> bool:
 def test_every_kind_and_every_name_is_there() -> None:
     overview = catalogue.overview()
     assert list(overview) == ["attacks", "models", "defenses", "datasets", "protocols", "games", "metrics"]
-    assert {"dlg", "idlg", "inverting-gradients", "analytic", "map-inversion"} <= set(overview["attacks"])
+    assert {"dlg", "idlg", "inverting-gradients", "map-inversion"} <= set(overview["attacks"])
     assert {"clip", "top-k", "per-example-clip"} <= set(overview["defenses"])
     assert {"update", "attribute"} == set(overview["games"])
     assert overview["metrics"] == list(COLUMNS)

@@ -609,8 +609,18 @@ def test_store_and_gate_import_neither_torch_nor_pandas() -> None:
 
 def test_a_record_from_before_attacks_said_anything_of_their_answers_is_read() -> None:
     plain = json.loads(record().to_json())
-    del plain["facts"]
+    del plain["facts"], plain["stopped"]
     assert Record.from_json(plain, "here").facts == ()
+    assert Record.from_json(plain, "here").stopped == {}
+
+
+def test_why_lanes_stopped_is_kept_as_counts_by_word() -> None:
+    stopped = {"at rest": 1, "budget spent": 3}
+    plain = json.loads(replace(record(), stopped=stopped).to_json())
+    assert Record.from_json(plain, "here").stopped == stopped
+    for wrong in ({"at rest": -1}, {"at rest": "two"}, ["at rest"]):
+        with pytest.raises(StoreError, match="'stopped' must be a mapping to counts"):
+            Record.from_json(plain | {"stopped": wrong}, "here")
 
 
 def test_what_an_attack_says_of_its_answers_is_kept_and_no_number_but_a_finite_one() -> None:

@@ -17,7 +17,8 @@ from invbench.defenses import Context, Defense, Stack, mean
 from invbench.models.lenet import LeNet
 from invbench.observation import PublicDefense, UpdateObservation
 from invbench.protocol._gradient import per_example_gradients
-from invbench.updates.likelihood import misfit, noise
+from invbench.updates import likelihood
+from invbench.updates.likelihood import noise, simulated, squared_residual
 
 Declared = list[tuple[str, dict[str, Any]]]
 GAUSSIAN = ("gaussian", {"std": 1e-3})
@@ -60,6 +61,10 @@ def seen_behind(stack: Declared, *, seed: int = 0, batch: int = 1) -> UpdateObse
     return replace(seen, update=update, public=replace(seen.public, defenses=declared))
 
 
+def misfit(seen: UpdateObservation, images: Tensor, labels: Tensor, **error: float) -> float:
+    return likelihood.misfit(seen, simulated(seen, images, labels), **error)
+
+
 @pytest.mark.parametrize("stack", STACKS, ids=str)
 def test_at_the_truth_it_is_about_one_and_elsewhere_more(stack: Declared) -> None:
     images, labels = (tensor[:1] for tensor in pictures(2))
@@ -89,6 +94,17 @@ def test_where_nothing_is_done_the_truth_agrees_to_rounding() -> None:
         assert misfit(seen, normalised(images), labels) < 1
         assert misfit(seen, normalised(images) + 1e-3, labels) > 100
         assert misfit(seen, normalised(images) + 1e-3, labels, error=0.03) < 1  # which counts as none here
+
+
+def test_a_guess_simulated_once_is_judged_at_any_error() -> None:
+    images, labels = pictures(1)
+    seen = seen_behind([])
+    update = simulated(seen, normalised(images) + 1e-3, labels)
+    assert update is not None
+    (strict, count), (loose, as_many) = (squared_residual(seen, update, error=error) for error in (1e-6, 1e-2))
+    assert count == as_many == sum(tensor.numel() for tensor in seen.update)
+    assert strict == pytest.approx(1e8 * loose, rel=1e-6)  # the variance is the error's square
+    assert likelihood.misfit(seen, update, error=1e-2) == loose / count
 
 
 def test_signs_that_differ_are_counted() -> None:
