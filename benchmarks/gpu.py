@@ -22,7 +22,7 @@ from _measure import record
 from _raw import Kept, Name
 from _table import Table
 
-from invbench.core import engine
+from invbench.core import execution
 from invbench.core.memory import peak_memory
 from invbench.matching.recipe import Recipe
 from invbench.observation import UpdateObservation
@@ -128,7 +128,7 @@ def _speed(side: str, run: Callable[[int], object], seen: UpdateObservation, sho
 
 
 def ours(seen: UpdateObservation, steps: int) -> object:
-    with engine.using("on"):
+    with execution.using(execution.Settings("on")):
         return replace(RECIPE, iterations=steps).attack_all([seen])
 
 
