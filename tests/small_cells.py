@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 import yaml
 
-from invbench import matrix, registry
+from invbench import matrix, registry, sheets
 from invbench.cell import Cell
 from invbench.data.natural import Natural
 
@@ -77,3 +77,4 @@ def _forget() -> None:
     """What the registry remembers of the parts installed."""
     registry._plugins.cache_clear()
     registry.load.cache_clear()
+    sheets.forget()

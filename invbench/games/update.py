@@ -51,7 +51,6 @@ class UpdateGame:
     """
 
     axes = ("attack", "model", "batch_size", "defense", "protocol")
-    requestable_controls = ("grey", "mean", "noise")
 
     def unsupported(self, cell: Cell) -> str | None:
         """Why this cell cannot be played, or None."""
@@ -117,7 +116,7 @@ class UpdateRound:
         """Every metric of the game, one value a picture, in each batch's order."""
         targets = _targets(self.cell, self.pool)
         pairs = zip(self._matched(guesses), self.truths, strict=True)
-        return by_metric([score(matched, truth, self.pool, targets) for matched, truth in pairs])
+        return by_metric([score(self.cell.game, matched, truth, self.pool, targets) for matched, truth in pairs])
 
     def controls(self) -> dict[str, Scores]:
         """What reads nothing from the update: the best grey of each picture, the data set's mean picture."""
@@ -128,7 +127,10 @@ class UpdateRound:
         }
         return {
             name: by_metric(
-                [score_picture(p, t, self.pool, targets) for p, t in zip(pictures[name], self.truths, strict=True)]
+                [
+                    score_picture(self.cell.game, p, t, self.pool, targets)
+                    for p, t in zip(pictures[name], self.truths, strict=True)
+                ]
             )
             for name in self.cell.controls
             if name in pictures

@@ -30,6 +30,7 @@ from invbench.core import engine
 from invbench.core.artefacts import Artefact, fetch
 from invbench.core.memory import is_out_of_memory, peak_memory
 from invbench.observation import Guess
+from invbench.sheets import sheet_of
 from invbench.store import Record
 
 _TRIAL_TARGETS = 16
@@ -86,7 +87,7 @@ def refusals(cells: Iterable[Cell]) -> Iterator[tuple[Cell, Record | None]]:
 
 def requested_controls(cell: Cell) -> frozenset[str]:
     """Those of the matrix's controls that the cell's game has."""
-    return frozenset(cell.controls) & frozenset(getattr(_game(cell), "requestable_controls", ()))
+    return frozenset(cell.controls) & frozenset(sheet_of(cell.game).said.controls)
 
 
 def artefacts(cell: Cell) -> dict[str, str]:
