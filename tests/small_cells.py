@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,3 +79,6 @@ def _forget() -> None:
     registry._plugins.cache_clear()
     registry.load.cache_clear()
     sheets.forget()
+    for module in [name for name in sys.modules if name.startswith("their_")]:  # `their_attacks` is our own helper
+        if module != "their_attacks":
+            del sys.modules[module]

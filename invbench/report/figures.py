@@ -208,9 +208,14 @@ def _proved(
         _judged(leak, next(proofs)) if leak.more and not leak.certain and leak.metric in draft.by_target else leak
         for leak in evidence
     )
-    empty = tuple(f"{name} is empty: {e.why_empty}" for name, e in draft.estimates.items() if e.why_empty is not None)
+    empty = _reasons(draft.estimates) if draft.estimates else ()
     controls = draft.controls
     return Figures(draft.record, scores, controls.means, controls.strongest, judged, draft.evaluations, empty)
+
+
+def _reasons(estimates: Mapping[str, Estimate]) -> tuple[str, ...]:
+    found = ((name, estimate.why_empty) for name, estimate in estimates.items())
+    return tuple(f"{name} is empty: {why}" for name, why in found if why is not None)
 
 
 def _with_statistics(

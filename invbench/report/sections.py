@@ -165,7 +165,8 @@ def _metric_cells(figures: Sequence[Figures], column: Column, spread: Spread) ->
         if summary is None:
             cells.append("")
             continue
-        count = one.record.images if spread == "std" else one.record.targets
+        over_items = spread == "std" if column.statistic is None else column.statistic.resampled == "items"
+        count = one.record.images if over_items else one.record.targets
         shown = wording.mean_and_spread(column, summary, spread, count)
         cells.append(f"**{shown}**" if column.show(summary.mean) == best else shown)
     return cells
