@@ -1,9 +1,10 @@
-"""Names to parts: attacks, defences, models, data sets, protocols, games.
+"""Names to parts: attacks, defences, models, data sets, protocols, games; and to metrics and the sheets of games.
 
 A part is one file in its folder and its name is the file's name (`top_k.py` is `top-k`); a file that
 starts with an underscore is a helper, not a part. So names are known without importing a part (and
 without torch). The file holds one class marked by its decorator: a frozen dataclass whose fields, made by
-`parameter`, say once what the YAML keys, `invbench list` and the JSON schema show.
+`parameter`, say once what the YAML keys, `invbench list` and the JSON schema show. A metric's and a sheet's file
+holds a value instead (`HELD`).
 
 Packages outside add parts by an entry point in the group `invbench.plugins`, named `FOLDER.NAME`
 (`attacks.my-attack = "my_package.my_attack"`). A matrix file can never name code to import.
@@ -37,8 +38,14 @@ KINDS = {
 }
 """A part's kind and its folder."""
 
+HELD = {"metric": "metrics", "sheet": "sheets"}
+"""Kinds whose file holds a value, called like the kind in capitals (`METRIC`, `SHEET`), instead of a class."""
+
+FOLDERS = KINDS | HELD
+
 T = TypeVar("T", bound=type)
 F = TypeVar("F")
+V = TypeVar("V")
 
 
 class UnknownName(Refusal):
@@ -239,19 +246,32 @@ def version(kind: str, name: str) -> int:
 @cache
 def load(kind: str, name: str) -> Part:
     """The part of that name; UnknownName with the nearest one, BrokenPart where its file cannot be used."""
+    cls, facts = _marked(_module(kind, name), kind)
+    return Part(kind, name, cls, facts)
+
+
+def held(kind: str, name: str, type_: type[V]) -> tuple[V, str]:
+    """The metric or sheet of that name, and its file; refused as by `load`."""
+    module = _module(kind, name)
+    value = getattr(module, kind.upper(), None)
+    if not isinstance(value, type_):
+        raise BrokenPart(f"{module.__file__}: must hold {kind.upper()} = {type_.__name__}(...)")
+    return value, str(module.__file__)
+
+
+def _module(kind: str, name: str) -> ModuleType:
+    """The module of that name, imported."""
     plugins = _plugins(kind)
     if name in _files(kind):
-        module = f"invbench.{KINDS[kind]}.{name.replace('-', '_')}"
+        module = f"invbench.{FOLDERS[kind]}.{name.replace('-', '_')}"
     elif name in plugins:
         module = plugins[name]
     else:
         raise UnknownName(kind, name, nearest_name(name, names(kind)))
     try:
-        loaded = importlib.import_module(module)
+        return importlib.import_module(module)
     except Exception as error:  # whatever is wrong with somebody's file
         raise BrokenPart(f"{kind} {name}: {_place(error)}{type(error).__name__}: {error}") from error
-    cls, facts = _marked(loaded, kind)
-    return Part(kind, name, cls, facts)
 
 
 def forget() -> None:
@@ -305,18 +325,21 @@ def _marked(module: ModuleType, kind: str) -> tuple[type, Mapping[str, Any]]:
 
 @cache
 def _files(kind: str) -> set[str]:
-    folder = Path(__file__).parent / KINDS[kind]
+    folder = Path(__file__).parent / FOLDERS[kind]
     return {f.stem.replace("_", "-") for f in folder.glob("*.py") if not f.stem.startswith("_")}
 
 
 @cache
 def _plugins(kind: str) -> dict[str, str]:
-    prefix = KINDS[kind] + "."
+    prefix = FOLDERS[kind] + "."
     found = entry_points(group="invbench.plugins")
     plugins: dict[str, str] = {}
     for entry in (e for e in found if e.name.startswith(prefix)):
         name = entry.name.removeprefix(prefix)
         if name in _files(kind) or plugins.get(name, entry.value) != entry.value:
-            raise BrokenPart(f"plugin {entry.name} ({entry.value}) has the name of a part that is there already")
+            there = plugins.get(name, f"invbench.{FOLDERS[kind]}.{name.replace('-', '_')}")
+            raise BrokenPart(
+                f"plugin {entry.name} ({entry.value}) has the name of a part that is there already: {there}"
+            )
         plugins[name] = entry.value
     return plugins

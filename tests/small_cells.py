@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 import yaml
 from exact_attack import EXACT
 
-from invbench import matrix, registry
+from invbench import matrix, registry, sheets
 from invbench.cell import Cell
 from invbench.data.natural import Natural
 
@@ -67,8 +68,17 @@ def plugged(folder: Path, parts: Mapping[str, str]) -> Iterator[None]:
     (information / "entry_points.txt").write_text("\n".join(lines))
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(site)
-        registry.forget()
+        forget()
         try:
             yield
         finally:
-            registry.forget()
+            forget()
+
+
+def forget() -> None:
+    """What this process remembers of the parts installed."""
+    registry.forget()
+    sheets.forget()
+    for module in [name for name in sys.modules if name.startswith("their_")]:  # `their_attacks` is our own helper
+        if module != "their_attacks":
+            del sys.modules[module]

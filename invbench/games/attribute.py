@@ -15,10 +15,10 @@ from invbench.core.randomness import numpy_stream, stream
 from invbench.data import Dataset
 from invbench.data._table import Table
 from invbench.games import Deal, Game, Scores
-from invbench.metrics import macro_auc_pseudo_values
 from invbench.models import TableModel
 from invbench.observation import AttributeGuess, AttributeObservation, AttributePublic
 from invbench.registry import game
+from invbench.scoring.computing import computed
 
 
 @game(data="table", axes=("attack", "model"))
@@ -89,13 +89,8 @@ class AttributeDeal(Deal[AttributeObservation, AttributeGuess]):
         The mean of `macro_auc` over people is the cell's macro AUC, one value against the rest; empty where
         it is undefined.
         """
-        probabilities = self._matrix(answers)
-        right = probabilities.argmax(axis=1) == self.truth
-        areas = macro_auc_pseudo_values(probabilities, self.truth)
-        return {
-            "accuracy": [[float(r)] for r in right],
-            "macro_auc": [[None if np.isnan(a) else float(a)] for a in areas],
-        }
+        found = computed("attribute", {"probabilities": self._matrix(answers), "truth": self.truth})
+        return {metric: [[value] for value in values] for metric, values in found.items()}
 
     def controls(self) -> dict[str, Scores]:
         """Answers that read no output: the prior's `mode`, and `imputation` from the person's own group."""

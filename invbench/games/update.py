@@ -49,8 +49,6 @@ class UpdateGame(Game[UpdateObservation, Guess]):
     Target k of n clients at batch b takes pictures k*n*b .. (k+1)*n*b-1 of the target pool, client by client.
     """
 
-    requestable_controls = ("grey", "mean", "noise")
-
     def unsupported(self, cell: Cell) -> str | None:
         for choice in (cell.dataset, cell.model):
             if choice.part.facts["data"] != "images":
@@ -127,7 +125,8 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         """Every metric of the game, one value a picture, in each batch's order."""
         targets = _targets(self.cell, self.pool)
         pairs = zip(self._matched(answers), self.truths, strict=True)
-        return reconstruction.by_metric([reconstruction.score(m, truth, self.pool, targets) for m, truth in pairs])
+        game, score = self.cell.game, reconstruction.score
+        return reconstruction.by_metric([score(game, m, truth, self.pool, targets) for m, truth in pairs])
 
     def controls(self) -> dict[str, Scores]:
         """What reads nothing from the update: the best grey of each picture, the data set's mean picture."""
@@ -139,7 +138,10 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         score = reconstruction.score_picture
         return {
             name: reconstruction.by_metric(
-                [score(p, t, self.pool, targets) for p, t in zip(pictures[name], self.truths, strict=True)]
+                [
+                    score(self.cell.game, p, t, self.pool, targets)
+                    for p, t in zip(pictures[name], self.truths, strict=True)
+                ]
             )
             for name in self.cell.controls
             if name in pictures

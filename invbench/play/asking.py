@@ -16,6 +16,7 @@ from invbench.games import game_of
 from invbench.play.outcomes import unplayed, why_failed
 from invbench.play.preparing import preparations
 from invbench.play.reruns import rerun_artefacts
+from invbench.sheets import sheet_of
 from invbench.store import Record
 
 
@@ -57,7 +58,7 @@ def refusals(cells: Iterable[Cell]) -> Iterator[tuple[Cell, Record | None]]:
 
 def requested_controls(cell: Cell) -> frozenset[str]:
     """Those of the matrix's controls that the cell's game has."""
-    return frozenset(cell.controls) & frozenset(getattr(game_of(cell), "requestable_controls", ()))
+    return frozenset(cell.controls) & frozenset(sheet_of(cell.game).said.controls)
 
 
 def artefacts(cell: Cell, device: str = "cpu") -> list[Artefact]:

@@ -23,11 +23,11 @@ from invbench.cell import Cell
 from invbench.core.progress import Progress, listening
 from invbench.games.update import UpdateGame
 from invbench.matching import compiling
-from invbench.numbers.columns import GAME_COLUMNS
 from invbench.play.asking import artefacts, make_artefact, refusals, refused, requested_controls, why_unsupported
 from invbench.play.forecasting import _trial_seconds, forecast
 from invbench.play.outcomes import unplayed, with_seconds
 from invbench.play.playing import play
+from invbench.sheets import sheet_of
 from invbench.store import Record
 
 CPU = "cpu"
@@ -150,7 +150,7 @@ def test_the_record_of_a_good_cell_is_whole(tmp_path: Path) -> None:
     assert found.names == cell.names
     assert json.loads(found.to_json())["settings"] == json.loads(json.dumps(cell.settings))
     assert (found.targets, found.images) == (2, 6)
-    assert found.scores.keys() == set(GAME_COLUMNS["update"])
+    assert found.scores.keys() == set(sheet_of("update").by_name)
     assert found.controls.keys() == {"grey", "mean", "noise"}
     for scores in (found.scores, *found.controls.values()):
         assert all(np.shape(targets) == (2, 3) for targets in scores.values())
@@ -204,7 +204,7 @@ def test_a_cell_of_people_has_a_whole_record_and_no_picture(tmp_path: Path) -> N
     (cell,) = matrix.load(tmp_path / "m.yaml", []).cells
     found = record(cell)
     assert (found.status, found.targets, found.images) == ("ok", 30, 30)
-    assert found.scores.keys() == set(GAME_COLUMNS["attribute"])
+    assert found.scores.keys() == set(sheet_of("attribute").by_name)
     assert found.controls.keys() == {"mode", "imputation"}
     assert found.names["batch_size"] is None
     played = play(cell, CPU)

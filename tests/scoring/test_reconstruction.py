@@ -17,9 +17,9 @@ from torch import Tensor
 
 from invbench.games.update import UpdateDeal, UpdateGame
 from invbench.metrics import lpips, psnr, ssim
-from invbench.numbers.columns import GAME_COLUMNS
 from invbench.observation import Guess
 from invbench.scoring.reconstruction import Scores
+from invbench.sheets import sheet_of
 
 BATCH = 4
 LABELS = np.array([2, 0, 1, 2, 1, 1, 0, 2, 0, 0, 1, 2])
@@ -69,7 +69,7 @@ def first(scores: Scores) -> dict[str, list[float | None]]:
 
 def test_every_metric_of_the_game_is_scored_and_no_other(played: UpdateDeal) -> None:
     scores = played.score([Guess(images=truth(played))])
-    assert scores.keys() == set(GAME_COLUMNS["update"])
+    assert scores.keys() == set(sheet_of("update").by_name)
     assert all(np.shape(targets) == (1, BATCH) for targets in scores.values())
     assert all(control.keys() <= scores.keys() for control in played.controls().values())
 
