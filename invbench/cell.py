@@ -50,8 +50,13 @@ class Choice:
         later = registry.later_settings(self.kind, self.name)
         own = ((k, v) for k, v in self.settings if not isinstance(v, Path) and not (k in later and later[k] == v))
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in own}
+        return {"name": self.name, **plain}
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """The same with the part's version where it is not the first: JSON form for ids and records, not for streams."""
         version = registry.version(self.kind, self.name)
-        return {"name": self.name, **({"version": version} if version > 1 else {}), **plain}
+        return self.key | ({"version": version} if version > 1 else {})
 
 
 @dataclass(frozen=True)
@@ -83,11 +88,11 @@ class Cell:
             "game": self.game,
             "data": self.data_hash,
             "normalisation": self.normalisation,
-            "attack": self.attack.key,
-            "model": self.model.key,
+            "attack": self.attack.identity,
+            "model": self.model.identity,
             "batch_size": self.batch_size,
-            "defense": None if self.defense is None else [d.key for d in self.defense],
-            "protocol": None if self.protocol is None else self.protocol.key,
+            "defense": None if self.defense is None else [d.identity for d in self.defense],
+            "protocol": None if self.protocol is None else self.protocol.identity,
             "targets": self.targets,
             "offset": self.offset,
             "seed": self.seed,
