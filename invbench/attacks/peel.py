@@ -71,7 +71,7 @@ class Peel:
         determined = full or is_determined(what, refined)
         again = judged(seen, refined.picture, refined.variance, label, determined=determined)
         trusted = again.explains or not is_kinked(what.chain)  # else steps may have ended at a kink
-        best = again if trusted and (noisy or again.misfit <= answer.misfit) else answer
+        best = again if trusted and (noisy or again.residual <= answer.residual) else answer
         return best.guess(seen, 1 + evaluations, layers=layers)
 
 
