@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from invbench.games._unknowns import rank
 from invbench.observation import Guess, Public, UpdateObservation
 from invbench.peeling import prior
 from invbench.peeling.answer import explains, judged
@@ -69,13 +70,14 @@ def likeliest(what: Given, picture: Tensor, labels: Sequence[int]) -> int:
 
 
 def is_determined(what: Given, refined: Refined) -> bool:
-    """Whether the whole update leaves no direction of the picture open, and has equations to spare.
+    """Whether the whole update leaves no direction of the picture open on any processor, and has equations to spare.
 
     The layers' equations are linear and leave one answer; these are not: that more of them than there are unknowns
     agree at a second picture is not impossible, only of no measure.
     """
     unknowns = refined.picture.numel()
-    return refined.rank == unknowns < rows_of_jacobian(what.chain, what.variances)
+    told = rank(unknowns, what.widened * refined.open_share, refined.condition)
+    return told == unknowns < what.equations
 
 
 def can_polish(public: Public) -> bool:
