@@ -54,11 +54,11 @@ class Peel(UpdateAttack):
 
     def _peeled(self, seen: UpdateObservation) -> Guess:
         what, noisy = given(seen), bool(seen.public.defenses)
-        peeled = peel(what.chain, what.update, what.variances, scaled=what.scaled)
+        peeled = peel(what.chain, what.update, what.variances, scaled=what.scaled, widened=what.widened)
         full = all(layer.rank == layer.unknowns for layer in peeled.layers)
         layers = [dataclasses.asdict(layer) for layer in peeled.layers]
         label = likeliest_label(what, peeled.picture, peeled.labels) if noisy else peeled.labels[0]
-        answer = judged(seen, peeled.picture, peeled.variance, label, determined=full)
+        answer = judged(seen, peeled.picture, peeled.variance, label, determined=peeled.determined)
         settled = not noisy and (answer.certified or _no_better(what.chain, peeled.layers))
         if settled or not self.steps or not affordable(what):
             return answer.guess(seen, 1, layers=layers)
@@ -69,10 +69,10 @@ class Peel(UpdateAttack):
             )
         except NotSolvable:  # what the layers gave is still an answer
             return answer.guess(seen, 1, layers=layers)
-        determined = full or is_determined(what, refined)
+        determined = peeled.determined or is_determined(what, refined)
         again = judged(seen, refined.picture, refined.variance, label, determined=determined)
         trusted = again.explains or not is_kinked(what.chain)  # else steps may have ended at a kink
-        best = again if trusted and (noisy or again.misfit <= answer.misfit) else answer
+        best = again if trusted and (noisy or again.residual <= answer.residual) else answer
         return best.guess(seen, 1 + evaluations, layers=layers)
 
 

@@ -26,6 +26,7 @@ from invbench.peeling.weighted import (
     transposed,
     unfolded_error,
 )
+from invbench.updates.equations import rank as directions_told
 
 _WIDER = 4.0  # a layer's prior variance is this many times that of standard normal pictures
 
@@ -47,7 +48,7 @@ class Peeled:
     """`picture` `(C, H, W)` normalised, `variance` of each pixel, and a report a layer, top first.
 
     `labels`: the picture's, then the other classes from the likeliest down. `scale`: the factor that the client had
-    put on its update.
+    put on its update. `determined`: every layer's rank is full, on any processor.
     """
 
     picture: Tensor
@@ -55,6 +56,7 @@ class Peeled:
     labels: tuple[int, ...]
     scale: float
     layers: tuple[LayerReport, ...]
+    determined: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +68,17 @@ class Moments:
 
 
 def peel(
-    chain: Sequence[Stage], update: Mapping[str, Tensor], variances: Mapping[str, Tensor], *, scaled: bool = False
+    chain: Sequence[Stage],
+    update: Mapping[str, Tensor],
+    variances: Mapping[str, Tensor],
+    *,
+    scaled: bool = False,
+    widened: float = 1.0,
 ) -> Peeled:
     """Read the picture off a gradient of batch 1. `update` and `variances` by parameter name, float64 on the CPU.
 
     An entry that was not shared has infinite variance. `scaled`: the update may be a multiple of the gradient.
+    `widened`: how many times larger variances may be on another processor.
     """
     priors = _priors(chain)
     top = chain[-1]
@@ -83,18 +91,20 @@ def peel(
         update = {name: tensor / read.scale for name, tensor in update.items()}
         variances = {name: tensor / read.scale**2 for name, tensor in variances.items()}
     signal = read.signal
-    rank = min(len(signal.value), int((signal.value_variance < 1e6).sum()))
-    reports = [LayerReport(top.name, len(signal.value), rank, 1.0, read.residual)]
+    size = len(signal.value)
+    shares = [float((signal.value_variance / priors[-1].variance).clamp(max=1).sum())]
+    reports = [LayerReport(top.name, size, directions_told(size, shares[0], 1.0), 1.0, read.residual)]
     lowest = next(stage for stage in chain if has_weights(stage))
     natural = _natural(chain[: chain.index(lowest)], chain[0].before)
     for stage, prior in zip(reversed(chain[:-1]), reversed(priors[:-1]), strict=True):
         signal = signal.reshape(stage.after)
         if has_weights(stage):
             fill = natural if stage is lowest else None
-            signal, report = _below_weighted(
+            signal, report, share = _below_weighted(
                 stage, signal, prior, update, variances, last=stage is lowest, correlated=fill
             )
             reports.append(report)
+            shares.append(share)
         elif type(stage.layer) in INVERTIBLE:
             signal = below_activation(stage.layer, signal)
         elif is_pooling(stage.layer):
@@ -104,9 +114,12 @@ def peel(
         else:
             signal = signal.reshape(stage.before)
     shape = chain[0].before
-    return Peeled(
-        signal.value.reshape(shape), signal.value_variance.reshape(shape), read.labels, read.scale, tuple(reports)
+    determined = all(
+        directions_told(layer.unknowns, widened * share, layer.condition) == layer.unknowns
+        for layer, share in zip(reports, shares, strict=True)
     )
+    value, variance = signal.value.reshape(shape), signal.value_variance.reshape(shape)
+    return Peeled(value, variance, read.labels, read.scale, tuple(reports), determined)
 
 
 def _below_weighted(
@@ -118,7 +131,8 @@ def _below_weighted(
     *,
     last: bool,
     correlated: Callable[[], Tensor] | None,
-) -> tuple[Signal, LayerReport]:
+) -> tuple[Signal, LayerReport, float]:
+    """The signal below a layer, the layer's report, and what it leaves open: see `Solution.open_share`."""
     layer, shape, weight = stage.layer, geometry(stage), kernel(stage.layer)
     assert isinstance(layer, nn.Linear | nn.Conv2d)
     outputs, positions = len(weight), len(shape.patch)
@@ -158,7 +172,7 @@ def _below_weighted(
         transposed(stage, slope).flatten(),
         transposed(stage, slope_variance, squared=True).flatten(),
     )
-    return below.reshape(stage.before), report
+    return below.reshape(stage.before), report, solution.open_share
 
 
 def _residual(equations: Equations, mean: Tensor) -> float:

@@ -11,7 +11,11 @@ from torch import Tensor, nn
 from invbench.peeling.signal import Signal
 
 ROUNDING = 2.0**-24
-"""Relative rounding error of a float32, in which clients compute."""
+"""Relative rounding error of a float32, in which clients compute.
+
+Here and in `_SUMMED` it weighs equations, as `likelihood.WEIGHING` does: a certificate widens the variances that follow
+from it by what other processors may leave (`likelihood.widened`), so it need not hold on every one.
+"""
 
 UNKNOWN = 1e12  # variance of a value of which nothing is known
 

@@ -6,11 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from invbench.observation import Public, UpdateObservation
 from invbench.peeling.chain import NotAChain, Stage, has_weights, read_chain, with_weights
-from invbench.updates.likelihood import noise
+from invbench.updates.equations import independent_equations
+from invbench.updates.likelihood import noise, widened
 from invbench.updates.simulation import multiple_of, not_one_gradient, stack_of
 
 _LARGEST = 8192
@@ -22,12 +24,15 @@ class Given:
     """`update` and `variances` by parameter name, float64 on the CPU, without the factor that is known to be on them.
 
     An entry that was not shared has infinite variance. `scaled`: a hidden factor may still be on the update.
+    `widened`: how many times larger variances may be on another processor. `equations`: how many are independent.
     """
 
     chain: tuple[Stage, ...]
     update: Mapping[str, Tensor]
     variances: Mapping[str, Tensor]
     scaled: bool
+    widened: float
+    equations: int
 
 
 def why_not(public: Public) -> str | None:
@@ -52,9 +57,14 @@ def given(seen: UpdateObservation) -> Given:
     factor *= multiple_of(seen.public).factor
     names = [name for name, _ in seen.model.named_parameters()]
     update = (tensor.cpu().double() / factor for tensor in seen.update)
+    variances = {name: tensor.cpu() / factor**2 for name, tensor in zip(names, variance, strict=True)}
+    shared = {name: torch.isfinite(tensor) for name, tensor in variances.items()}
+    public = seen.public
     return Given(
-        with_weights(read_chain(seen.public.network, seen.public.image_shape), seen.model),
+        with_weights(read_chain(public.network, public.image_shape), seen.model),
         dict(zip(names, update, strict=True)),
-        {name: tensor.cpu() / factor**2 for name, tensor in zip(names, variance, strict=True)},
-        stack_of(seen.public).hides_scale,
+        variances,
+        stack_of(public).hides_scale,
+        widened(seen),
+        independent_equations(public.network, public.image_shape, public.pictures, shared),
     )

@@ -73,7 +73,7 @@ def information(
 
 
 def rows_of_jacobian(chain: Sequence[Stage], variances: Mapping[str, Tensor]) -> int:
-    """How many rows of J `information` counts, biases apart: an outer product d h' repeats itself."""
+    """How many rows of J `information` multiplies, biases apart: its cost, not how many are independent."""
     rows = 0
     for stage in chain:
         if isinstance(stage.layer, nn.Linear | nn.Conv2d):

@@ -19,6 +19,7 @@ from invbench.peeling.given import Given, given, why_not
 from invbench.peeling.least_squares import NotSolvable
 from invbench.peeling.refine import Refined, refine
 from invbench.peeling.sensitivity import gradient_of, misfit, rows_of_jacobian
+from invbench.updates.equations import rank
 
 FLOOR = 1e-12
 """Variance floor of an entry, relative to its tensor's mean square; below it float64 loses the prior."""
@@ -70,13 +71,14 @@ def likeliest_label(what: Given, picture: Tensor, labels: Sequence[int]) -> int:
 
 
 def is_determined(what: Given, refined: Refined) -> bool:
-    """Whether the whole update leaves no direction of the picture open, and has equations to spare.
+    """Whether the whole update leaves no direction of the picture open on any processor, and has equations to spare.
 
     The layers' equations are linear and leave one answer; these are not: that more of them than there are unknowns
     agree at a second picture is not impossible, only of no measure.
     """
     unknowns = refined.picture.numel()
-    return refined.rank == unknowns < rows_of_jacobian(what.chain, what.variances)
+    told = rank(unknowns, what.widened * refined.open_share, refined.condition)
+    return told == unknowns < what.equations
 
 
 def can_polish(public: Public) -> bool:

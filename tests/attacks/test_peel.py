@@ -22,6 +22,8 @@ from invbench.metrics import psnr
 from invbench.models.lenet import LeNet
 from invbench.models.mlp import MLP
 from invbench.observation import Failed, Guess, PublicDefense, Update, UpdateObservation
+from invbench.peeling.descent import peel
+from invbench.peeling.given import given
 
 Stack = list[tuple[str, dict[str, Any]]]
 
@@ -229,6 +231,17 @@ def test_a_relu_that_hides_too_much_is_not_certified() -> None:
     ), images, labels))  # fmt: skip
     assert any(layer["rank"] < layer["unknowns"] for layer in guess.facts["layers"])
     assert not guess.facts["certified"]
+
+
+def test_a_rank_that_another_processor_s_rounding_would_not_leave_full_determines_nothing() -> None:
+    """Variances are those of weights; widened by a factor they are what a certificate may claim anywhere."""
+    images, labels = pictures()
+    what = given(observe(victim(images), images, labels, hidden=True))
+    assert what.widened > 10  # of a LeNet: 1,649 terms, sqrt(1649 / 3) = 23 roundings where weights assume 3
+    for widened, determined in ((1.0, True), (what.widened, True), (1e10, False)):  # 2e-10 of the picture is open
+        peeled = peel(what.chain, what.update, what.variances, widened=widened)
+        assert all(layer.rank == layer.unknowns for layer in peeled.layers)  # by its weights
+        assert peeled.determined == determined
 
 
 def test_a_wide_relu_that_hides_nothing_is_exact_and_certified() -> None:
