@@ -157,7 +157,8 @@ class UpdateRound:
         matched = self._matched(guesses)
         pictures = [p if ok else None for m in matched for p, ok in zip(m.images, m.returned, strict=True)]
         originals = np.concatenate([t.images for t in self.truths])
-        return grid_png(originals, pictures, [v for target in scores["psnr"] for v in target], title)
+        decibels = scores.get("psnr", [[None] * len(t.images) for t in self.truths])
+        return grid_png(originals, pictures, [v for target in decibels for v in target], title)
 
     @property
     def notes(self) -> tuple[str, ...]:
