@@ -164,7 +164,8 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         matched = self._matched(answers)
         pictures = [p if ok else None for m in matched for p, ok in zip(m.images, m.returned, strict=True)]
         originals = np.concatenate([t.images for t in self.truths])
-        return {"grid.png": grid_png(originals, pictures, [v for target in scores["psnr"] for v in target], title)}
+        decibels = scores.get("psnr", [[None] * len(t.images) for t in self.truths])
+        return {"grid.png": grid_png(originals, pictures, [v for target in decibels for v in target], title)}
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -12,8 +12,9 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from invbench.gate.baseline import GateError, Measured, measured, measured_cells, nearest, parse
+from invbench.gate.baseline import GateError, Measured, measured, measured_cells
 from invbench.gate.pairs import differing_settings, match_changed
+from invbench.gate.reading import nearest, parse
 from invbench.gate.verdicts import Direction, Outcome, Verdict, compare_metric
 from invbench.numbers.columns import plain_column
 from invbench.sheets import columns

@@ -90,7 +90,7 @@ def read_controls(entry: Entry | None, errors: Errors) -> tuple[str, ...]:
     for item in items:
         word = plain(item)
         if word not in known:
-            words = f"{', '.join(known[:-1])} or {known[-1]}"
+            words = " or ".join([", ".join(known[:-1]), *known[-1:]])
             errors.add(item.place, f"a control is {words}, not {show(word)}", nearest_name(str(word), known))
         elif word in asked:
             errors.add(item.place, f"control {word!r} is repeated")

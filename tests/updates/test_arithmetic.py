@@ -17,7 +17,7 @@ from invbench.models.lenet import LeNet
 from invbench.models.mlp import MLP
 from invbench.models.resnet20 import ResNet20
 from invbench.observation import PublicDefense, Update
-from invbench.protocol.fedsgd import gradient, per_example_gradients
+from invbench.protocol._gradient import gradient, per_example_gradients
 from invbench.updates.arithmetic import UNIT, Sums, error_of_softmax, sums
 from invbench.updates.likelihood import misfit, simulated, widened
 
