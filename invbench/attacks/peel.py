@@ -77,10 +77,10 @@ class Peel(UpdateAttack):
 
 
 def _no_better(chain: Sequence[Stage], layers: Sequence[LayerReport]) -> bool:
-    """Whether steps on the whole update, as exact as it is, would only lose their way.
+    """Whether Gauss-Newton steps can be skipped: the layer-wise answer is already the most likely picture.
 
-    They stumble over kinks. Where no average is taken and all layers above the lowest determine their inputs, so every
-    side of every kink, the layers have already given the most likely picture of these sides.
+    So it is where no average is taken and every layer above the lowest determines its input: then the sign of every
+    activation is known, and for known signs the equations are linear. Steps could only cross a kink.
     """
     averaged = any(is_pooling(stage.layer) for stage in chain)
     return is_kinked(chain) and not averaged and all(layer.rank == layer.unknowns for layer in layers[:-1])

@@ -133,9 +133,8 @@ def test_a_dry_run_forecasts_and_writes_nothing_at_all(tmp_path: Path) -> None:
     assert (
         sum(line.endswith("first: training mlp(trained=true,width=8) on npz(path=images.npz)") for line in lines) == 4
     )
-    assert [line.strip() for line in lines if "unsupported:" in line] == [
-        "unsupported: needs batch_size 1, not 2: a sum over pictures does not divide out"
-    ]
+    [refused] = [line.strip() for line in lines if "unsupported:" in line]
+    assert refused.startswith("unsupported: needs batch_size 1, not 2: ")
     assert lines[-2] == "6 cells: 5 to compute, 1 unsupported"
     assert re.match(r"attacks: at most [\d.]+ s with 2 workers on cpu, \d+ MB each", lines[-1])
 
