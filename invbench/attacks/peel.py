@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from invbench.attacks import UpdateAttack
 from invbench.observation import Failed, Guess, Public, UpdateObservation
 from invbench.peeling.answer import judged
-from invbench.peeling.chain import Stage, is_kinked
+from invbench.peeling.chain import Link, is_kinked
 from invbench.peeling.descent import LayerReport, peel
-from invbench.peeling.given import given, why_not
 from invbench.peeling.least_squares import NotSolvable
 from invbench.peeling.pooling import is_pooling
+from invbench.peeling.reading import read, why_not
 from invbench.peeling.sharpen import FLOOR, affordable, is_determined, likeliest_label, sharpened
 from invbench.registry import attack, parameter
 
@@ -53,7 +53,7 @@ class Peel(UpdateAttack):
             raise Failed(str(reason)) from reason
 
     def _peeled(self, seen: UpdateObservation) -> Guess:
-        what, noisy = given(seen), bool(seen.public.defenses)
+        what, noisy = read(seen), bool(seen.public.defenses)
         peeled = peel(what.chain, what.update, what.variances, scaled=what.scaled, widened=what.widened)
         full = all(layer.rank == layer.unknowns for layer in peeled.layers)
         layers = [dataclasses.asdict(layer) for layer in peeled.layers]
@@ -76,11 +76,11 @@ class Peel(UpdateAttack):
         return best.guess(seen, 1 + evaluations, layers=layers)
 
 
-def _no_better(chain: Sequence[Stage], layers: Sequence[LayerReport]) -> bool:
+def _no_better(chain: Sequence[Link], layers: Sequence[LayerReport]) -> bool:
     """Whether Gauss-Newton steps can be skipped: the layer-wise answer is already the most likely picture.
 
     So it is where no average is taken and every layer above the lowest determines its input: then the sign of every
     activation is known, and for known signs the equations are linear. Steps could only cross a kink.
     """
-    averaged = any(is_pooling(stage.layer) for stage in chain)
+    averaged = any(is_pooling(link.layer) for link in chain)
     return is_kinked(chain) and not averaged and all(layer.rank == layer.unknowns for layer in layers[:-1])

@@ -12,7 +12,7 @@ import torch
 
 from invbench.cell import Cell
 from invbench.console.wording import cell_namer, count, duration, fitted
-from invbench.play.asking import artefacts, refusals
+from invbench.play.asking import artefacts, with_unplayable
 from invbench.play.forecasting import Forecast, forecast
 
 MOST_CELLS, MOST_FATES = 200, 5
@@ -60,7 +60,7 @@ class _Fate:
 
 def _fates(cells: Sequence[Cell], kept: Callable[[Cell], bool], device: str) -> Iterator[_Fate]:
     known: dict[object, Forecast | str] = {}
-    for cell, record in refusals(cells):
+    for cell, record in with_unplayable(cells):
         if record is not None:
             yield _Fate(cell, record.status, f"{record.status}: {record.reason}")
         elif kept(cell):

@@ -48,7 +48,7 @@ class Programs:
             self._note(_NOT_WORTH)
 
     def evaluate(self, variables: Tensor, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """The function's tensors, cut off from what they were computed of."""
+        """The function's results, detached from the graph."""
         lanes = len(variables)
         if given is not self._given:
             self._given, self._bound = given, None

@@ -117,7 +117,7 @@ def below_activation(layer: nn.Module, above: Signal) -> Signal:
 
 
 def _below_relu(above: Signal) -> Signal:
-    """Where the output is zero within its error nothing is known of the input, but that no error passes.
+    """Output 0 within its error: the input is unknown and its gradient is 0; ambiguous values get a mixture of both.
 
     An error that is not small beside the others' size hides values that are not zero: then the slope is in doubt.
     """

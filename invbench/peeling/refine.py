@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from invbench.peeling.chain import Stage
+from invbench.peeling.chain import Link
 from invbench.peeling.least_squares import cholesky
-from invbench.peeling.sensitivity import information, misfit
+from invbench.peeling.sensitivity import information, weighted_residual
 from invbench.updates.equations import rank
 
 _NEAR = 0.3  # of the posterior's variance: Gauss-Newton squares what is left, so the step after would be for nothing
@@ -40,7 +40,7 @@ class Refined:
 
 
 def refine(
-    chain: Sequence[Stage],
+    chain: Sequence[Link],
     start: Tensor,
     label: int,
     seen: Mapping[str, Tensor],
@@ -64,7 +64,7 @@ def refine(
         factor = cholesky(matrix.mul_(size).mul_(size.T))
         step = (size * torch.cholesky_solve(size * pull[:, None], factor)).reshape(picture.shape)
         distance = float(step.flatten() @ pull) / picture.numel()  # in units of the posterior's variance
-        moved, tried = _descended(chain, picture, step, label, seen, variances, prior, at.misfit)
+        moved, tried = _descended(chain, picture, step, label, seen, variances, prior, at.residual)
         evaluations += 1 + tried
         if moved is None:
             break
@@ -78,23 +78,23 @@ def refine(
 
 
 def _descended(
-    chain: Sequence[Stage],
+    chain: Sequence[Link],
     picture: Tensor,
     step: Tensor,
     label: int,
     seen: Mapping[str, Tensor],
     variances: Mapping[str, Tensor],
     prior: Tensor,
-    misfit_here: float,
+    residual_here: float,
 ) -> tuple[Tensor | None, int]:
     """The first of picture + step, + step / 2, ... that is more likely, and how many were tried."""
 
-    def loss(at: Tensor, misfit_there: float) -> float:
-        return misfit_there + float(at.flatten() @ (prior @ at.flatten()))
+    def loss(at: Tensor, residual_there: float) -> float:
+        return residual_there + float(at.flatten() @ (prior @ at.flatten()))
 
-    before = loss(picture, misfit_here)
+    before = loss(picture, residual_here)
     for tried in range(_HALVINGS):
         moved = picture + step / 2**tried
-        if loss(moved, misfit(chain, moved, label, seen, variances)) < before:
+        if loss(moved, weighted_residual(chain, moved, label, seen, variances)) < before:
             return moved, tried + 1
     return None, _HALVINGS

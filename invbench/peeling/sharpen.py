@@ -15,10 +15,10 @@ from invbench.observation import Failed, Guess, Public, UpdateObservation
 from invbench.peeling import prior
 from invbench.peeling.answer import judged
 from invbench.peeling.chain import is_kinked, read_chain
-from invbench.peeling.given import Given, given, why_not
 from invbench.peeling.least_squares import NotSolvable
+from invbench.peeling.reading import Reading, read, why_not
 from invbench.peeling.refine import Refined, refine
-from invbench.peeling.sensitivity import gradient_of, misfit, rows_of_jacobian
+from invbench.peeling.sensitivity import gradient_of, rows_of_jacobian, weighted_residual
 from invbench.updates.equations import rank
 
 FLOOR = 1e-12
@@ -37,13 +37,13 @@ _AFFORDABLE = 3e11
 """Most multiplications of one Gauss-Newton step, about 15 s of one core."""
 
 
-def affordable(what: Given) -> bool:
+def affordable(what: Reading) -> bool:
     """Whether a step costs no more than one may."""
     return rows_of_jacobian(what.chain, what.variances) * math.prod(what.chain[0].before) ** 2 <= _AFFORDABLE
 
 
 def sharpened(
-    what: Given, start: Tensor, label: int, *, scale: float, floors: Sequence[float], steps: int
+    what: Reading, start: Tensor, label: int, *, scale: float, floors: Sequence[float], steps: int
 ) -> tuple[Refined, int]:
     """The most likely picture near `start` `(C, H, W)`, and the evaluations it took. `scale`: the update's hidden
     factor; `floors`: least variances of an entry, in turn; at most `steps` at each. NotSolvable where none helps."""
@@ -60,17 +60,17 @@ def sharpened(
     return refined, evaluations
 
 
-def likeliest_label(what: Given, picture: Tensor, labels: Sequence[int]) -> int:
+def likeliest_label(what: Reading, picture: Tensor, labels: Sequence[int]) -> int:
     """Of the first few of `labels` the one with which a picture `(C, H, W)` explains the update best.
 
     Noise hides which entry of p - y is negative. Of equals the first; the first, too, where a hidden factor is on the
     update.
     """
     few = labels[:_LABELS] if not what.scaled else labels[:1]
-    return min(few, key=lambda label: misfit(what.chain, picture, label, what.update, what.variances))
+    return min(few, key=lambda label: weighted_residual(what.chain, picture, label, what.update, what.variances))
 
 
-def is_determined(what: Given, refined: Refined) -> bool:
+def is_determined(what: Reading, refined: Refined) -> bool:
     """Whether the whole update leaves no direction of the picture open on any processor, and has equations to spare.
 
     The layers' equations are linear and leave one answer; these are not: that more of them than there are unknowns
@@ -88,7 +88,7 @@ def can_polish(public: Public) -> bool:
 
 def polish(seen: UpdateObservation, guess: Guess, *, steps: int = _STEPS) -> Guess:
     """A search's answer made sharp by at most `steps` Gauss-Newton steps at each floor; Failed says why it is not."""
-    what = given(seen)
+    what = read(seen)
     if guess.labels is None:
         raise Failed("there is no answer with a label to start from")
     if not affordable(what):
@@ -121,7 +121,7 @@ class Polishing(UpdateAttack):
         return polish(seen, grey, steps=self.steps)
 
 
-def _scale(what: Given, picture: Tensor, label: int) -> float:
+def _scale(what: Reading, picture: Tensor, label: int) -> float:
     """The factor between the update seen and the one that a picture gives."""
     product = power = 0.0
     for name, simulated in gradient_of(what.chain, picture, label).items():

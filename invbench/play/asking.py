@@ -36,7 +36,7 @@ def why_unsupported(cell: Cell) -> str | None:
     return game.unsupported(cell) or attack_of(cell).unsupported(game.public(cell))
 
 
-def refused(cell: Cell) -> Record | None:
+def unplayable(cell: Cell) -> Record | None:
     """The record of a cell that cannot be played: unsupported, or failed where even that could not be told."""
     try:
         reason = why_unsupported(cell)
@@ -45,13 +45,13 @@ def refused(cell: Cell) -> Record | None:
     return None if reason is None else unplayed(cell, "unsupported", reason)
 
 
-def refusals(cells: Iterable[Cell]) -> Iterator[tuple[Cell, Record | None]]:
-    """Each cell with its record if it is `refused`. Nobody's answer depends on the seed: it is asked for once."""
+def with_unplayable(cells: Iterable[Cell]) -> Iterator[tuple[Cell, Record | None]]:
+    """Each cell with its record if it is `unplayable`. Nobody's answer depends on the seed: it is asked for once."""
     known: dict[Cell, Record | None] = {}
     for cell in cells:
         alike = replace(cell, seed=0)
         if alike not in known:
-            known[alike] = refused(cell)
+            known[alike] = unplayable(cell)
         record = known[alike]
         yield cell, record and replace(record, id=cell.id, names=cell.names, settings=cell.settings)
 

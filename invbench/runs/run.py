@@ -13,7 +13,7 @@ from invbench.cell import Cell
 from invbench.core.artefacts import Artefact
 from invbench.core.progress import Progress
 from invbench.matrix import Matrix
-from invbench.play.asking import artefacts, refusals, requested_controls
+from invbench.play.asking import artefacts, requested_controls, with_unplayable
 from invbench.play.outcomes import unplayed, with_seconds
 from invbench.play.playing import Played
 from invbench.runs import devices
@@ -31,7 +31,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Refused:
+class Unplayable:
     """These cells cannot be played; they have their records."""
 
     records: tuple[Record, ...]
@@ -72,7 +72,7 @@ class Again:
     reason: str
 
 
-News = Planned | Refused | Doing | Done | Made | Again | Notice
+News = Planned | Unplayable | Doing | Done | Made | Again | Notice
 
 
 def run(
@@ -96,7 +96,7 @@ def run(
         try:
             left = [cell for cell in cells if fresh or not is_done(results, cell)]
             listen(Planned(len(left), len(cells) - len(left)))
-            playable = _without_refused(left, results, listen)
+            playable = _without_unplayable(left, results, listen)
             for played, worker in _compute(playable, crew, listen):
                 results.write(played.record, played.arrays, played.files)
                 listen(Done(played.record, worker))
@@ -127,16 +127,16 @@ def default_workers(device: str, threads: int) -> int:
     return max(1, cores() // threads)
 
 
-def _without_refused(cells: Sequence[Cell], results: Results, listen: Callable[[News], None]) -> list[Cell]:
+def _without_unplayable(cells: Sequence[Cell], results: Results, listen: Callable[[News], None]) -> list[Cell]:
     """The cells that can be played; the others have their record at once."""
-    playable, refused = [], []
-    for cell, record in refusals(cells):
+    playable, unplayable = [], []
+    for cell, record in with_unplayable(cells):
         if record is None:
             playable.append(cell)
         else:
-            refused.append(record)
-    results.write_many(refused)
-    listen(Refused(tuple(refused)))
+            unplayable.append(record)
+    results.write_many(unplayable)
+    listen(Unplayable(tuple(unplayable)))
     return playable
 
 

@@ -11,7 +11,7 @@ from small_cells import make_cells
 from invbench import play
 from invbench.console import plan, progress
 from invbench.play import Forecast
-from invbench.runs.run import Planned, Refused
+from invbench.runs.run import Planned, Unplayable
 
 
 def test_a_plan_of_hundreds_of_cells_is_told_by_attack_model_and_batch_size(
@@ -33,10 +33,10 @@ def test_a_plan_of_hundreds_of_cells_is_told_by_attack_model_and_batch_size(
 
 def test_only_the_first_of_many_refused_cells_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cells = make_cells(tmp_path, batch_size=2, seed=list(range(50)))
-    records = tuple(record for _, record in play.refusals(cells) if record)
+    records = tuple(record for _, record in play.with_unplayable(cells) if record)
     with progress.progress_display(False, cells, 1) as listen:
         listen(Planned(50, 0))
-        listen(Refused(records))
+        listen(Unplayable(records))
     told = capsys.readouterr().err.splitlines()
     assert len(told) == 1 + 20 + 1
     assert told[1].startswith("[ 1/50] ")

@@ -350,7 +350,7 @@ def told(recipe: Recipe, seen: Sequence[UpdateObservation]) -> list[Progress]:
 def test_progress_counts_up_to_every_planned_step(recipe: Recipe) -> None:
     heard = told(recipe, observed(3))
     planned = 3 * recipe.restarts * recipe.iterations
-    assert {(report.stage, report.total) for report in heard} == {("attack", planned)}
+    assert {(report.phase, report.total) for report in heard} == {("attack", planned)}
     done = [report.done for report in heard]
     assert done == sorted(set(done))
     assert done[-1] == planned

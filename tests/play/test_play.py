@@ -23,7 +23,14 @@ from invbench.cell import Cell
 from invbench.core.progress import Progress, listening
 from invbench.games.update import UpdateGame
 from invbench.matching import compiling
-from invbench.play.asking import artefacts, make_artefact, refusals, refused, requested_controls, why_unsupported
+from invbench.play.asking import (
+    artefacts,
+    make_artefact,
+    requested_controls,
+    unplayable,
+    why_unsupported,
+    with_unplayable,
+)
 from invbench.play.forecasting import _trial_seconds, forecast
 from invbench.play.outcomes import unplayed, with_seconds
 from invbench.play.playing import play
@@ -238,7 +245,7 @@ def test_the_attack_tells_how_far_it_is(tmp_path: Path) -> None:
     heard: list[Progress] = []
     with listening(heard.append):
         play(make_cell(tmp_path), CPU)
-    assert [(p.stage, p.done, p.total) for p in heard] == [("attack", 1, 2), ("attack", 2, 2)]
+    assert [(p.phase, p.done, p.total) for p in heard] == [("attack", 1, 2), ("attack", 2, 2)]
 
 
 # What goes wrong
@@ -257,10 +264,10 @@ def test_an_attack_that_raises_is_a_failed_cell_with_the_place(tmp_path: Path) -
 
 @pytest.mark.usefixtures("theirs")
 def test_a_part_that_fails_to_say_whether_it_can_costs_its_cell_alone(tmp_path: Path) -> None:
-    untold = refused(make_cell(tmp_path, attack="undecided"))
+    untold = unplayable(make_cell(tmp_path, attack="undecided"))
     assert untold is not None
     assert (untold.status, "no_such_fact" in str(untold.reason)) == ("failed", True)
-    assert refused(make_cell(tmp_path)) is None
+    assert unplayable(make_cell(tmp_path)) is None
 
 
 @pytest.mark.usefixtures("theirs")
@@ -472,9 +479,9 @@ def test_a_forecast_trains_no_victim(tmp_path: Path, cache: Path) -> None:
 def test_refusals_are_those_of_each_cell_alone_though_seeds_share_an_answer(tmp_path: Path) -> None:
     said: dict[str, Any] = {"attack": [EXACT, QUICK], "batch_size": [1, 2], "seed": [0, 1, 2]}
     cells = make_cells(tmp_path, **said)
-    told = list(refusals(cells))
+    told = list(with_unplayable(cells))
     assert [cell for cell, _ in told] == list(cells)
-    assert [record for _, record in told] == [refused(cell) for cell in cells]
+    assert [record for _, record in told] == [unplayable(cell) for cell in cells]
     assert [record.id for cell, record in told if record] == [cell.id for cell, record in told if record]
     assert {record.status for _, record in told if record} == {"unsupported"}
 

@@ -132,7 +132,7 @@ def test_every_step_is_reported_with_its_loss(digits: tuple[Tensor, Tensor]) -> 
     seen: list[progress.Progress] = []
     with progress.listening(seen.append):
         train(victim("linear", (1, 8, 8)), *digits, seeded(0), Training(steps=5))
-    assert [(p.stage, p.done, p.total) for p in seen] == [("training", k, 5) for k in range(1, 6)]
+    assert [(p.phase, p.done, p.total) for p in seen] == [("training", k, 5) for k in range(1, 6)]
     assert all(p.objective is not None and 0 < p.objective < 10 for p in seen)
 
 
