@@ -9,7 +9,7 @@ from invbench.matching.leakage import LeakageRecipe
 from invbench.registry import attack, parameter
 
 
-@attack(game="update", version=2)
+@attack(game="update")
 @dataclass(frozen=True, kw_only=True)
 class Dlg(LeakageRecipe):
     """Pictures and soft labels together, by L-BFGS on the squared distance of the gradients.

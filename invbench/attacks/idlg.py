@@ -9,7 +9,7 @@ from invbench.matching.leakage import LeakageRecipe
 from invbench.registry import attack, parameter
 
 
-@attack(game="update", version=2)
+@attack(game="update")
 @dataclass(frozen=True, kw_only=True)
 class Idlg(LeakageRecipe):
     """The exact label from the last layer's gradient first, then the picture as in DLG.

@@ -8,12 +8,58 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from invbench.matching.history import Ring
 from invbench.matching.outcome import Outcome, Report, Stop, at_start, last_evaluations, when_spent, why_stopped
 from invbench.matching.problem import Problem
 
+_CURVED = 1e-8  # smallest cosine between a step and its gradient change that is taken for curvature
 _STILL = 1e-9  # largest change of a variable at which a lane no longer moves
 _PROGRESS = 0.8  # a lane gets on while `patience` steps bring its objective below this share of what it was
+
+
+class History:
+    """The last `memory` pairs of every lane: steps and gradient changes `(memory, L, D)`, oldest first.
+
+    A pair that a lane does not take is stored as zeros with rho 0, which leaves the recursion unchanged but for the
+    place it takes up: PyTorch's own L-BFGS would go on remembering an older pair (`history.py` does). The results
+    of `dlg` and `idlg` were computed like this.
+    """
+
+    def __init__(self, lanes: int, memory: int) -> None:
+        self.memory = memory
+        self.steps: list[Tensor] = []
+        self.changes: list[Tensor] = []
+        self.rho: list[Tensor] = []
+        self.scale = torch.ones(lanes)
+
+    def push(self, step: Tensor, change: Tensor) -> None:
+        """Take the pair where its curvature is positive."""
+        curvature, size = (step * change).sum(dim=1), change.square().sum(dim=1)
+        taken = curvature > _CURVED * (step.square().sum(dim=1) * size).sqrt()
+        self.scale = torch.where(taken, curvature / torch.where(taken, size, 1.0), self.scale.to(size.device))
+        self.steps.append(step * taken[:, None])
+        self.changes.append(change * taken[:, None])
+        self.rho.append(torch.where(taken, 1 / torch.where(taken, curvature, 1.0), 0.0))
+        if len(self.steps) > self.memory:
+            for series in (self.steps, self.changes, self.rho):
+                del series[0]
+
+    def direction(self, gradient: Tensor) -> Tensor:
+        """The quasi-Newton direction `-H g` `(L, D)` by the two-loop recursion."""
+        q, weights = -gradient, []
+        for s, y, rho in zip(reversed(self.steps), reversed(self.changes), reversed(self.rho), strict=True):
+            weight = rho * (s * q).sum(dim=1)
+            q = q - weight[:, None] * y
+            weights.append(weight)
+        q = q * self.scale.to(q.device)[:, None]
+        for s, y, rho, weight in zip(self.steps, self.changes, self.rho, reversed(weights), strict=True):
+            q = q + (weight - rho * (y * q).sum(dim=1))[:, None] * s
+        return q
+
+    def keep(self, lanes: Tensor) -> None:
+        """Drop the lanes that left."""
+        self.scale = self.scale.to(lanes.device)[lanes]
+        self.steps, self.changes = [s[lanes] for s in self.steps], [c[lanes] for c in self.changes]
+        self.rho = [r[lanes] for r in self.rho]
 
 
 def lbfgs(
@@ -38,7 +84,7 @@ def lbfgs(
     lanes = torch.arange(len(start), device=start.device)  # those still running, by their place in `start`
     end = at_start(start)
     variables, before, step = start.clone(), None, torch.zeros_like(start)
-    ring = Ring(start, memory)
+    history = History(len(start), memory)
     milestone = late = end.objective.clone()  # best objectives when patience was last asked for, and near the end
     for iteration in range(iterations + 1):
         at = problem.evaluate(variables)
@@ -64,13 +110,13 @@ def lbfgs(
             break
         report(iteration + 1, float(at.objective[going].mean()))
         if before is not None:
-            ring.push(step, at.gradient - before, finite)
+            history.push(step, at.gradient - before)
         if len(going) < len(lanes):
-            ring.keep(going)
+            history.keep(going)
             problem, lanes, tolerance = problem.only(going), lanes[going], tolerance[going]
         before = at.gradient[going]
-        direction = ring.direction(before)
-        length = lr if iteration else lr * (1 / before.abs().sum(dim=1)).clamp(max=1)[:, None]
+        direction = history.direction(before)
+        length = lr if history.steps else lr * (1 / before.abs().sum(dim=1)).clamp(max=1)[:, None]
         moved = (variables[going] + length * direction).clamp(problem.lower, problem.upper)
         step, variables = moved - variables[going], moved
     return end

@@ -10,8 +10,7 @@ import torch
 from curves import Curve, bowl, cliff, drawn, silent, wells
 from torch import Tensor
 
-from invbench.matching.history import Ring
-from invbench.matching.lbfgs import lbfgs
+from invbench.matching.lbfgs import History, lbfgs
 from invbench.matching.outcome import Outcome
 
 
@@ -61,14 +60,12 @@ def test_every_lane_visits_what_torchs_lbfgs_visits(memory: int, lr: float) -> N
         assert (theirs[-1] - theirs[-2]).abs().max() > 1e-6  # still under way, so there was something to compare
 
 
-@pytest.mark.parametrize("memory", [100, 2])
-def test_pairs_of_negative_curvature_are_left_out_as_torch_leaves_them_out(memory: int) -> None:
-    """With a short memory, too: a pair that is left out takes no older pair's place."""
+def test_pairs_of_negative_curvature_are_left_out_as_torch_leaves_them_out() -> None:
     curve = Curve(wells, drawn(2, 6))
     start = drawn(2, 6, seed=1) * 0.05
-    run(curve, start, iterations=20, memory=memory)
+    run(curve, start, iterations=20)
     for lane in range(2):
-        theirs = torch.stack(torch_lbfgs(curve, lane, start, iterations=20, lr=1.0, memory=memory))
+        theirs = torch.stack(torch_lbfgs(curve, lane, start, iterations=20, lr=1.0, memory=100))
         torch.testing.assert_close(path(curve, lane), theirs, rtol=1e-6, atol=1e-9)
     slopes = torch.stack([curve.evaluate(variables).gradient for variables in list(curve.visited)])
     curvature = ((curve.visited[1] - curve.visited[0]) * (slopes[1] - slopes[0])).sum(dim=1)
@@ -81,21 +78,20 @@ def test_a_direction_does_not_depend_on_the_scale_of_the_objective(scale: float)
     curvature = (steps * changes).sum(dim=2)
     assert (curvature > 0).any(dim=0).all()  # without a pair the direction is the slope itself
     assert (curvature < 0).any()
-    plain, scaled, everyone = Ring(steps[0], 10), Ring(steps[0], 10), torch.ones(2, dtype=torch.bool)
+    plain, scaled = History(2, 10), History(2, 10)
     for step, change in zip(steps, changes, strict=True):
-        plain.push(step, change, everyone)
-        scaled.push(step, scale * change, everyone)
+        plain.push(step, change)
+        scaled.push(step, scale * change)
     expected, direction = plain.direction(drawn(2, 6, seed=2)), scaled.direction(scale * drawn(2, 6, seed=2))
     torch.testing.assert_close(direction, expected, rtol=1e-9, atol=1e-12)
 
 
 def test_a_pair_whose_curvature_is_only_rounding_is_left_out() -> None:
-    step, everyone = torch.tensor([[1.0, 0.0]], dtype=torch.float64), torch.ones(1, dtype=torch.bool)
-    ring = Ring(step, 10)
-    ring.push(step, torch.tensor([[2.0, 1.0]], dtype=torch.float64), everyone)
-    before = ring.direction(torch.ones(1, 2, dtype=torch.float64))
-    ring.push(step, torch.tensor([[1e-9, 1.0]], dtype=torch.float64), everyone)
-    assert torch.equal(ring.direction(torch.ones(1, 2, dtype=torch.float64)), before)
+    history, step = History(1, 10), torch.tensor([[1.0, 0.0]], dtype=torch.float64)
+    history.push(step, torch.tensor([[2.0, 1.0]], dtype=torch.float64))
+    before = history.direction(torch.ones(1, 2, dtype=torch.float64))
+    history.push(step, torch.tensor([[1e-9, 1.0]], dtype=torch.float64))
+    assert torch.equal(history.direction(torch.ones(1, 2, dtype=torch.float64)), before)
 
 
 def test_an_ill_conditioned_quadratic_is_minimised() -> None:
