@@ -409,13 +409,14 @@ results = Results(Path(sys.argv[1]))
 with results.lock():
     for turn in range(10_000):
         number = turn % 4
-        results.write(record(number, notes=(str(turn),)), {"turn": np.full(50_000, turn)}, str(turn).encode())
+        files = {"grid.png": str(turn).encode()}
+        results.write(record(number, notes=(str(turn),)), {"turn": np.full(50_000, turn)}, files)
 """
 
 
 @pytest.mark.parametrize("after", [0.0, 0.031, 0.107])
 def test_killed_at_any_moment_every_cell_is_whole_or_not_done(results: Results, after: float) -> None:
-    process = python(f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})" + WRITER, results.path)
+    process = python(f"import sys; sys.path.insert(0, {str(ROOT / 'tests/store')!r})" + WRITER, results.path)
     while not (results.cell(cell_id(0)) / "record.json").exists():
         assert process.poll() is None
         time.sleep(0.005)
@@ -435,7 +436,7 @@ def test_killed_at_any_moment_every_cell_is_whole_or_not_done(results: Results, 
 
 @pytest.mark.parametrize("count", [3, MANY + 3])
 def test_many_records_are_written_as_one_by_one_and_replace_what_a_cell_had(results: Results, count: int) -> None:
-    results.write(record(1), {"images": np.ones(3)}, b"grid")
+    results.write(record(1), {"images": np.ones(3)}, {"grid.png": b"grid"})
     records = [record(number, notes=("anew",)) for number in range(count)]
     results.write_many(records)
     assert [results.record(cell_id(number)) for number in range(count)] == records
