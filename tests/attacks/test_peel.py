@@ -23,7 +23,6 @@ from invbench.models.lenet import LeNet
 from invbench.models.mlp import MLP
 from invbench.observation import Failed, Guess, PublicDefense, Update, UpdateObservation
 from invbench.peeling.descent import peel
-from invbench.peeling.reading import given
 
 Stack = list[tuple[str, dict[str, Any]]]
 

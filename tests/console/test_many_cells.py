@@ -8,16 +8,16 @@ import pytest
 from exact_attack import EXACT
 from small_cells import make_cells
 
-from invbench import play
 from invbench.console import plan, progress
-from invbench.play import Forecast
+from invbench.play.asking import with_unplayable
+from invbench.play.forecasting import Forecast
 from invbench.runs.run import Planned, Unplayable
 
 
 def test_a_plan_of_hundreds_of_cells_is_told_by_attack_model_and_batch_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(play, "forecast", lambda cell, device: Forecast(2.0, 10.0))
+    monkeypatch.setattr(plan, "forecast", lambda cell, device: Forecast(2.0, 10.0))
     cells = make_cells(tmp_path, batch_size=[1, 2], seed=list(range(150)))
     plan.print_plan(cells, lambda cell: cell.seed < 10, "cpu", workers=1, threads=1)
     told = capsys.readouterr().out.splitlines()
@@ -33,7 +33,7 @@ def test_a_plan_of_hundreds_of_cells_is_told_by_attack_model_and_batch_size(
 
 def test_only_the_first_of_many_refused_cells_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cells = make_cells(tmp_path, batch_size=2, seed=list(range(50)))
-    records = tuple(record for _, record in play.with_unplayable(cells) if record)
+    records = tuple(record for _, record in with_unplayable(cells) if record)
     with progress.progress_display(False, cells, 1) as listen:
         listen(Planned(50, 0))
         listen(Unplayable(records))

@@ -128,7 +128,7 @@ def made_results(folder: Path, records: Sequence[Record], planned: Sequence[str]
     results.create("name: made-up\n", [*(record.id for record in records), *planned], ENVIRONMENT)
     for record in records:
         picture = digits_grid() if record.status == "ok" and record.names["game"] == "update" else None
-        results.write(record, grid_png=picture)
+        results.write(record, files={"grid.png": picture} if picture else {})
     return results
 
 
