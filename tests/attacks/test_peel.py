@@ -235,7 +235,7 @@ def test_a_relu_that_hides_too_much_is_not_certified() -> None:
 def test_a_rank_that_another_processor_s_rounding_would_not_leave_full_determines_nothing() -> None:
     """Variances are those of weights; widened by a factor they are what a certificate may claim anywhere."""
     images, labels = pictures()
-    what = given(observe(victim(images), images, labels, hidden=True))
+    what = read(observe(victim(images), images, labels, hidden=True))
     assert what.widened > 10  # of a LeNet: 1,649 terms, sqrt(1649 / 3) = 23 roundings where weights assume 3
     for widened, determined in ((1.0, True), (what.widened, True), (1e10, False)):  # 2e-10 of the picture is open
         peeled = peel(what.chain, what.update, what.variances, widened=widened)
