@@ -250,7 +250,7 @@ def check_fresh_process(answers: Sequence[Answers]) -> None:
 
 def check_company(answers: Sequence[Answers]) -> None:
     """An answer does not depend on the other observations: the same bits, up to rounding where work is shared."""
-    assert answers
+    assert answers, "no cell that it supports was found"
     for one in answers:
         rounding = 1e-3 if one.cell.attack.build(Attack).shares_work else 0.0
         assert len(one.turned) == TARGETS
@@ -263,7 +263,8 @@ def check_sealed(modules: Sequence[str]) -> None:
     """The attacker's process loaded nothing that stands behind the wall, of invbench or of another package."""
     sealed = tuple(f"invbench.{folder}" for folder in SEALED)
     theirs = {registry._plugins(kind)[name] for kind in SEALED_KINDS for name in registry.plugin_names(kind)}
-    assert [name for name in modules if name.startswith(sealed) or name in theirs] == []
+    used = [name for name in modules if name.startswith(sealed) or name in theirs]
+    assert not used, f"the attacker's process loaded {', '.join(used)}"
     assert "invbench.attacks" in modules
 
 
