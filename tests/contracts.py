@@ -66,7 +66,7 @@ def names(kind: str) -> list[str]:
 
 
 def choice(kind: str, name: str, **given: Any) -> Choice:
-    """The part with brief settings; one that must be given is its first word, 0.5, or the least whole number allowed."""
+    """The part with brief settings; one that must be given is its first word, 0.5, or the least whole number."""
     part = registry.load(kind, name)
     needed = {key: _some(field) for key, field in part.parameters.items() if field.required}
     brief = {key: value for key, value in BRIEF.items() if key in part.parameters}
@@ -92,7 +92,7 @@ def cells_of(attack: str) -> list[Cell]:
     game = registry.load("game", part.facts["game"])
     kind = game.facts["data"]
     axes = {
-        "attack": tuple([choice("attack", attack)]),
+        "attack": (choice("attack", attack),),
         "model": tuple(v for name in _smallest_models(kind) for v in variants("model", name)),
         "batch_size": (1, 2),
         "defense": ((), *((one,) for one in _one_a_stage())),
@@ -243,7 +243,7 @@ def check_fresh_process(answers: Sequence[Answers]) -> None:
     assert answers, "no cell that it supports was found"
     for one in answers:
         assert len(one.here) == len(one.there) == TARGETS
-        assert all(alike(a, b) for a, b in zip(one.here, one.there, strict=True)), one.cell.names
+        assert all(alike(a, b) for a, b in zip(one.here, one.there, strict=True)), f"other bits: {one.cell.names}"
     told_apart = [not alike(one.here[0], one.here[1]) for one in answers]
     assert any(told_apart), "the comparison cannot tell two answers apart"
 
@@ -253,10 +253,10 @@ def check_company(answers: Sequence[Answers]) -> None:
     assert answers, "no cell that it supports was found"
     for one in answers:
         rounding = 1e-3 if one.cell.attack.build(Attack).shares_work else 0.0
-        assert len(one.turned) == TARGETS
-        assert all(alike(a, b, rounding) for a, b in zip(one.here, one.turned, strict=True)), one.cell.names
-        assert len(one.alone) == 1
-        assert alike(one.here[1], one.alone[0], rounding), one.cell.names
+        assert (len(one.turned), len(one.alone)) == (TARGETS, 1)
+        same = all(alike(a, b, rounding) for a, b in zip(one.here, one.turned, strict=True))
+        assert same, f"an answer depends on the others' order: {one.cell.names}"
+        assert alike(one.here[1], one.alone[0], rounding), f"an answer depends on the others: {one.cell.names}"
 
 
 def check_sealed(modules: Sequence[str]) -> None:
@@ -269,7 +269,7 @@ def check_sealed(modules: Sequence[str]) -> None:
 
 
 def alike(one: Any, two: Any, rounding: float = 0.0) -> bool:
-    """Every field equal bit for bit; with `rounding`, numbers up to that much, and what is said in words is not asked."""
+    """Every field equal bit for bit; with `rounding` numbers up to that much, and words are not compared."""
     if isinstance(one, torch.Tensor):
         if rounding and one.is_floating_point():
             return one.shape == two.shape and torch.allclose(one, two, rtol=rounding, atol=rounding, equal_nan=True)

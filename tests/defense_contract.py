@@ -57,7 +57,7 @@ def check_stage(defense: Defense, stage: Stage, update: Update, seed: int) -> No
 
 
 def check_global_stream(defense: Defense, stage: Stage, update: Update) -> None:
-    """The global random stream is neither read nor moved. At stage `model` it may be: layers draw their weights there."""
+    """The global random stream is neither read nor moved, but for stage `model`, where new layers draw from it."""
     if stage == "model":
         return
     with torch.random.fork_rng(devices=[]):

@@ -33,7 +33,9 @@ def test_shapes_types_and_the_input_are_kept_and_the_seed_decides(
 
 @pytest.mark.parametrize(("name", "stage"), ACTING)
 def test_the_global_random_stream_is_neither_read_nor_moved(name: str, stage: Stage) -> None:
-    check_global_stream(built(name), stage, (torch.randn(50, generator=seeded(1)), torch.randn(2, 3, generator=seeded(2))))
+    check_global_stream(
+        built(name), stage, (torch.randn(50, generator=seeded(1)), torch.randn(2, 3, generator=seeded(2)))
+    )
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

@@ -23,7 +23,7 @@ def entry(part: str) -> str:
     return part.replace("/", ".").replace("_", "-")
 
 
-def install(site: Path, *, without: Collection[str] = (), more: Mapping[str, str] = {}) -> Path:  # noqa: B006
+def install(site: Path, *, without: Collection[str] = (), more: Mapping[str, str] = {}) -> Path:
     """The package in the folder `site`. `without`: parts whose files are taken away, their entry points left.
 
     `more`: further parts of it, `{"attacks/twin": source}`.

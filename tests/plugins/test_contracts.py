@@ -10,11 +10,12 @@ import pytest
 import torch
 from contracts import Answers, answered, cells_of, check_company, check_fresh_process, check_sealed
 from defense_contract import built, check_global_stream, check_stage, seeded
-from installed import install, installed
+from installed import PARTS, entry, install, installed
 
 from invbench import registry
 from invbench.defenses import STAGES
 from invbench.games import game_of
+from invbench.guide import catalogue
 
 NOSY = '''
 """Looks at who else is attacked."""
@@ -30,11 +31,11 @@ from invbench.registry import attack
 @attack(game="membership")
 @dataclass(frozen=True, kw_only=True)
 class Nosy(Attack):
-    """Each candidate's confidence beside the highest of all victims."""
+    """Each candidate's confidence, the larger the more victims there are."""
 
     def attack_all(self, observations):
         right = [seen.oracle(seen.images)[range(len(seen.labels)), seen.labels] for seen in observations]
-        return [MembershipAnswer(scores=one - max(other.max() for other in right)) for one in right]
+        return [MembershipAnswer(scores=one * len(right)) for one in right]
 '''
 PEEKING = '''
 """Reaches behind the wall."""
@@ -95,10 +96,22 @@ def test_the_attacker_had_no_use_for_what_stands_behind_the_wall(
 def test_an_attack_that_looks_at_its_company_or_behind_the_wall_is_found(tmp_path: Path) -> None:
     found, modules = answered(["nosy", "peeking"], tmp_path)
     check_fresh_process(found["nosy"])
-    with pytest.raises(AssertionError):
+    with pytest.raises(AssertionError, match="depends on the others"):
         check_company(found["nosy"])
     with pytest.raises(AssertionError, match=r"theirs\.games\.membership"):
         check_sealed(modules)
+
+
+def test_every_part_has_a_page_and_what_has_settings_a_schema() -> None:
+    for part in PARTS:
+        kind, name = entry(part).split(".", 1)
+        kind = {"data": "datasets", "protocol": "protocols"}.get(kind, kind)
+        if kind != "sheets":
+            page = catalogue.page(kind, name)
+            assert page.text
+        if kind not in ("sheets", "metrics"):
+            said = catalogue.schema(kind, name)["properties"]
+            assert set(said) == {"name", *(row[0] for row in page.settings)}
 
 
 def test_who_is_a_member_does_not_cross_the_wall() -> None:

@@ -16,7 +16,7 @@ from invbench import matrix
 from invbench.core.errors import Refusal
 from invbench.play.playing import play
 
-TINY = {"name": "tiny", "trained": True}
+TINY = {"name": "tiny", "trained": True, "training_steps": 5}
 MLP = {"name": "mlp", "width": 4, "depth": 1}
 UPDATES = {"attack": "random-search", "model": MLP, "batch_size": 2, "defense": "none"}
 MEMBERS = {"attack": "confidence", "model": TINY, "defense": "none", "dataset": "few-digits"}
@@ -24,7 +24,10 @@ GAME = {"games/membership", "protocol/access", "attacks/confidence", "models/tin
 SEARCH = {"attacks/random_search"}
 CELLS: list[tuple[dict[str, Any], set[str]]] = [
     (MEMBERS, GAME),
-    (MEMBERS | {"attack": "shadows"}, (GAME - {"attacks/confidence"}) | {"attacks/shadows"}),
+    (
+        MEMBERS | {"attack": {"name": "shadows", "training_steps": 5}},
+        (GAME - {"attacks/confidence"}) | {"attacks/shadows"},
+    ),
     (MEMBERS | {"defense": "smooth-network"}, GAME | {"defenses/smooth_network"}),
     (MEMBERS | {"defense": "label-smoothing"}, GAME | {"defenses/label_smoothing"}),
     (MEMBERS | {"defense": "round-answers"}, GAME | {"defenses/round_answers"}),
@@ -47,7 +50,7 @@ def written(folder: Path, cells: list[dict[str, Any]]) -> Path:
     """Their matrix. The pictures have two channels, for which LPIPS, the slowest metric, is not defined."""
     if not (folder / "pool.npz").exists():
         write_pool(folder / "pool.npz", np.random.default_rng(0).random((12, 2, 4, 4), dtype=np.float32))
-    said = {"name": "m", "dataset": {"name": "npz", "path": "pool.npz"}, "targets": 2, "include": cells}
+    said = {"name": "m", "dataset": {"name": "npz", "path": "pool.npz"}, "targets": 1, "include": cells}
     (folder / "m.yaml").write_text(yaml.safe_dump(said))
     return folder / "m.yaml"
 
@@ -94,6 +97,7 @@ def test_without_a_file_its_cells_are_refused_and_all_others_are_what_they_were(
 
 def without(record: dict[str, Any], metrics: set[str]) -> dict[str, Any]:
     """The record without these metrics, its own and its controls'."""
+
     def kept(scores: dict[str, Any]) -> dict[str, Any]:
         return {name: values for name, values in scores.items() if name not in metrics}
 
