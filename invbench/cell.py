@@ -109,6 +109,13 @@ class Cell:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
+    def classes(self) -> tuple[type, ...]:
+        """The classes of all of its parts: whose code can change its result."""
+        others = [] if self.protocol is None else [self.protocol]
+        choices = [self.attack, self.model, self.dataset, *(self.defense or ()), *others]
+        return (registry.load("game", self.game).cls, *(choice.part.cls for choice in choices))
+
+    @property
     def names(self) -> dict[str, Any]:
         """The axes as they print in every table; None for an axis that the game does not use."""
         return {

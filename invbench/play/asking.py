@@ -40,6 +40,8 @@ def unplayable(cell: Cell) -> Record | None:
     """The record of a cell that cannot be played: unsupported, or failed where even that could not be told."""
     try:
         reason = why_unsupported(cell)
+        if reason is None:
+            artefacts(cell)  # asked for here, where a mistake of whoever names them can still be told
     except Exception as error:  # a part's own mistake costs its cell, not the run
         return unplayed(cell, "failed", why_failed(error, cell))
     return None if reason is None else unplayed(cell, "unsupported", reason)

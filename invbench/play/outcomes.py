@@ -41,8 +41,7 @@ def why_failed(error: Exception, cell: Cell) -> str:
     text = " ".join(str(error).split())
     if is_out_of_memory(error):
         return f"out of memory: {text}" if text else "out of memory"
-    parts = [cell.attack, cell.model, cell.dataset, *(cell.defense or ()), *([cell.protocol] if cell.protocol else [])]
-    own = (f"{Path(invbench.__file__).parent}{os.sep}", *(inspect.getfile(choice.part.cls) for choice in parts))
+    own = (f"{Path(invbench.__file__).parent}{os.sep}", *(inspect.getfile(cls) for cls in cell.classes))
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if frame.filename.startswith(own)] or frames
     place = f" ({Path(ours[-1].filename).name}:{ours[-1].lineno})" if ours else ""

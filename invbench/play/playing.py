@@ -61,6 +61,7 @@ def _play(cell: Cell, device: str) -> Played:
     record = replace(
         unplayed(cell, "ok", ""),
         reason=None,
+        images=max((sum(map(len, targets)) for targets in scores.values()), default=0),
         scores={**scores, **deal.limits()},
         controls=controls,
         diverged=sum(one.diverged for one in answers),

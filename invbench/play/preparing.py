@@ -32,7 +32,7 @@ def preparations(cell: Cell) -> dict[str, Artefact]:
         "batch_size": cell.batch_size,
         "defense": None if cell.defense is None else [d.key for d in cell.defense],
         "protocol": None if cell.protocol is None else cell.protocol.key,
-        "code": hash_of(ATTACKER, cell.attack.part.cls),
+        "code": hash_of(ATTACKER, *cell.classes),
     }
     return {name: _artefact(preparation, public) for name, preparation in wanted.items()}
 

@@ -36,8 +36,7 @@ def rerun_scores(cell: Cell, device: str) -> dict[str, Scores]:
 
 def _artefact(name: str, rerun: Rerun[Any], device: str) -> Artefact:
     cell = rerun.cell
-    parts = [cell.attack.part.cls, type(game_of(cell)), *(d.part.cls for d in cell.defense or ())]
-    code = hash_of((*ATTACKER, *VICTIM, *GAME), *parts)
+    code = hash_of((*ATTACKER, *VICTIM, *GAME), *cell.classes)
     key = {"rerun": name, "cell": {**cell.settings, "defense": [d.key for d in cell.defense or ()]}, "code": code}
 
     def make() -> Tensors:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any, cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +25,7 @@ from invbench.victims.building import build_victim
 from invbench.victims.training import train
 
 Shape = tuple[int, int, int]
+Indexes = npt.NDArray[np.int64]
 
 
 def pool_of(cell: Cell) -> ImagePool:
@@ -56,11 +59,11 @@ def architecture(cell: Cell) -> nn.Module:
     return _architecture(cell.model, network_defenses(cell), shape_of(pool), pool.classes)
 
 
-def victim(cell: Cell) -> nn.Module:
-    """The network that the cell attacks, on the CPU and in eval mode."""
+def victim(cell: Cell, pictures: Indexes | None = None) -> nn.Module:
+    """The network that the cell attacks, on the CPU and in eval mode; `pictures` as of `trained_victim`."""
     network = _untrained(cell)
     if model_of(cell).trained:
-        network.load_state_dict(fetch(trained_victim(cell)))
+        network.load_state_dict(fetch(trained_victim(cell, pictures)))
     return network.eval()
 
 
@@ -69,23 +72,26 @@ def victim_artefacts(cell: Cell) -> tuple[Artefact, ...]:
     return (trained_victim(cell),) if model_of(cell).trained else ()
 
 
-def trained_victim(cell: Cell) -> Artefact:
-    """The weights of a victim trained on the data set's training pool."""
+def trained_victim(cell: Cell, pictures: Indexes | None = None) -> Artefact:
+    """The weights of a victim trained on the data set's training pool, or on those of its pictures at these indexes."""
+    seed = _key(cell) if pictures is None else [*_key(cell), {"pictures": pictures.tolist()}]
 
     def make() -> dict[str, Tensor]:
         assert cell.normalisation is not None
         pool, network, model = pool_of(cell), _untrained(cell), model_of(cell)
+        chosen = pool.train if pictures is None else pictures
         mean, std = (torch.tensor(c, dtype=torch.float32).reshape(-1, 1, 1) for c in cell.normalisation)
-        images = (torch.from_numpy(pool.unit(pool.train)) - mean) / std
-        labels = torch.from_numpy(pool.labels[pool.train])
-        draws = Context(stream("defended training", *_key(cell)))
+        images = (torch.from_numpy(pool.unit(chosen)) - mean) / std
+        labels = torch.from_numpy(pool.labels[chosen])
+        draws = Context(stream("defended training", *seed))
         training = stack_of(cell).at("training", Training(model.training_steps), draws)
-        train(network, images, labels, stream("training", *_key(cell)), training)
+        train(network, images, labels, stream("training", *seed), training)
         return network.state_dict()
 
     parts = (cell.model.part.cls, *(d.part.cls for d in network_defenses(cell)))
-    key = {"victim": _key(cell), "normalisation": cell.normalisation, "code": hash_of(VICTIM, *parts)}
-    return Artefact(f"training {cell.model.short} on {cell.dataset.short}", key, make)
+    key = {"victim": seed, "normalisation": cell.normalisation, "code": hash_of(VICTIM, *parts)}
+    several = "" if pictures is None else f"{len(pictures)} pictures of "
+    return Artefact(f"training {cell.model.short} on {several}{cell.dataset.short}", key, make)
 
 
 def _untrained(cell: Cell) -> nn.Module:

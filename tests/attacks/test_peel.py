@@ -23,6 +23,7 @@ from invbench.models.lenet import LeNet
 from invbench.models.mlp import MLP
 from invbench.observation import Failed, Guess, PublicDefense, Update, UpdateObservation
 from invbench.peeling.descent import peel
+from invbench.peeling.reading import read
 
 Stack = list[tuple[str, dict[str, Any]]]
 

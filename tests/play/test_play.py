@@ -57,6 +57,13 @@ class Theirs:
     '''An attack of theirs.'''
 """
 THEIRS = {
+    "unprepared": """
+def preparations(self, public):
+    return public.no_such_fact
+
+def __call__(self, seen):
+    return grey(seen)
+""",
     "undecided": """
 def unsupported(self, public):
     return public.no_such_fact
@@ -264,9 +271,10 @@ def test_an_attack_that_raises_is_a_failed_cell_with_the_place(tmp_path: Path) -
 
 @pytest.mark.usefixtures("theirs")
 def test_a_part_that_fails_to_say_whether_it_can_costs_its_cell_alone(tmp_path: Path) -> None:
-    untold = unplayable(make_cell(tmp_path, attack="undecided"))
-    assert untold is not None
-    assert (untold.status, "no_such_fact" in str(untold.reason)) == ("failed", True)
+    for attack in ("undecided", "unprepared"):
+        untold = unplayable(make_cell(tmp_path, attack=attack))
+        assert untold is not None
+        assert (untold.status, "no_such_fact" in str(untold.reason)) == ("failed", True)
     assert unplayable(make_cell(tmp_path)) is None
 
 
@@ -463,11 +471,13 @@ def test_a_trial_of_targets_that_share_no_work_is_of_one() -> None:
 
         def __call__(self, seen: Any) -> str:
             self.calls += 1
+            seen.remove("the only query")
             return "guess"
 
     alone = Alone()
-    assert _trial_seconds(alone, [1, 2, 3]) >= 0
-    assert alone.calls == 2  # one to load kernels, one that counts
+    budgets: Any = [["the only query"] for _ in range(3)]
+    assert _trial_seconds(alone, budgets) >= 0
+    assert alone.calls == 2  # one to load kernels, one that counts, each with a whole budget
 
 
 def test_a_forecast_trains_no_victim(tmp_path: Path, cache: Path) -> None:

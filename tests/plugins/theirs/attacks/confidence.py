@@ -1,0 +1,20 @@
+"""The victim's confidence in the right label as the score (Yeom et al. 2018, arXiv 1709.01604, section 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from theirs.observation import MembershipAnswer, MembershipObservation
+
+from invbench.core.attack import Attack
+from invbench.registry import attack
+
+
+@attack(game="membership")
+@dataclass(frozen=True, kw_only=True)
+class Confidence(Attack[MembershipObservation, MembershipAnswer]):
+    """Members are what the victim is surest of."""
+
+    def __call__(self, seen: MembershipObservation) -> MembershipAnswer:
+        right = seen.oracle(seen.images)[range(len(seen.labels)), seen.labels]
+        return MembershipAnswer(scores=right, evaluations=len(right))
