@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from invbench.games import Game
 from invbench.matrix import load
 from invbench.metrics import psnr
 from invbench.observation import Guess, UpdateObservation
@@ -50,7 +51,7 @@ def stage(
         (cell,) = load(matrix).cells
     if cell.data_hash != CONTENT:
         raise SystemExit(f"{data} does not hold the first 100 test pictures of CIFAR-10, which the tables speak of")
-    return part("game", cell.game).build({}).stage(cell, torch.device(device))
+    return part("game", cell.game).build({}, Game).deal(cell, torch.device(device))
 
 
 def known_labels(seen: UpdateObservation) -> torch.Tensor:

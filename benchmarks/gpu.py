@@ -22,7 +22,7 @@ from _measure import record
 from _raw import Kept, Name
 from _table import Table
 
-from invbench.core import engine
+from invbench.core import execution
 from invbench.core.memory import peak_memory
 from invbench.matching.recipe import Recipe
 from invbench.observation import UpdateObservation
@@ -128,7 +128,7 @@ def _speed(side: str, run: Callable[[int], object], seen: UpdateObservation, sho
 
 
 def ours(seen: UpdateObservation, steps: int) -> object:
-    with engine.using("on"):
+    with execution.using(execution.Settings("on")):
         return replace(RECIPE, iterations=steps).attack_all([seen])
 
 
@@ -141,10 +141,10 @@ def theirs(seen: UpdateObservation, steps: int) -> object:
 
 def large(device: str, side: int, iterations: int) -> Large:
     """Peak memory and wall seconds of an attack on ResNet-18 at `side` x `side`, of a picture of noise."""
-    from invbench.models._building import build_victim
     from invbench.models.resnet18 import ResNet18
     from invbench.observation import Public
-    from invbench.protocol.fedsgd import gradient
+    from invbench.protocol._gradient import gradient
+    from invbench.victims.building import build_victim
 
     shape, where = (3, side, side), torch.device(device)
     network = build_victim(ResNet18(), shape, 1000, 0).to(where)

@@ -112,7 +112,6 @@ def attack(axis: str, size: int) -> dict[str, float]:
     """CPU seconds of one evaluation, and the attack's peak memory."""
     import torch
 
-    from invbench.attacks import answer_all
     from invbench.attacks.inverting_gradients import InvertingGradients
     from invbench.core.memory import peak_memory
 
@@ -121,12 +120,12 @@ def attack(axis: str, size: int) -> dict[str, float]:
     side = size if axis.startswith("picture") else 32
     lanes = size if axis == "lanes" else 1
     seconds = []
-    answer_all(InvertingGradients(iterations=SHORT, lanes=64), observations(batch, side, lanes))  # loads kernels
+    InvertingGradients(iterations=SHORT, lanes=64).attack_all(observations(batch, side, lanes))  # loads kernels
     seen = [observations(batch, side, lanes) for _ in (SHORT, LONG)]
     with peak_memory(torch.device("cpu")) as peak:
         for steps, staged in zip((SHORT, LONG), seen, strict=True):
             began = time.process_time()
-            answer_all(InvertingGradients(iterations=steps, lanes=64), staged)
+            InvertingGradients(iterations=steps, lanes=64).attack_all(staged)
             seconds.append(time.process_time() - began)
     if peak.mb is None:
         raise SystemExit("not measured: this system does not tell a process's peak memory")
@@ -138,8 +137,8 @@ def observations(batch: int, side: int, lanes: int) -> tuple[Any, ...]:
     import torch
 
     from invbench.data.natural import Natural
+    from invbench.games import game_of
     from invbench.matrix import load
-    from invbench.registry import load as part
 
     needed = batch * lanes
     pool = Natural().load()
@@ -157,7 +156,7 @@ def observations(batch: int, side: int, lanes: int) -> tuple[Any, ...]:
             f"batch_size: [{batch}]}}\n"
         )
         (cell,) = load(Path(folder) / "m.yaml").cells
-        staged = part("game", cell.game).build({}).stage(cell, torch.device("cpu"))
+        staged = game_of(cell).deal(cell, torch.device("cpu"))
     seen: tuple[Any, ...] = staged.observations
     return seen
 

@@ -15,8 +15,9 @@ from _measure import interleaved, ratio, record
 from _raw import Kept, Name
 from _table import Table
 
-from invbench.attacks import answer_all
+from invbench.attacks import Attack
 from invbench.cell import Cell
+from invbench.games import Game
 from invbench.matrix import load
 from invbench.registry import load as part
 
@@ -89,9 +90,9 @@ def row(case: Case) -> list[str]:
 
 
 def attack(cell: Cell, groups: list[slice]) -> None:
-    observations = part("game", cell.game).build({}).stage(cell, torch.device("cpu")).observations
+    observations = part("game", cell.game).build({}, Game).deal(cell, torch.device("cpu")).observations
     for group in groups:
-        answer_all(cell.attack.build(), observations[group])
+        cell.attack.build(Attack).attack_all(observations[group])
 
 
 if __name__ == "__main__":

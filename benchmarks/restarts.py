@@ -18,7 +18,8 @@ from _table import Table
 from torch import Tensor
 
 from invbench.cell import Cell
-from invbench.core import engine
+from invbench.core import execution
+from invbench.games import Game
 from invbench.matching.adam import adam
 from invbench.matching.objectives import OBJECTIVES, cosine
 from invbench.matching.problem import Evaluation, Problem, build_problem
@@ -120,7 +121,7 @@ def observation() -> UpdateObservation:
         matrix = Path(folder) / "restarts.yaml"
         matrix.write_text(MATRIX)
         cell: Cell = load(matrix).cells[0]
-    [seen] = part("game", cell.game).build({}).stage(cell, torch.device("cpu")).observations
+    [seen] = part("game", cell.game).build({}, Game).deal(cell, torch.device("cpu")).observations
     found: UpdateObservation = seen
     return found
 
@@ -133,7 +134,7 @@ def problem(seen: UpdateObservation, lanes: int) -> Problem:
 
 def compiled(seen: UpdateObservation) -> tuple[Problem, float] | None:
     """Lanes with compiled steps and the seconds that compiling took; None where nothing compiles."""
-    with engine.using("on") as steps:
+    with execution.using(execution.Settings("on")) as steps:
         made = problem(seen, RESTARTS)
     return (made, steps.compile_seconds) if made.programs.notes == ["steps compiled by Inductor"] else None
 

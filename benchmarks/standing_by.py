@@ -126,18 +126,18 @@ def alone(*words: object, file: str = __file__) -> dict[str, float]:
 
 def plan(matrix: Path, folder: Path) -> None:
     """What `invbench run` does before its first cell starts."""
-    from invbench import play
+    from invbench.play.asking import artefacts, with_unplayable
     from invbench.runs.run import is_done  # torch with it: not the report's business
 
     read, results = load(matrix), Results(folder)
     with results.lock():
         results.create(read.text, [cell.id for cell in read.cells], {})
         left = [cell for cell in read.cells if not is_done(results, cell)]
-        told = list(play.refusals(left))
+        told = list(with_unplayable(left))
         results.write_many([record for _, record in told if record])
         for cell, record in told:
             if record is None:
-                play.artefacts(cell)
+                artefacts(cell)
 
 
 def _overheads(root: Path, settings: Settings) -> list[float]:

@@ -17,8 +17,7 @@ from _measure import record
 from _raw import Kept, Name
 from _table import Table
 
-from invbench.attacks import answer_all
-from invbench.registry import load
+from invbench.attacks.auto import Auto
 
 VICTIMS = {
     "lenet": ("lenet", 10),
@@ -66,10 +65,10 @@ def measure(data: Path, settings: Settings) -> Samples:
 
 def attacked(data: Path, victim: str, count: int) -> list[Picture]:
     """Every picture; one that `auto` does not return (a saturated victim's gradient is zero) is scored like any."""
-    round_, auto, found = stage(data, victim, 1, count, labels="hidden"), load("attack", "auto").build({}), []
+    round_, auto, found = stage(data, victim, 1, count, labels="hidden"), Auto(), []
     for index, seen in enumerate(round_.observations):
         started = time.process_time()
-        [guess] = answer_all(auto, [seen])
+        [guess] = auto.attack_all([seen])
         seconds, there = time.process_time() - started, len(guess.images) > 0
         if not there:
             print(f"{victim}, picture {index}: {', '.join(guess.notes)}", file=sys.stderr)

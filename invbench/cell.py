@@ -11,12 +11,14 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from invbench import registry
 
 RESULTS_VERSION = 1
-"""Raised by hand when a change of the code changes what a cell computes."""
+"""Raised by hand when a change of the code changes what every cell computes; a part has a version of its own."""
+
+F = TypeVar("F")
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,9 @@ class Choice:
     def part(self) -> registry.Part:
         return registry.load(self.kind, self.name)
 
-    def build(self) -> Any:
+    def build(self, face: type[F]) -> F:
         """The attack, model, defence, ... itself."""
-        return self.part.build(dict(self.settings))
+        return self.part.build(dict(self.settings), face)
 
     @cached_property
     def short(self) -> str:
@@ -42,7 +44,7 @@ class Choice:
 
     @cached_property
     def key(self) -> dict[str, Any]:
-        """JSON form, for ids, records and random streams.
+        """JSON form, for random streams: a part draws the same whatever its version.
 
         Paths are left out: content is hashed, not place. So are settings that a part got later, at their defaults.
         """
@@ -50,6 +52,11 @@ class Choice:
         own = ((k, v) for k, v in self.settings if not isinstance(v, Path) and not (k in later and later[k] == v))
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in own}
         return {"name": self.name, **plain}
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """The same with the part's version, which is counted from 2: JSON form for ids and records."""
+        return self.key | _version("version", self.kind, self.name)
 
 
 @dataclass(frozen=True)
@@ -79,13 +86,15 @@ class Cell:
         return {
             "version": RESULTS_VERSION,
             "game": self.game,
+            **_version("game_version", "game", self.game),
             "data": self.data_hash,
+            **_version("data_version", "dataset", self.dataset.name),
             "normalisation": self.normalisation,
-            "attack": self.attack.key,
-            "model": self.model.key,
+            "attack": self.attack.identity,
+            "model": self.model.identity,
             "batch_size": self.batch_size,
-            "defense": None if self.defense is None else [d.key for d in self.defense],
-            "protocol": None if self.protocol is None else self.protocol.key,
+            "defense": None if self.defense is None else [d.identity for d in self.defense],
+            "protocol": None if self.protocol is None else self.protocol.identity,
             "targets": self.targets,
             "offset": self.offset,
             "seed": self.seed,
@@ -112,6 +121,12 @@ class Cell:
             "protocol": None if self.protocol is None else self.protocol.short,
             "seed": self.seed,
         }
+
+
+def _version(key: str, kind: str, name: str) -> dict[str, int]:
+    """A part's version under this key, nothing for the first one."""
+    version = registry.version(kind, name)
+    return {key: version} if version > 1 else {}
 
 
 def defense_name(stack: tuple[Choice, ...] | None) -> str | None:

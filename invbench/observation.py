@@ -10,7 +10,8 @@ channel, the space in which the victim sees pictures.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -20,9 +21,61 @@ from torch import Tensor, nn
 Update = tuple[Tensor, ...]
 """What a client shares: one tensor a parameter, in the order of `model.named_parameters()`."""
 
+Tensors = Mapping[str, Tensor]
+
 
 class Failed(Exception):
     """The attack has no answer for this one observation; the reason is kept, a missing guess is scored."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Answer:
+    """What every game's attacks say beside the answer itself.
+
+    `diverged`: the answer comes from a lane that diverged. `stopped`: how many of the attack's optimisation runs,
+    restarts included, stopped for which reason (`converged`, `at rest`, `budget spent`, `diverged`); empty where it
+    has none. `objective`: the attacker's own final objective, None where it has none. `facts`: what the attacker can
+    say of its own answer, as JSON, kept in the cell's record; `certified: true` among them says that the answer
+    follows from the observation and is no other.
+    """
+
+    evaluations: int = 0
+    diverged: bool = False
+    objective: float | None = None
+    notes: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    stopped: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Observation(ABC):
+    """What one attacker sees. Each game has its own kind; its `public` part is known before anything is computed.
+
+    `generator`: the attacker's own random stream (CPU). `prepared`: what the attack made from public knowledge
+    before (`Preparation`), by the name that it gave to each.
+    """
+
+    public: Any
+    generator: torch.Generator
+    prepared: Mapping[str, Tensors] = field(default_factory=dict)
+
+    @abstractmethod
+    def nothing(self, reason: str) -> Answer:
+        """The answer of an attack that has none, and why."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Preparation:
+    """Something that an attack makes once from public knowledge, and that cells share: shadow models, a generator.
+
+    `what`: for a person to read. `key`: the settings that it depends on, as JSON, beside what is public of the cell
+    and the attacker's code. `make(made)`: its tensors, given those of each of `needs` by their names.
+    """
+
+    what: str
+    key: Mapping[str, Any]
+    make: Callable[[Mapping[str, Tensors]], Tensors]
+    needs: Mapping[str, Preparation] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,13 +97,19 @@ class Public:
     network: nn.Module
     image_shape: tuple[int, int, int]  # (C, H, W)
     classes: int
-    batch_size: int
+    batch_size: int  # of one client
     labels: str  # "known" or "hidden"
     mean: tuple[float, ...]
     std: tuple[float, ...]
     protocol: str = "fedsgd"
     protocol_settings: Mapping[str, Any] = field(default_factory=dict)
     defenses: tuple[PublicDefense, ...] = ()
+    clients: int = 1  # whose updates are averaged in what is seen
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures the update seen was computed of, over all clients: the most that a guess may hold."""
+        return self.batch_size * self.clients
 
     def first_layer(self) -> nn.Module | None:
         """The first layer that has weights of its own, if there is one."""
@@ -63,20 +122,18 @@ class Public:
         return (name, layer) if isinstance(layer, nn.Linear) and layer.out_features == self.classes else None
 
 
-@dataclass(frozen=True, eq=False)
-class UpdateObservation:
-    """One client's shared update, as the server sees it (game `update`).
+@dataclass(frozen=True, eq=False, kw_only=True)
+class UpdateObservation(Observation):
+    """One client's shared update, or the average of several clients', as the server sees it (game `update`).
 
-    `model` is a fresh copy of the global model: no `.grad`, in the mode the client used.
-    `update` is the (defended) gradient, one tensor a parameter. `labels` `(B,)` only where the protocol
-    says that they are known. `generator` is the attacker's own random stream (CPU).
+    `model` is a fresh copy of the global model: no `.grad`, in the mode the client used. `update`: what the protocol
+    shares, as defended, one tensor a parameter. `labels` `(B,)` only where the protocol says that they are known.
     """
 
     public: Public
     model: nn.Module
     update: Update
     labels: Tensor | None
-    generator: torch.Generator
     device: torch.device
 
     def channel_constants(self) -> tuple[Tensor, Tensor]:
@@ -104,22 +161,14 @@ class UpdateObservation:
 
 
 @dataclass(frozen=True, eq=False)
-class Guess:
+class Guess(Answer):
     """An attack's answer to one update: unit-range images `(N, C, H, W)` and labels `(N,)` or None.
 
-    N may differ from the batch size. `diverged`: the guess comes from a lane that diverged.
-    `objective`: the attacker's own final objective, None where it has none. `facts`: what the attacker can say of
-    its own answer, as JSON, kept in the cell's record; `certified: true` among them says that the answer follows
-    from the update and is no other.
+    N may be less than the pictures that the update was computed of.
     """
 
     images: Tensor
     labels: Tensor | None = None
-    evaluations: int = 0
-    diverged: bool = False
-    objective: float | None = None
-    notes: tuple[str, ...] = ()
-    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class AttributeModel(Protocol):
@@ -166,20 +215,18 @@ class AttributePublic:
     prior: AttributePrior
 
 
-@dataclass(frozen=True)
-class AttributeObservation:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AttributeObservation(Observation):
     """One person's output and other attributes (game `attribute`).
 
     `attributes`: those of the background, by name. `output`: what the model's owner released (`iwpc`: the
-    stable dose, mg/week). `model`: the released model itself, a fresh copy. `generator`: the attacker's own
-    random stream (CPU).
+    stable dose, mg/week). `model`: the released model itself, a fresh copy.
     """
 
     public: AttributePublic
     attributes: Mapping[str, Any]
     output: float
     model: AttributeModel
-    generator: torch.Generator
 
     def nothing(self, reason: str) -> AttributeGuess:
         """The answer of an attack that failed: every value as likely as the next."""
@@ -187,13 +234,11 @@ class AttributeObservation:
         return AttributeGuess(probabilities=(1 / count,) * count, notes=(reason,))
 
 
-@dataclass(frozen=True)
-class AttributeGuess:
+@dataclass(frozen=True, eq=False)
+class AttributeGuess(Answer):
     """Probabilities `(len(values),)` over the sensitive attribute's values; the guess is the largest."""
 
     probabilities: Sequence[float]
-    evaluations: int = 0
-    notes: tuple[str, ...] = ()
 
 
 def has_own_weight(layer: nn.Module) -> bool:

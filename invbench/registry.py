@@ -1,9 +1,10 @@
-"""Names to parts: attacks, defences, models, data sets, protocols, games.
+"""Names to parts: attacks, defences, models, data sets, protocols, games; and to metrics and the sheets of games.
 
 A part is one file in its folder and its name is the file's name (`top_k.py` is `top-k`); a file that
 starts with an underscore is a helper, not a part. So names are known without importing a part (and
 without torch). The file holds one class marked by its decorator: a frozen dataclass whose fields, made by
-`parameter`, say once what the YAML keys, `invbench list` and the JSON schema show.
+`parameter`, say once what the YAML keys, `invbench list` and the JSON schema show. A metric's and a sheet's file
+holds a value instead (`HELD`).
 
 Packages outside add parts by an entry point in the group `invbench.plugins`, named `FOLDER.NAME`
 (`attacks.my-attack = "my_package.my_attack"`). A matrix file can never name code to import.
@@ -14,13 +15,13 @@ from __future__ import annotations
 import importlib
 import inspect
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 from invbench.core.errors import Refusal
 from invbench.core.parameters import Parameter, nearest_name, parameter, parameters_of, show_value
@@ -37,7 +38,14 @@ KINDS = {
 }
 """A part's kind and its folder."""
 
+HELD = {"metric": "metrics", "sheet": "sheets"}
+"""Kinds whose file holds a value, called like the kind in capitals (`METRIC`, `SHEET`), instead of a class."""
+
+FOLDERS = KINDS | HELD
+
 T = TypeVar("T", bound=type)
+F = TypeVar("F")
+V = TypeVar("V")
 
 
 class UnknownName(Refusal):
@@ -120,9 +128,28 @@ class Part:
         there = f"its settings are {', '.join(self.parameters)}" if self.parameters else "it has no settings"
         return Problem(key, f"{self.name} has no {key!r}" + ("" if near else f"; {there}"), near)
 
-    def build(self, settings: Mapping[str, Any]) -> Any:
-        """The part with these settings (a `variant` such as torchvision/NAME's is one of them)."""
-        return self.cls(**self.settings(settings))
+    @property
+    def version(self) -> int:
+        """Raised by hand, on the part's decorator, when a change of its code changes what it computes."""
+        version: int = self.facts.get("version", 1)
+        return version
+
+    @overload
+    def build(self, settings: Mapping[str, Any]) -> object: ...
+    @overload
+    def build(self, settings: Mapping[str, Any], face: type[F]) -> F: ...
+    def build(self, settings: Mapping[str, Any], face: type = object) -> object:
+        """The part with these settings (a `variant` such as torchvision/NAME's is one of them), as a `face`.
+
+        A class that was written without its base gets it, and with it the base's defaults; BrokenPart where it lacks
+        something that has none.
+        """
+        cls = _faced(self.cls, face)
+        missing = sorted(getattr(cls, "__abstractmethods__", ()))
+        if missing:
+            raise BrokenPart(f"{self.kind} {self.name}: {self.cls.__name__} has no {missing[0]}(), which it must have")
+        built: object = cls(**self.settings(settings))
+        return built
 
     def short(self, settings: Mapping[str, Any]) -> str:
         """`name` or `name(key=value,...)`: the settings that differ from the defaults, in field order."""
@@ -136,34 +163,55 @@ class Part:
         return f"{name}({','.join(changed)})" if changed else name
 
 
-def attack(*, game: str) -> Callable[[T], T]:
-    """Mark a class as the attack of its file; `game` is its threat model's name."""
-    return _mark("attack", game=game)
+def attack(
+    *,
+    game: str,
+    aims: Literal["all", "client"] = "all",
+    closed_form: Literal["certified", "plain"] | None = None,
+    version: int = 1,
+) -> Callable[[T], T]:
+    """Mark a class as the attack of its file.
+
+    `game`: its threat model's name. `aims`: `all` pictures behind an update, or those of one `client` of several.
+    `closed_form`: it solves for the pictures, and can say that an answer is the only one (`certified`) or cannot.
+    `version`, here and below: raised when a change of the code changes what the part computes; cells of the part then
+    have another id, and no others.
+    """
+    return _mark("attack", game=game, aims=aims, closed_form=closed_form, version=version)
 
 
-def model(*, data: str) -> Callable[[T], T]:
+def model(*, data: str, version: int = 1) -> Callable[[T], T]:
     """Mark a class as the model of its file; `data` is what it takes: `images` or `table`."""
-    return _mark("model", data=data)
+    return _mark("model", data=data, version=version)
 
 
-def dataset(*, data: str) -> Callable[[T], T]:
+def dataset(*, data: str, version: int = 1) -> Callable[[T], T]:
     """Mark a class as the data set of its file; `data` is what it holds: `images` or `table`."""
-    return _mark("dataset", data=data)
+    return _mark("dataset", data=data, version=version)
 
 
-def defense(cls: T) -> T:
+@overload
+def defense(cls: T, /) -> T: ...
+@overload
+def defense(*, version: int) -> Callable[[T], T]: ...
+def defense(cls: T | None = None, /, *, version: int = 1) -> T | Callable[[T], T]:
     """Mark a class as the defence of its file; the stages it acts at are the methods it has."""
-    return _mark("defense")(cls)
+    mark = _mark("defense", version=version)
+    return mark if cls is None else mark(cls)
 
 
-def protocol(cls: T) -> T:
-    """Mark a class as the protocol of its file."""
-    return _mark("protocol")(cls)
+def protocol(*, games: Sequence[str], axes: Sequence[str] = (), version: int = 1) -> Callable[[T], T]:
+    """Mark a class as the protocol of its file: the games that it serves, the axes that it adds to theirs."""
+    return _mark("protocol", games=tuple(games), axes=tuple(axes), version=version)
 
 
-def game(*, data: str) -> Callable[[T], T]:
-    """Mark a class as the game of its file; `data` is the kind of data it is played on."""
-    return _mark("game", data=data)
+def game(*, data: str, axes: Sequence[str], protocol: str | None = None, version: int = 1) -> Callable[[T], T]:
+    """Mark a class as the game of its file.
+
+    `data`: the kind of data that it is played on. `axes`: those of the matrix that it uses, beside what its protocol
+    adds. `protocol`: the default one, None for a game without protocols.
+    """
+    return _mark("game", data=data, axes=tuple(axes), protocol=protocol, version=version)
 
 
 def names(kind: str) -> list[str]:
@@ -187,21 +235,49 @@ def later_settings(kind: str, name: str) -> dict[str, Any]:
 
 
 @cache
+def version(kind: str, name: str) -> int:
+    """A part's version; 1 where no part has that name."""
+    try:
+        return load(kind, name).version
+    except UnknownName:
+        return 1
+
+
+@cache
 def load(kind: str, name: str) -> Part:
     """The part of that name; UnknownName with the nearest one, BrokenPart where its file cannot be used."""
+    cls, facts = _marked(_module(kind, name), kind)
+    return Part(kind, name, cls, facts)
+
+
+def held(kind: str, name: str, type_: type[V]) -> tuple[V, str]:
+    """The metric or sheet of that name, and its file; refused as by `load`."""
+    module = _module(kind, name)
+    value = getattr(module, kind.upper(), None)
+    if not isinstance(value, type_):
+        raise BrokenPart(f"{module.__file__}: must hold {kind.upper()} = {type_.__name__}(...)")
+    return value, str(module.__file__)
+
+
+def _module(kind: str, name: str) -> ModuleType:
+    """The module of that name, imported."""
     plugins = _plugins(kind)
     if name in _files(kind):
-        module = f"invbench.{KINDS[kind]}.{name.replace('-', '_')}"
+        module = f"invbench.{FOLDERS[kind]}.{name.replace('-', '_')}"
     elif name in plugins:
         module = plugins[name]
     else:
         raise UnknownName(kind, name, nearest_name(name, names(kind)))
     try:
-        loaded = importlib.import_module(module)
+        return importlib.import_module(module)
     except Exception as error:  # whatever is wrong with somebody's file
         raise BrokenPart(f"{kind} {name}: {_place(error)}{type(error).__name__}: {error}") from error
-    cls, facts = _marked(loaded, kind)
-    return Part(kind, name, cls, facts)
+
+
+def forget() -> None:
+    """Look for parts anew: packages were installed or removed while the process ran."""
+    for remembered in (later_settings, version, load, _files, _plugins):
+        remembered.cache_clear()
 
 
 def _place(error: Exception) -> str:
@@ -210,6 +286,12 @@ def _place(error: Exception) -> str:
         return f"{error.filename}:{error.lineno}: "
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<frozen")]
     return f"{frames[-1].filename}:{frames[-1].lineno}: " if len(frames) > 2 else ""
+
+
+@cache
+def _faced(cls: type, face: type) -> type:
+    """The class itself where it is a `face`, else one of the same name that is."""
+    return cls if issubclass(cls, face) else type(cls.__name__, (cls, face), {"__module__": cls.__module__})
 
 
 def _mark(kind: str, **facts: Any) -> Callable[[T], T]:
@@ -243,18 +325,21 @@ def _marked(module: ModuleType, kind: str) -> tuple[type, Mapping[str, Any]]:
 
 @cache
 def _files(kind: str) -> set[str]:
-    folder = Path(__file__).parent / KINDS[kind]
+    folder = Path(__file__).parent / FOLDERS[kind]
     return {f.stem.replace("_", "-") for f in folder.glob("*.py") if not f.stem.startswith("_")}
 
 
 @cache
 def _plugins(kind: str) -> dict[str, str]:
-    prefix = KINDS[kind] + "."
+    prefix = FOLDERS[kind] + "."
     found = entry_points(group="invbench.plugins")
     plugins: dict[str, str] = {}
     for entry in (e for e in found if e.name.startswith(prefix)):
         name = entry.name.removeprefix(prefix)
         if name in _files(kind) or plugins.get(name, entry.value) != entry.value:
-            raise BrokenPart(f"plugin {entry.name} ({entry.value}) has the name of a part that is there already")
+            there = plugins.get(name, f"invbench.{FOLDERS[kind]}.{name.replace('-', '_')}")
+            raise BrokenPart(
+                f"plugin {entry.name} ({entry.value}) has the name of a part that is there already: {there}"
+            )
         plugins[name] = entry.value
     return plugins

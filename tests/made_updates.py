@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from invbench.data.digits import Digits
 from invbench.data.natural import Natural
 from invbench.models import ImageModel
-from invbench.models._building import build_victim
 from invbench.models.lenet import LeNet
 from invbench.observation import Public, Update, UpdateObservation
-from invbench.protocol.fedsgd import gradient
+from invbench.protocol._gradient import gradient
+from invbench.victims.building import build_victim
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.3, 0.25, 0.2)  # public normalisation of every victim here, by channel
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,14 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import yaml
+from exact_attack import EXACT
 
-from invbench import matrix, registry
+from invbench import matrix, registry, sheets
 from invbench.cell import Cell
 from invbench.data.natural import Natural
 
 AXES = ("attack", "model", "batch_size", "defense", "protocol")
 MLP = {"name": "mlp", "width": 8, "depth": 1}
-"""The smallest victim whose input `analytic` reads."""
+"""The smallest victim whose input an attack in closed form reads."""
 
 
 def crops(count: int, side: int = 16, channels: int = 3) -> npt.NDArray[np.uint8]:
@@ -38,7 +40,7 @@ def make_cells(folder: Path, **said: Any) -> tuple[Cell, ...]:
     """The cells of a matrix in `folder`, on its `pool.npz` unless told otherwise; an axis may be a list."""
     if "dataset" not in said and not (folder / "pool.npz").exists():
         write_pool(folder / "pool.npz")
-    grid = {"attack": "analytic", "model": MLP, "batch_size": 1, "defense": "none"}
+    grid = {"attack": EXACT, "model": MLP, "batch_size": 1, "defense": "none"}
     grid |= {axis: said.pop(axis) for axis in AXES if axis in said}
     text = yaml.safe_dump({"dataset": {"name": "npz", "path": "pool.npz"}, "targets": 2} | said | {"grid": grid})
     (folder / "m.yaml").write_text(text)
@@ -66,14 +68,17 @@ def plugged(folder: Path, parts: Mapping[str, str]) -> Iterator[None]:
     (information / "entry_points.txt").write_text("\n".join(lines))
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(site)
-        _forget()
+        forget()
         try:
             yield
         finally:
-            _forget()
+            forget()
 
 
-def _forget() -> None:
-    """What the registry remembers of the parts installed."""
-    registry._plugins.cache_clear()
-    registry.load.cache_clear()
+def forget() -> None:
+    """What this process remembers of the parts installed."""
+    registry.forget()
+    sheets.forget()
+    for module in [name for name in sys.modules if name.startswith("their_")]:  # `their_attacks` is our own helper
+        if module != "their_attacks":
+            del sys.modules[module]

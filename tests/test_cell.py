@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from invbench import cell as cell_module
+from invbench import registry
 from invbench.cell import Cell, Choice, defense_name
-from invbench.core import cell as cell_module
 
 
 def choice(kind: str, name: str, **given: Any) -> Choice:
@@ -144,3 +145,36 @@ def test_a_setting_that_a_part_got_later_is_in_the_id_only_where_it_is_not_at_it
     assert len(before.settings) < len(ours.settings)
     assert ours.key == before.key
     assert choice("attack", "dlg", plateau=50).key == before.key | {"plateau": 50}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("attack", "dlg"), ("model", "lenet"), ("protocol", "fedsgd"), ("defense", "gaussian"), ("game", "update"),
+     ("dataset", "npz")],
+)  # fmt: skip
+def test_a_part_s_version_is_in_the_ids_of_its_own_cells_and_only_above_one(
+    kind: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ids() -> tuple[str, str]:
+        """The cell's, and that of one with none of these parts."""
+        other = dataclasses.replace(
+            CELL, game="attribute", attack=choice("attack", "map-inversion"), model=choice("model", "iwpc"),
+            dataset=choice("dataset", "natural"), defense=None, protocol=None,
+        )  # fmt: skip
+        fresh = {axis: dataclasses.replace(getattr(CELL, axis)) for axis in ("attack", "model", "dataset", "protocol")}
+        defense = tuple(map(dataclasses.replace, CELL.defense or ()))
+        return dataclasses.replace(CELL, **fresh, defense=defense).id, other.id
+
+    before, load = ids(), registry.load
+    part = load(kind, name)
+    for version, same in ((1, True), (2, False)):
+        raised = dataclasses.replace(part, facts={**part.facts, "version": version})
+        monkeypatch.setattr(
+            registry, "load", lambda k, n, raised=raised: raised if (k, n) == (kind, name) else load(k, n)
+        )
+        registry.version.cache_clear()
+        after = ids()
+        assert (after[0] == before[0]) is same
+        assert after[1] == before[1]
+    monkeypatch.undo()
+    registry.version.cache_clear()

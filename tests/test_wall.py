@@ -21,10 +21,11 @@ from small_cells import MLP, write_pool
 
 import invbench
 from invbench import matrix, registry
-from invbench.attacks import answer_all
+from invbench.attacks import Attack
 from invbench.cell import Cell
-from invbench.games.update import UpdateGame, UpdateRound
-from invbench.play import why_unsupported
+from invbench.games import Game
+from invbench.games.update import UpdateDeal, UpdateGame
+from invbench.play.asking import why_unsupported
 
 SEALED = ("games", "scoring", "data", "metrics", "play", "store", "matrix", "cell", "core.artefacts", "runs")
 """What the fresh process must have had no use for. What a declared defence does to an update is public."""
@@ -32,12 +33,12 @@ SEALED = ("games", "scoring", "data", "metrics", "play", "store", "matrix", "cel
 ATTACKER = """
 import pickle, sys
 from invbench import registry
-from invbench.attacks import answer_all
+from invbench.attacks import Attack
 
 answers = {}
 for key, (name, settings, observations) in pickle.load(sys.stdin.buffer).items():
-    attack = registry.load("attack", name).build(settings)
-    answers[key] = answer_all(attack, pickle.loads(observations))
+    attack = registry.load("attack", name).build(settings, Attack)
+    answers[key] = attack.attack_all(pickle.loads(observations))
 sys.stdout.buffer.write(pickle.dumps((answers, sorted(sys.modules))))
 """
 
@@ -94,9 +95,9 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Answers:
     here, jobs = {}, {}
     for one in cells(folder):
         key = one.attack.name, one.id
-        observations = registry.load("game", one.game).build({}).stage(one, torch.device("cpu")).observations
+        observations = registry.load("game", one.game).build({}, Game).deal(one, torch.device("cpu")).observations
         jobs[key] = (one.attack.name, dict(one.attack.settings), pickle.dumps(observations))
-        here[key] = answer_all(one.attack.build(), observations)
+        here[key] = one.attack.build(Attack).attack_all(observations)
     root = Path(invbench.__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-c", ATTACKER],
@@ -137,15 +138,15 @@ def test_the_attacker_had_no_use_for_what_stands_behind_the_wall(answers: Answer
 
 
 @pytest.fixture
-def played(tmp_path: Path) -> UpdateRound:
+def played(tmp_path: Path) -> UpdateDeal:
     write_pool(tmp_path / "pool.npz")
     grid = {"attack": ["dlg"], "model": ["lenet"], "batch_size": [1], "defense": ["none"]}
     hidden = {**grid, "protocol": [{"name": "fedsgd", "labels": "hidden"}]}
     staged = cell(tmp_path, dataset={"name": "npz", "path": "pool.npz"}, grid=hidden)
-    return UpdateGame().stage(staged, torch.device("cpu"))
+    return UpdateGame().deal(staged, torch.device("cpu"))
 
 
-def test_no_picture_crosses_the_wall(played: UpdateRound) -> None:
+def test_no_picture_crosses_the_wall(played: UpdateDeal) -> None:
     for seen, truth in zip(played.observations, played.truths, strict=True):
         picture = torch.from_numpy(truth.images)
         mean, std = seen.channel_constants()

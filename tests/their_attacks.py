@@ -1,4 +1,4 @@
-"""Attacks of other people, installed as their package would be: a folder on the path, with entry points."""
+"""Parts of other people, installed as their package would be: a folder on the path, with entry points."""
 
 from __future__ import annotations
 
@@ -49,12 +49,15 @@ class BadAttack:
 
 
 def install(site: Path, attacks: Mapping[str, str]) -> Path:
-    """Install the package `theirs` in `site`: `{"my-attack": source}`. The module is called like the attack."""
+    """Install the package `theirs` in `site`: `{"my-attack": source}`. The module is called like the attack.
+
+    A key with a point is a part of another kind: `{"metrics.mae": source}`, in the module `metrics_mae`.
+    """
     information = site / "theirs-1.0.dist-info"
     information.mkdir(parents=True)
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
-    modules = {name: name.replace("-", "_") for name in attacks}
-    entries = [f"attacks.{name} = {module}\n" for name, module in modules.items()]
+    modules = {name: name.replace("-", "_").replace(".", "_") for name in attacks}
+    entries = [f"{name if '.' in name else f'attacks.{name}'} = {module}\n" for name, module in modules.items()]
     (information / "entry_points.txt").write_text("[invbench.plugins]\n" + "".join(entries))
     for name, source in attacks.items():
         (site / f"{modules[name]}.py").write_text(source)

@@ -10,14 +10,16 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from invbench.attacks import UpdateAttack
 from invbench.matching.labels import guess_label
 from invbench.observation import Failed, Guess, Public, UpdateObservation
 from invbench.registry import attack
+from invbench.updates.simulation import not_one_gradient
 
 
-@attack(game="update")
+@attack(game="update", closed_form="plain")
 @dataclass(frozen=True, kw_only=True)
-class Analytic:
+class Analytic(UpdateAttack):
     """The first layer's exact input: `x = (dL/dW)_i / (dL/db)_i` for any unit i with `(dL/db)_i != 0`.
 
     For z = W x + b, dL/dW_i = dL/dz_i x and dL/db_i = dL/dz_i. At batch 1 one active unit is enough.
@@ -28,9 +30,9 @@ class Analytic:
         if not isinstance(first, nn.Linear) or first.bias is None:
             found = "a Linear without bias" if isinstance(first, nn.Linear) else f"a {type(first).__name__}"
             return f"needs a first fully connected layer with bias; {public.model} starts with {found}"
-        if public.batch_size != 1:
-            return f"needs batch_size 1, not {public.batch_size}: a sum over pictures does not divide out"
-        return None
+        if public.pictures != 1:
+            return f"needs batch_size 1, not {public.pictures}: a sum over pictures does not divide out"
+        return not_one_gradient(public)
 
     def __call__(self, seen: UpdateObservation) -> Guess:
         weight, bias = seen.update[0].double(), seen.update[1].double()  # (units, C*H*W), (units,)

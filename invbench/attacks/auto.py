@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
 from invbench import registry
-from invbench.attacks import answer_all
+from invbench.attacks import UpdateAttack
 from invbench.matching.fast import SINGLE, fast
 from invbench.matching.labels import label_strategy
 from invbench.matching.recipe import Recipe
-from invbench.observation import Guess, Public, UpdateObservation
-from invbench.peeling import prior
-from invbench.peeling.sharpen import MOST_STEPS, can_polish, polish
+from invbench.observation import Failed, Guess, Public, UpdateObservation
+from invbench.peeling.referee import Judged, best_guess, judge, likeliest
+from invbench.peeling.sharpen import Polishing, can_polish, polish
 from invbench.registry import attack, parameter
-from invbench.updates.likelihood import misfit, squared_residual
-
-_CLOSED = ("peel", "analytic")
-"""Attacks that solve for the picture; tried first where the architecture allows them."""
-
-_ERROR = 0.03
-"""Relative error of an update's entry that a search leaves behind: what is smaller does not tell two answers apart."""
 
 _KINKED = (torch.nn.ReLU, torch.nn.LeakyReLU, torch.nn.MaxPool2d)
 _LINES = 400
@@ -35,38 +27,55 @@ _LIGHT = 1e-3
 """Total variation of the light search: a hundredth of the others'."""
 
 
+@dataclass(frozen=True)
+class Step:
+    """One thing that `auto` tries on every update that no answer is certified for yet.
+
+    `run(observations, so_far)`: a guess for each observation, from it and the answers that earlier steps gave to it.
+    `alone`: an attack that takes as long, for the forecast.
+    """
+
+    name: str
+    run: Callable[[Sequence[UpdateObservation], Sequence[Sequence[Judged]]], list[Guess]]
+    alone: UpdateAttack
+
+
 @attack(game="update")
 @dataclass(frozen=True, kw_only=True)
-class Auto:
+class Auto(UpdateAttack):
     """Exact recovery where the architecture allows it, else the best searches in turn; the likeliest answer wins.
 
-    Every part's answer is simulated through client and defences, and judged by how well it explains the update
+    First come the attacks of invbench that solve in closed form, those that can certify an answer before the others.
+    Every step's answer is simulated through client and defences, and judged by how well it explains the update
     (`updates/likelihood.py`) and by a Gaussian prior on natural pictures: never by the truth. A certified answer
     ends the search. Searches share `evaluations`: a short one, one along lines where the network is smooth, then two
     long ones with what is left, under strong and under light total variation: a gradient that hardly determines its
     pictures needs the one, the other lets through what a rich gradient tells. What they found for a smooth chain of
-    layers is then polished by Gauss-Newton steps. Which part won, and how each was judged, is in the record.
+    layers is then polished by Gauss-Newton steps. Which part won, how each was judged, and why one gave nothing, is in
+    the record.
     """
 
     evaluations: int = parameter(1500, at_least=1, help="most evaluations of a target by all searches together")
 
-    def parts(self, public: Public) -> list[tuple[str, Any]]:
-        """What is tried, by name, in turn: attacks, and an attack that costs what polishing does."""
-        polishing = [("polish", _part("peel", steps=MOST_STEPS))] if can_polish(public) else []
-        return [*_closed(public), *self._searches(public), *polishing]
+    def parts(self, public: Public) -> list[tuple[str, UpdateAttack]]:
+        """What is tried, by name, in turn: attacks that take as long as the steps do."""
+        return [(step.name, step.alone) for step in self.steps(public)]
 
     def attack_all(self, observations: Sequence[UpdateObservation]) -> list[Guess]:
-        """Closed forms for every target, searches for those that they leave open, and what these find polished."""
-        tried: list[list[_Tried]] = [[] for _ in observations]
-        public = observations[0].public if observations else None
-        for name, part in [*_closed(public), *self._searches(public)] if public else ():
-            left = [k for k, so_far in enumerate(tried) if not _certified(so_far)]
-            for k, guess in zip(left, answer_all(part, [observations[k] for k in left]), strict=True):
-                tried[k].append(_judged(name, guess, observations[k]))
-        for so_far, seen in zip(tried, observations, strict=True):
-            if not _certified(so_far) and can_polish(seen.public) and (sharp := polish(seen, _winner(so_far).guess)):
-                so_far.append(_judged("polish", sharp, seen))
-        return [_best(of_target) for of_target in tried]
+        """Every step in turn, each for the targets that the steps before it leave open."""
+        answers: list[list[Judged]] = [[] for _ in observations]
+        for step in self.steps(observations[0].public) if observations else ():
+            left = [k for k, so_far in enumerate(answers) if not any(one.certified for one in so_far)]
+            guesses = step.run([observations[k] for k in left], [answers[k] for k in left])
+            for k, guess in zip(left, guesses, strict=True):
+                answers[k].append(judge(step.name, guess, observations[k]))
+        return [best_guess(of_target) for of_target in answers]
+
+    def steps(self, public: Public) -> list[Step]:
+        """What is tried on such an update, in turn."""
+        attacks = [*_closed_forms(public), *self._searches(public)]
+        polishing = [Step("polish", _polished, Polishing())] if can_polish(public) else []
+        return [*(Step(name, _asked(one), one) for name, one in attacks), *polishing]
 
     def _searches(self, public: Public) -> list[tuple[str, Recipe]]:
         labels: Literal["known", "joint"] = "known" if label_strategy("known", public)[1] is None else "joint"
@@ -87,56 +96,33 @@ class Auto:
         return found
 
 
-def _closed(public: Public) -> list[tuple[str, Any]]:
-    """The attacks in closed form that can read such an update."""
-    attacks = [(name, _part(name)) for name in _CLOSED]
-    return [(name, part) for name, part in attacks if part.unsupported(public) is None]
+def _closed_forms(public: Public) -> list[tuple[str, UpdateAttack]]:
+    """invbench's own attacks that solve for the pictures of such an update; those that can certify first, by name.
+
+    Other packages' attacks are left out: the same cell id must stand for the same attack whatever is installed.
+    """
+    own = [name for name in registry.names("attack") if name not in registry.plugin_names("attack")]
+    parts = [registry.load("attack", name) for name in own]
+    solving = [part for part in parts if part.facts["game"] == "update" and part.facts["closed_form"] is not None]
+    solving.sort(key=lambda part: (part.facts["closed_form"] != "certified", part.name))
+    built = [(part.name, part.build({}, UpdateAttack)) for part in solving]
+    return [(name, one) for name, one in built if one.unsupported(public) is None]
 
 
-def _part(name: str, **settings: Any) -> Any:
-    return registry.load("attack", name).build(settings)
+def _asked(one: UpdateAttack) -> Callable[[Sequence[UpdateObservation], Sequence[Sequence[Judged]]], list[Guess]]:
+    """A step's `run` that asks an attack and needs no earlier answers."""
+    return lambda observations, so_far: one.attack_all(observations)
 
 
-@dataclass(frozen=True, eq=False)
-class _Tried:
-    """One part's answer. `misfit`: of the simulated update. `surprise`: minus twice the log of its posterior."""
-
-    part: str
-    guess: Guess
-    misfit: float
-    surprise: float
-
-
-def _judged(part: str, guess: Guess, seen: UpdateObservation) -> _Tried:
-    mean, std = seen.channel_constants()
-    images = (guess.images.to(seen.device) - mean) / std
-    if guess.labels is None:
-        return _Tried(part, guess, math.inf, math.inf)
-    squares, _ = squared_residual(seen, images, guess.labels, error=_ERROR)
-    surprise = squares + prior.energy(images)  # NaN for a guess that is: it would win every comparison or none
-    return _Tried(part, guess, misfit(seen, images, guess.labels), math.inf if math.isnan(surprise) else surprise)
-
-
-def _certified(tried: Sequence[_Tried]) -> bool:
-    return any(one.guess.facts.get("certified", False) for one in tried)
-
-
-def _winner(tried: Sequence[_Tried]) -> _Tried:
-    """The certified answer, else the one with the least surprise."""
-    return min(tried, key=lambda one: (not one.guess.facts.get("certified", False), one.surprise))
-
-
-def _best(tried: Sequence[_Tried]) -> Guess:
-    """The winner's answer, and how every part was judged."""
-    best = _winner(tried)
-    judged = {one.part: {"misfit": _number(one.misfit), "surprise": _number(one.surprise)} for one in tried}
-    return dataclasses.replace(
-        best.guess,
-        evaluations=sum(one.guess.evaluations for one in tried),
-        objective=_number(best.misfit),
-        facts={**best.guess.facts, "part": best.part, "parts": judged},
-    )
-
-
-def _number(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+def _polished(observations: Sequence[UpdateObservation], so_far: Sequence[Sequence[Judged]]) -> list[Guess]:
+    """Each target's likeliest answer so far, polished; no picture, and why, where that is no use."""
+    guesses = []
+    for seen, answers in zip(observations, so_far, strict=True):
+        best = likeliest(answers)
+        try:
+            if best.explains:
+                raise Failed("the likeliest answer explains the update already")
+            guesses.append(polish(seen, best.guess))
+        except Failed as failure:
+            guesses.append(seen.nothing(str(failure)))
+    return guesses

@@ -6,20 +6,21 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from invbench.attacks import UpdateAttack
 from invbench.observation import Failed, Guess, Public, UpdateObservation
 from invbench.peeling.answer import judged
-from invbench.peeling.chain import Stage, is_kinked
+from invbench.peeling.chain import Link, is_kinked
 from invbench.peeling.descent import LayerReport, peel
-from invbench.peeling.given import given, why_not
 from invbench.peeling.least_squares import NotSolvable
 from invbench.peeling.pooling import is_pooling
-from invbench.peeling.sharpen import FLOOR, affordable, is_determined, likeliest, sharpened
+from invbench.peeling.reading import read, why_not
+from invbench.peeling.sharpen import FLOOR, affordable, is_determined, likeliest_label, sharpened
 from invbench.registry import attack, parameter
 
 
-@attack(game="update")
+@attack(game="update", closed_form="certified")
 @dataclass(frozen=True, kw_only=True)
-class Peel:
+class Peel(UpdateAttack):
     """The picture of a batch of one in closed form, from the classifier down: one least-squares problem a layer.
 
     Every equation is weighted by the variance of what it is made of: of rounding, of declared noise, of the layers
@@ -52,12 +53,12 @@ class Peel:
             raise Failed(str(reason)) from reason
 
     def _peeled(self, seen: UpdateObservation) -> Guess:
-        what, noisy = given(seen), bool(seen.public.defenses)
-        peeled = peel(what.chain, what.update, what.variances, scaled=what.scaled)
+        what, noisy = read(seen), bool(seen.public.defenses)
+        peeled = peel(what.chain, what.update, what.variances, scaled=what.scaled, widened=what.widened)
         full = all(layer.rank == layer.unknowns for layer in peeled.layers)
         layers = [dataclasses.asdict(layer) for layer in peeled.layers]
-        label = likeliest(what, peeled.picture, peeled.labels) if noisy else peeled.labels[0]
-        answer = judged(seen, peeled.picture, peeled.variance, label, determined=full)
+        label = likeliest_label(what, peeled.picture, peeled.labels) if noisy else peeled.labels[0]
+        answer = judged(seen, peeled.picture, peeled.variance, label, determined=peeled.determined)
         settled = not noisy and (answer.certified or _no_better(what.chain, peeled.layers))
         if settled or not self.steps or not affordable(what):
             return answer.guess(seen, 1, layers=layers)
@@ -68,18 +69,18 @@ class Peel:
             )
         except NotSolvable:  # what the layers gave is still an answer
             return answer.guess(seen, 1, layers=layers)
-        determined = full or is_determined(what, refined)
+        determined = peeled.determined or is_determined(what, refined)
         again = judged(seen, refined.picture, refined.variance, label, determined=determined)
         trusted = again.explains or not is_kinked(what.chain)  # else steps may have ended at a kink
-        best = again if trusted and (noisy or again.misfit <= answer.misfit) else answer
+        best = again if trusted and (noisy or again.residual <= answer.residual) else answer
         return best.guess(seen, 1 + evaluations, layers=layers)
 
 
-def _no_better(chain: Sequence[Stage], layers: Sequence[LayerReport]) -> bool:
-    """Whether steps on the whole update, as exact as it is, would only lose their way.
+def _no_better(chain: Sequence[Link], layers: Sequence[LayerReport]) -> bool:
+    """Whether Gauss-Newton steps can be skipped: the layer-wise answer is already the most likely picture.
 
-    They stumble over kinks. Where no average is taken and all layers above the lowest determine their inputs, so every
-    side of every kink, the layers have already given the most likely picture of these sides.
+    So it is where no average is taken and every layer above the lowest determines its input: then the sign of every
+    activation is known, and for known signs the equations are linear. Steps could only cross a kink.
     """
-    averaged = any(is_pooling(stage.layer) for stage in chain)
+    averaged = any(is_pooling(link.layer) for link in chain)
     return is_kinked(chain) and not averaged and all(layer.rank == layer.unknowns for layer in layers[:-1])

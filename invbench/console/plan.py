@@ -10,10 +10,10 @@ from itertools import groupby
 import click
 import torch
 
-from invbench import play
 from invbench.cell import Cell
 from invbench.console.wording import cell_namer, count, duration, fitted
-from invbench.play import Forecast
+from invbench.play.asking import artefacts, with_unplayable
+from invbench.play.forecasting import Forecast, forecast
 
 MOST_CELLS, MOST_FATES = 200, 5
 """Cells told one by one; different fates told of a group of cells."""
@@ -60,7 +60,7 @@ class _Fate:
 
 def _fates(cells: Sequence[Cell], kept: Callable[[Cell], bool], device: str) -> Iterator[_Fate]:
     known: dict[object, Forecast | str] = {}
-    for cell, record in play.refusals(cells):
+    for cell, record in with_unplayable(cells):
         if record is not None:
             yield _Fate(cell, record.status, f"{record.status}: {record.reason}")
         elif kept(cell):
@@ -69,7 +69,7 @@ def _fates(cells: Sequence[Cell], kept: Callable[[Cell], bool], device: str) -> 
             alike = (cell.attack, cell.model, cell.batch_size, cell.dataset, cell.defense, cell.protocol, cell.targets)
             if alike not in known:  # a seed costs nothing; under a defence an attack may have more to do
                 known[alike] = _forecast(cell, device)
-            cost, first = known[alike], tuple(play.artefacts(cell).values())
+            cost, first = known[alike], tuple(one.what for one in artefacts(cell, device) if not one.made)
             if isinstance(cost, Forecast):
                 yield _Fate(cell, "to compute", _in_words(cost), cost, first)
             else:
@@ -98,7 +98,7 @@ def _print_group(alike: str, fates: Sequence[_Fate]) -> None:
 def _forecast(cell: Cell, device: str) -> Forecast | str:
     """What the cell should cost, or why that is not known."""
     try:
-        return play.forecast(cell, device)
+        return forecast(cell, device)
     except Exception as error:  # the run will record it as that cell's failure
         return f"no forecast: {type(error).__name__}: {error}"
 

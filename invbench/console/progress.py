@@ -15,12 +15,12 @@ from rich.text import Text
 from invbench.cell import Cell
 from invbench.console.wording import Namer, cell_namer, count, duration, fitted, headline
 from invbench.runs.executors import Notice
-from invbench.runs.run import Again, Doing, Done, Made, News, Planned, Refused
+from invbench.runs.run import Again, Doing, Done, Made, News, Planned, Unplayable
 from invbench.store import Record
 
 Listener = Callable[[News], None]
 _STYLES = {"ok": "green", "unsupported": "yellow", "failed": "red", "timeout": "red"}
-MOST_REFUSED = 20
+MOST_UNPLAYABLE = 20
 """Cells that cannot be played that are told one by one."""
 _STATE = 28  # columns kept for how far a worker is: `96000/96000 at 0.000123`
 
@@ -48,12 +48,12 @@ class _Lines:
         if isinstance(news, Planned):
             self.done = news.kept
             self._say(_planned(news))
-        elif isinstance(news, Refused):
-            for record in news.records[:MOST_REFUSED]:
+        elif isinstance(news, Unplayable):
+            for record in news.records[:MOST_UNPLAYABLE]:
                 self._end(record)
-            if (hidden := len(news.records) - MOST_REFUSED) > 0:
+            if (hidden := len(news.records) - MOST_UNPLAYABLE) > 0:
                 self.done += hidden
-                self._say(_more_refused(hidden))
+                self._say(_more_unplayable(hidden))
         elif isinstance(news, Made):
             self._say(_made(news))
         elif isinstance(news, Again | Notice):
@@ -99,28 +99,32 @@ class _Display:
         if isinstance(news, Planned):
             self.done = news.kept
             self.console.print(Text(_planned(news)))
-        elif isinstance(news, Refused):
-            for record in news.records[:MOST_REFUSED]:
+        elif isinstance(news, Unplayable):
+            for record in news.records[:MOST_UNPLAYABLE]:
                 self._end(record)
-            if (hidden := len(news.records) - MOST_REFUSED) > 0:
+            if (hidden := len(news.records) - MOST_UNPLAYABLE) > 0:
                 self.done += hidden
-                self.console.print(Text(_more_refused(hidden)))
+                self.console.print(Text(_more_unplayable(hidden)))
         elif isinstance(news, Doing):
             self._show(news)
         elif isinstance(news, Made):
-            self.each.update(self.rows[news.worker], visible=False)
+            self._idle(news.worker)
             self.console.print(Text(_made(news)), overflow="fold")
         elif isinstance(news, Again | Notice):
             if isinstance(news, Again):
-                self.shares.pop(news.worker, None)
-                self.each.update(self.rows[news.worker], visible=False)
+                self._idle(news.worker)
             self.console.print(Text(_trouble(news, self.name), style="yellow"), overflow="fold")
         else:
             self.computed += 1
-            self.shares.pop(news.worker, None)
-            self.each.update(self.rows[news.worker], visible=False)
+            self._idle(news.worker)
             self._end(news.record)
         self.overall.update(self.bar, completed=self.done, left=self._time_left())
+
+    def _idle(self, worker: int | None) -> None:
+        """Take a worker's row away; nothing where no worker was at it."""
+        if worker is not None:
+            self.shares.pop(worker, None)
+            self.each.update(self.rows[worker], visible=False)
 
     def _show(self, news: Doing) -> None:
         words = news.what if isinstance(news.what, str) else self.name(news.what.names)
@@ -154,7 +158,7 @@ def _planned(news: Planned) -> str:
     return f"{count(news.to_compute, 'cell')} to compute, {news.kept} kept from before"
 
 
-def _more_refused(hidden: int) -> str:
+def _more_unplayable(hidden: int) -> str:
     return f"... and {count(hidden, 'cell')} more that cannot be played; the report says why"
 
 

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from invbench.cell import Cell
-from invbench.numbers.columns import COLUMNS, GAME_COLUMNS
+from invbench.numbers.columns import Column
 from invbench.numbers.statistics import summarise
-from invbench.store import Record
+from invbench.numbers.whole_cell import has_inputs, value
+from invbench.sheets import sheet_of
+from invbench.store import Record, Scores
 
 Names = Mapping[str, Any]
 Namer = Callable[[Names], str]
@@ -64,19 +66,26 @@ def reflowed(text: str) -> str:
 
 
 def headline(record: Record) -> str:
-    """The first metric of the cell's game and its strongest control: `psnr 41.23 dB (control 14.80)`."""
-    metrics = [metric for metric in GAME_COLUMNS.get(record.names["game"], ()) if metric in record.scores]
-    if not metrics:
+    """The first leak of the cell's game that is stored, and its strongest control: `psnr 41.23 dB (control 14.80)`."""
+    columns = sheet_of(record.names["game"]).columns
+    column = next((c for c in columns if c.role == "leak" and _is_stored(c, record.scores)), None)
+    measured = None if column is None else _value(column, record.scores)
+    if column is None or measured is None:
         return ""
-    column = COLUMNS[metrics[0]]
-    measured = summarise(record.scores[column.name])
-    if measured is None:
-        return ""
-    summaries = [summarise(c[column.name]) for c in record.controls.values() if column.name in c]
-    means = [summary.mean for summary in summaries if summary is not None]
+    stored = [scores for scores in record.controls.values() if _is_stored(column, scores)]
+    controls = [found for scores in stored if (found := _value(column, scores)) is not None]
     unit = f" {column.unit}" if column.unit else ""
-    control = ""
-    if means:
-        strongest = max(means) if column.better == "higher" else min(means)
-        control = f" (control {column.show(strongest)})"
-    return f"{column.name} {column.show(measured.mean)}{unit}{control}"
+    control = f" (control {column.show(max(controls, key=column.gain))})" if controls else ""
+    return f"{column.name} {column.show(measured)}{unit}{control}"
+
+
+def _is_stored(column: Column, scores: Scores) -> bool:
+    return column.name in scores if column.statistic is None else has_inputs(column.statistic, scores)
+
+
+def _value(column: Column, scores: Scores) -> float | None:
+    """A column's value in one cell: the mean over items, or the statistic of the whole cell."""
+    if column.statistic is not None:
+        return value(column.statistic, scores).value
+    summary = summarise(scores[column.name])
+    return None if summary is None else summary.mean

@@ -1,4 +1,6 @@
-"""Things made once and shared by cells: trained victims, guesses on noise. Content-addressed safetensors.
+"""Things made once and shared by cells, as content-addressed safetensors: trained victims, scores on noise, shadows.
+
+An artefact may need others: together they are a graph, whose parts are made in order (`in_order`).
 
 An artefact's name is the hash of everything that it depends on, so a stored one is never stale. Two
 processes that want the same one wait for each other: the second finds it made.
@@ -10,7 +12,7 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,15 +30,20 @@ Tensors = dict[str, Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Artefact:
-    """`key`: all that it depends on, as JSON. `make()` gives its tensors. `what`: for a person to read."""
+    """`key`: all that it depends on, as JSON, the code that makes it among it. `what`: for a person to read.
+
+    `make()` gives its tensors; `needs`: the artefacts that it fetches meanwhile, whose names belong to the key.
+    """
 
     what: str
     key: Mapping[str, Any]
     make: Callable[[], Tensors]
+    needs: tuple[Artefact, ...] = ()
 
     @cached_property
     def name(self) -> str:
-        text = json.dumps(self.key, sort_keys=True, separators=(",", ":"))
+        whole = {"key": self.key, "needs": [artefact.name for artefact in self.needs]} if self.needs else self.key
+        text = json.dumps(whole, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:24]
 
     @property
@@ -46,6 +53,15 @@ class Artefact:
     @property
     def made(self) -> bool:
         return self.path.exists()
+
+
+def in_order(artefacts: Iterable[Artefact]) -> list[Artefact]:
+    """These artefacts and all that they need, each once, none before what it needs."""
+    found: dict[str, Artefact] = {}
+    for artefact in artefacts:
+        for one in (*in_order(artefact.needs), artefact):
+            found.setdefault(one.name, one)
+    return list(found.values())
 
 
 def cache_folder() -> Path:

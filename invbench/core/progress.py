@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """`done` of `total` steps of `stage`; `objective`: the value being minimised, None where there is none."""
+    """`done` of `total` steps of `phase`; `objective`: the value being minimised, None where there is none."""
 
-    stage: str
+    phase: str
     done: int
     total: int
     objective: float | None = None
@@ -34,7 +34,7 @@ def listening(listener: Listener) -> Iterator[None]:
         _listeners.remove(listener)
 
 
-def report(stage: str, done: int, total: int, objective: float | None = None) -> None:
-    """Tell whoever listens how far `stage` is."""
+def report(phase: str, done: int, total: int, objective: float | None = None) -> None:
+    """Tell whoever listens how far `phase` is."""
     for listener in _listeners:
-        listener(Progress(stage, done, total, objective))
+        listener(Progress(phase, done, total, objective))

@@ -1,12 +1,13 @@
 """Data sets: what every one of them gives, whatever file it came from.
 
-A data set of pictures loads to an `ImagePool`; bad input is refused with `BadData`, whose message begins
-with the file or folder at fault.
+A data set is a frozen dataclass marked `@dataset(data=...)` with the base `Dataset`; it loads to a `Pool`: of pictures
+to an `ImagePool`. Bad input is refused with `BadData`, whose message begins with the file or folder at fault.
 """
 
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,8 +20,36 @@ class BadData(Exception):
     """Data that cannot be used; the message names the file and says what is wrong with it."""
 
 
+Constants = tuple[float, ...]
+
+
+class Pool(ABC):
+    """What a data set holds."""
+
+    notes: tuple[str, ...] = ()
+    """What a reader of the numbers must know."""
+
+    @property
+    @abstractmethod
+    def content(self) -> str:
+        """A hash of everything in it that can change a cell's result."""
+
+    @property
+    def normalisation(self) -> tuple[Constants, Constants] | None:
+        """Public mean and standard deviation per channel; None where nothing is normalised."""
+        return None
+
+
+class Dataset(ABC):
+    """A named source of data with its settings."""
+
+    @abstractmethod
+    def load(self) -> Pool:
+        """What it holds, cached within a process; BadData where it cannot be used."""
+
+
 @dataclass(frozen=True, eq=False)
-class ImagePool:
+class ImagePool(Pool):
     """Pictures with labels, and which of them train a victim and which are attacked.
 
     Pools are cached and shared within a process, so their arrays are made read-only.
@@ -43,6 +72,10 @@ class ImagePool:
     @property
     def _arrays(self) -> tuple[NDArray[Any], ...]:
         return self.images, self.labels, self.train, self.targets, self.trained_targets
+
+    @property
+    def normalisation(self) -> tuple[Constants, Constants]:
+        return tuple(self.mean), tuple(self.std)
 
     @cached_property
     def content(self) -> str:

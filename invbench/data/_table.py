@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from invbench.data import Pool
 from invbench.observation import AttributePrior
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class Table(Pool):
     """People in the order attacked, and what of them is secret, granted and published.
 
     `values`: the sensitive attribute's possible values, in a fixed order. `background`: the attributes that

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from invbench.data import ImagePool
+from invbench.data import Dataset, ImagePool
 from invbench.data._cifar import Layout, load
 from invbench.registry import dataset, parameter
 
@@ -23,7 +23,7 @@ LAYOUT = Layout(
 
 @dataset(data="images")
 @dataclass(frozen=True, kw_only=True)
-class Cifar100:
+class Cifar100(Dataset):
     """60,000 RGB pictures of 32 x 32 in 100 classes: the training split trains, the test split is attacked.
 
     Normalised by the training split's own constants, .5071 .4865 .4409 and .2673 .2564 .2762 (as published

@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from invbench.data import ImagePool
+from invbench.data import Dataset, ImagePool
 from invbench.data._pool import channel_statistics
 from invbench.registry import dataset
 
@@ -17,7 +17,7 @@ HELD_OUT = 540
 
 @dataset(data="images")
 @dataclass(frozen=True, kw_only=True)
-class Digits:
+class Digits(Dataset):
     """1,797 grey handwritten digits, 8 x 8, 17 grey levels.
 
     They are attacked in their own order; a trained victim learns all but the first 540, which stay its targets.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from invbench.data import ImagePool
+from invbench.data import Dataset, ImagePool
 from invbench.data._idx import Layout, load
 from invbench.registry import dataset, parameter
 
@@ -24,7 +24,7 @@ LAYOUT = Layout(
 
 @dataset(data="images")
 @dataclass(frozen=True, kw_only=True)
-class FashionMnist:
+class FashionMnist(Dataset):
     """70,000 grey pictures of clothes, 28 x 28, 10 classes: the training split trains, the test split is attacked.
 
     Normalised by the training split's own constants, .2860 and .3530.

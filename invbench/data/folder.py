@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from invbench.data import BadData, ImagePool
+from invbench.data import BadData, Dataset, ImagePool
 from invbench.data._files import Stamp, expand, stamp
 from invbench.data._pool import Constants, user_pool
 from invbench.registry import dataset, parameter
@@ -23,7 +23,7 @@ COLOUR = {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 
 @dataset(data="images")
 @dataclass(frozen=True, kw_only=True)
-class Folder:
+class Folder(Dataset):
     """Pictures in class-named sub-folders, by name: classes, then files. RGB, or grey where all of them are grey.
 
     They are attacked in that order; for a trained victim the first 70 % of each class train and the rest are

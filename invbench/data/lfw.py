@@ -7,7 +7,7 @@ from functools import cache
 
 import numpy as np
 
-from invbench.data import BadData, ImagePool
+from invbench.data import BadData, Dataset, ImagePool
 from invbench.data._files import shipped
 from invbench.data._pool import channel_statistics
 from invbench.registry import dataset
@@ -17,7 +17,7 @@ FACES = 100
 
 @dataset(data="images")
 @dataclass(frozen=True, kw_only=True)
-class Lfw:
+class Lfw(Dataset):
     """100 grey faces (label 1) and 100 grey non-faces (label 0), 25 x 25; nobody's identity is in it.
 
     Faces are attacked first. A trained victim learns the last 50 of each kind; the first 50 of each stay targets.

@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from invbench.data import ImagePool
+from invbench.data import Dataset, ImagePool
 from invbench.data._crops import LEAST_CONTRAST, Square, contrast, cut, most_different, squares, thumbnails
 from invbench.data._photographs import PHOTOGRAPHS, Box, Photograph
 from invbench.data._pool import channel_statistics
@@ -21,7 +21,7 @@ OVERLAP = "natural at 224: training and target crops of one photograph overlap (
 
 @dataset(data="images")
 @dataclass(frozen=True, kw_only=True)
-class Natural:
+class Natural(Dataset):
     """Crops of ten photographs, each photograph a class: 320 targets, 320 for training, RGB.
 
     Of each photograph 32 crops are targets and 32 train (16 and 16 at 224), from two regions without a common

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from invbench.data import BadData, ImagePool
+from invbench.data import BadData, Dataset, ImagePool
 from invbench.data._files import Stamp, expand, stamp
 from invbench.data._pool import Constants, user_pool
 from invbench.registry import dataset, parameter
@@ -19,7 +19,7 @@ from invbench.registry import dataset, parameter
 
 @dataset(data="images")
 @dataclass(frozen=True, kw_only=True)
-class Npz:
+class Npz(Dataset):
     """Pictures of an npz file: `images` (N x C x H x W, uint8, or float in [0, 1]) and `labels` (N whole numbers).
 
     They are attacked in the file's order; for a trained victim the first 70 % of each class train and the

@@ -28,6 +28,7 @@ from statistics import NormalDist
 from typing import Any, Literal
 
 from invbench.core.randomness import numpy_stream
+from invbench.data import Dataset
 from invbench.data._table import Table
 from invbench.observation import AttributePrior
 from invbench.registry import dataset, parameter
@@ -90,7 +91,7 @@ RACES = {
 
 @dataset(data="table")
 @dataclass(frozen=True, kw_only=True)
-class Warfarin:
+class Warfarin(Dataset):
     """5,000 synthetic people on warfarin, drawn from published frequencies by race."""
 
     sensitive: Literal["vkorc1", "cyp2c9"] = parameter(help="genotype that the attacker is after")

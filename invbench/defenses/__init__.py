@@ -1,121 +1,150 @@
-"""Defences: one file each, by the stage at which it acts; they know no attack.
+"""Defences: one file each; they know no attack. What every one of them has.
 
-A defence is a frozen dataclass marked `@defense`. It acts at each stage whose name is one of its methods:
+A defence is a frozen dataclass marked `@defense` with the base `Defense`. It acts at each stage whose method it has:
 
-- `per_example(gradients: list[Update], generator) -> list[Update]`: each example's own gradient, before
-  they are averaged;
-- `update(shared: Update, generator) -> Update`: what the client is about to share.
+- `model(network, context)`: the network before it is trained (its weights drawn from torch's global generator);
+- `training(training, context)`: how a victim is trained (`core/training.py`);
+- `inputs(batch, context)`: a client's normalised pictures and labels, before it computes anything;
+- `per_example(gradients, context)`: each example's own gradient, before they are averaged;
+- `update(shared, context)`: what one client is about to share;
+- `aggregate(updates, context)`: the updates of all clients, before the server sees them; it sees their mean;
+- `answer(scores, context)`: what a released model answers to a query.
 
-The other stages of `STAGES` belong to games that do not exist yet. A stack runs stage by stage and, within
-a stage, in the order of its list: `[gaussian, per-example-clip]` clips each example first, then adds noise.
+A stack runs stage by stage and, within a stage, in the order of its list: `[gaussian, per-example-clip]` clips each
+example first, then adds noise. What a defence does is public, its draws are not.
 
-What a defence does to an update is public, its draws are not. A defence that acts on `update` may say what an
-attacker can then expect: `seen_as(expected, variance, seen) -> (Update, Update)`, mean and variance of every
-coordinate after it from those before it, where `seen` is what was shared in the end; infinite variance: not shared.
-`hides_scale = True`: it multiplies an update by a factor that only the client knows.
-
-A defence keeps every tensor's shape, type and device, changes none of its input, and draws all randomness
-from `generator`, the client's own CPU stream, so that the draw is the same on every device. Its settings
-are public, its draws never are.
+A defence keeps every tensor's shape, type and device, changes none of its input, and draws all randomness from
+`context.generator`, the client's own CPU stream, so that the draw is the same on every device.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import torch
 from torch import Tensor
 
 from invbench.observation import Update
 
-STAGES = ("model", "training", "inputs", "per_example", "update", "aggregate", "answer")
+if TYPE_CHECKING:
+    from torch import nn
+
+    from invbench.core.training import Training
+
+Stage = Literal["model", "training", "inputs", "per_example", "update", "aggregate", "answer"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
 """Where a defence can act, in the order in which a round passes through."""
 
+NETWORK: frozenset[Stage] = frozenset({"model", "training"})
+"""The stages that change the victim itself: its weights depend on the defences that act there."""
 
-@runtime_checkable
-class PerExampleDefense(Protocol):
-    """Acts on each example's gradient."""
-
-    def per_example(self, gradients: list[Update], generator: torch.Generator) -> list[Update]: ...
-
-
-@runtime_checkable
-class UpdateDefense(Protocol):
-    """Acts on the whole update."""
-
-    def update(self, shared: Update, generator: torch.Generator) -> Update: ...
+Batch = tuple[Tensor, Tensor]
+"""Normalised pictures `(B, C, H, W)`; labels `(B,)` int64, or probabilities `(B, classes)` float."""
 
 
-@runtime_checkable
-class Expectable(Protocol):
-    """Says what of an update is still to be expected after it."""
+@dataclass(frozen=True)
+class Context:
+    """What a defence may use beside the value itself: `generator`, the client's own CPU stream."""
 
-    def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]: ...
-
-
-def stages(defense: object) -> tuple[str, ...]:
-    """The stages at which a defence acts, in the order of `STAGES`."""
-    return tuple(stage for stage in STAGES if callable(getattr(type(defense), stage, None)))
+    generator: torch.Generator
 
 
-def public_parameters(defense: Any) -> dict[str, Any]:
-    """What the attacker is told of a defence: every setting."""
-    return {field.name: getattr(defense, field.name) for field in dataclasses.fields(defense)}
+class Defense:
+    """A defence's stages, each of which leaves its value as it is unless a defence has that method of its own."""
+
+    hides_scale: bool = False
+    """Whether it multiplies an update by a factor that only the client knows."""
+
+    def model(self, network: nn.Module, context: Context) -> nn.Module:
+        return network
+
+    def training(self, training: Training, context: Context) -> Training:
+        return training
+
+    def inputs(self, batch: Batch, context: Context) -> Batch:
+        return batch
+
+    def per_example(self, gradients: list[Update], context: Context) -> list[Update]:
+        return gradients
+
+    def update(self, shared: Update, context: Context) -> Update:
+        return shared
+
+    def aggregate(self, updates: list[Update], context: Context) -> list[Update]:
+        return updates
+
+    def answer(self, scores: Tensor, context: Context) -> Tensor:
+        return scores
+
+    def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
+        """What an attacker can expect after its `update` stage: mean and variance of every coordinate.
+
+        `expected` and `variance` are those before it, `seen` is what was shared in the end; infinite variance: not
+        sent. A defence that does not say is run with a fixed stream and adds no variance.
+        """
+        return self.update(expected, Context(torch.Generator().manual_seed(0))), variance
+
+    def stages(self) -> tuple[Stage, ...]:
+        """The stages at which it acts, in the order of `STAGES`."""
+        own = {stage: getattr(type(self), stage) for stage in STAGES}
+        return tuple(stage for stage in STAGES if callable(own[stage]) and own[stage] is not getattr(Defense, stage))
+
+    def public_parameters(self) -> dict[str, Any]:
+        """What the attacker is told of it: every setting."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}  # type: ignore[arg-type]
 
 
-def defended(
-    per_example: Callable[[], list[Update]],
-    gradient: Callable[[], Update],
-    stack: Sequence[object],
-    generator: torch.Generator,
-) -> Update:
-    """What one client shares: its mean gradient behind a stack of defences, without an autograd graph.
+@dataclass(frozen=True)
+class Stack:
+    """Defences in the order of their list."""
 
-    `per_example` gives one gradient an example and is called only where a defence acts on them; their
-    mean is then the update. Otherwise `gradient` gives the batch's.
-    """
-    with torch.no_grad():  # a graph would lead an attacker from the update back to the pictures
-        if any(isinstance(defense, PerExampleDefense) for defense in stack):
-            shared = mean(apply_per_example(stack, per_example(), generator))
-        else:
-            shared = gradient()
-        return apply_update(stack, shared, generator)
+    defenses: tuple[Defense, ...] = ()
 
+    @overload
+    def at(self, stage: Literal["model"], value: nn.Module, context: Context) -> nn.Module: ...
+    @overload
+    def at(self, stage: Literal["training"], value: Training, context: Context) -> Training: ...
+    @overload
+    def at(self, stage: Literal["inputs"], value: Batch, context: Context) -> Batch: ...
+    @overload
+    def at(self, stage: Literal["per_example"], value: list[Update], context: Context) -> list[Update]: ...
+    @overload
+    def at(self, stage: Literal["update"], value: Update, context: Context) -> Update: ...
+    @overload
+    def at(self, stage: Literal["aggregate"], value: list[Update], context: Context) -> list[Update]: ...
+    @overload
+    def at(self, stage: Literal["answer"], value: Tensor, context: Context) -> Tensor: ...
+    def at(self, stage: Stage, value: Any, context: Context) -> Any:
+        """The value after this stage of every defence that acts there."""
+        for defense in self.defenses:
+            if stage in defense.stages():
+                value = getattr(defense, stage)(value, context)
+        return value
 
-def apply_per_example(stack: Sequence[object], gradients: list[Update], generator: torch.Generator) -> list[Update]:
-    """The stack's `per_example` stage, in list order."""
-    for defense in stack:
-        if isinstance(defense, PerExampleDefense):
-            gradients = defense.per_example(gradients, generator)
-    return gradients
+    def acts(self, stage: Stage) -> bool:
+        """Whether any of them acts at this stage."""
+        return any(stage in defense.stages() for defense in self.defenses)
 
+    def only(self, stages: frozenset[Stage]) -> Stack:
+        """Those that act at any of these stages."""
+        return Stack(tuple(defense for defense in self.defenses if stages & set(defense.stages())))
 
-def apply_update(stack: Sequence[object], shared: Update, generator: torch.Generator) -> Update:
-    """The stack's `update` stage, in list order."""
-    for defense in stack:
-        if isinstance(defense, UpdateDefense):
-            shared = defense.update(shared, generator)
-    return shared
-
-
-def expected(stack: Sequence[object], mean: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
-    """Mean and variance of what is shared, from those of the update before the stack's `update` stage.
-
-    A defence that does not say what to expect is run with a fixed stream and adds no variance.
-    """
-    for defense in stack:
-        if isinstance(defense, Expectable):
+    def expected(self, mean: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
+        """Mean and variance of what is shared, from those of the update before the `update` stage."""
+        for defense in self.defenses:
             mean, variance = defense.seen_as(mean, variance, seen)
-        elif isinstance(defense, UpdateDefense):
-            mean = defense.update(mean, torch.Generator().manual_seed(0))
-    return mean, variance
+        return mean, variance
+
+    @property
+    def hides_scale(self) -> bool:
+        """Whether what is shared may be a multiple, by an unknown factor, of what the client computed."""
+        return any(defense.hides_scale for defense in self.defenses)
 
 
-def hides_scale(stack: Sequence[object]) -> bool:
-    """Whether what is shared may be a multiple, by an unknown factor, of what the client computed."""
-    return any(getattr(defense, "hides_scale", False) for defense in stack)
+NO_DEFENSES = Stack()
 
 
 def mean(gradients: Sequence[Update]) -> Update:

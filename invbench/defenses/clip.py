@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from invbench.defenses import Context, Defense
 from invbench.defenses._norm import clipped
 from invbench.observation import Update
 from invbench.registry import defense, parameter
@@ -13,7 +14,7 @@ from invbench.registry import defense, parameter
 
 @defense
 @dataclass(frozen=True, kw_only=True)
-class Clip:
+class Clip(Defense):
     """Scale the whole update down to L2 norm `norm` where it is longer; its direction stays.
 
     A scale is all that it takes away: an attack that matches directions sees the same update.
@@ -23,7 +24,7 @@ class Clip:
 
     norm: float = parameter(help="largest L2 norm of the whole update", unit="the update's own", above=0)
 
-    def update(self, shared: Update, generator: torch.Generator) -> Update:
+    def update(self, shared: Update, context: Context) -> Update:
         return clipped(shared, self.norm)
 
     def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from invbench.defenses import Context, Defense
 from invbench.defenses._noise import add_noise
 from invbench.observation import Update
 from invbench.registry import defense, parameter
@@ -13,7 +14,7 @@ from invbench.registry import defense, parameter
 
 @defense
 @dataclass(frozen=True, kw_only=True)
-class Gaussian:
+class Gaussian(Defense):
     """Add N(0, std^2) to every coordinate of the update, independently.
 
     No epsilon by itself: without a clip before it the update's sensitivity is unbounded.
@@ -21,8 +22,8 @@ class Gaussian:
 
     std: float = parameter(help="standard deviation of the noise", unit="the update's own", at_least=0)
 
-    def update(self, shared: Update, generator: torch.Generator) -> Update:
-        return add_noise(shared, lambda n: self.std * torch.randn(n, generator=generator, dtype=torch.float64))
+    def update(self, shared: Update, context: Context) -> Update:
+        return add_noise(shared, lambda n: self.std * torch.randn(n, generator=context.generator, dtype=torch.float64))
 
     def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
         return expected, tuple(tensor + self.std**2 for tensor in variance)

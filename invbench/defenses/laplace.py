@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from invbench.defenses import Context, Defense
 from invbench.defenses._noise import add_noise
 from invbench.observation import Update
 from invbench.registry import defense, parameter
@@ -15,7 +16,7 @@ from invbench.registry import defense, parameter
 
 @defense
 @dataclass(frozen=True, kw_only=True)
-class Laplace:
+class Laplace(Defense):
     """Add Laplace noise of standard deviation `std`, scale b = std / sqrt(2), to every coordinate of the update.
 
     No epsilon by itself: without a clip before it the update's sensitivity is unbounded.
@@ -25,9 +26,9 @@ class Laplace:
         help="standard deviation of the noise; its scale is std / sqrt(2)", unit="the update's own", at_least=0
     )
 
-    def update(self, shared: Update, generator: torch.Generator) -> Update:
+    def update(self, shared: Update, context: Context) -> Update:
         def draw(n: int) -> Tensor:
-            uniform = torch.rand(2, n, generator=generator, dtype=torch.float64)
+            uniform = torch.rand(2, n, generator=context.generator, dtype=torch.float64)
             return self.std / math.sqrt(2) * standard_laplace(uniform)
 
         return add_noise(shared, draw)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
-
+from invbench.defenses import Context, Defense
 from invbench.defenses._norm import clipped
 from invbench.observation import Update
 from invbench.registry import defense, parameter
@@ -13,7 +12,7 @@ from invbench.registry import defense, parameter
 
 @defense
 @dataclass(frozen=True, kw_only=True)
-class PerExampleClip:
+class PerExampleClip(Defense):
     """Scale each example's gradient down to L2 norm `norm` where it is longer, then average them.
 
     At batch size 1 the same as `clip`; above, the average's direction changes too. No epsilon without noise.
@@ -23,5 +22,5 @@ class PerExampleClip:
 
     norm: float = parameter(help="largest L2 norm of one example's gradient", unit="the gradient's own", above=0)
 
-    def per_example(self, gradients: list[Update], generator: torch.Generator) -> list[Update]:
+    def per_example(self, gradients: list[Update], context: Context) -> list[Update]:
         return [clipped(gradient, self.norm) for gradient in gradients]

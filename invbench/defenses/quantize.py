@@ -8,13 +8,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from invbench.defenses import Context, Defense
 from invbench.observation import Update
 from invbench.registry import defense, parameter
 
 
 @defense
 @dataclass(frozen=True, kw_only=True)
-class Quantize:
+class Quantize(Defense):
     """Round every coordinate to one of 2^bits - 1 levels m * l / s, l = -s .. s, s = 2^(bits - 1) - 1.
 
     m is the largest magnitude of the coordinate's own tensor. QSGD's theory scales by the L2 norm, its
@@ -30,8 +31,8 @@ class Quantize:
     bits: int = parameter(help="bits a coordinate, its sign among them", unit="bits", at_least=2, at_most=24)
     rounding: Literal["stochastic", "nearest"] = parameter("stochastic", help="how to choose between two levels")
 
-    def update(self, shared: Update, generator: torch.Generator) -> Update:
-        return tuple(self._quantised(tensor, generator) for tensor in shared)
+    def update(self, shared: Update, context: Context) -> Update:
+        return tuple(self._quantised(tensor, context.generator) for tensor in shared)
 
     def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
         """Half a step either way, evenly: step^2 / 12; drawn between two levels, on average: step^2 / 6."""

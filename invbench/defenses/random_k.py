@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import torch
 
-from invbench.defenses import flatten
+from invbench.defenses import Context, Defense, flatten
 from invbench.defenses._sparse import kept_count, only
 from invbench.observation import Update
 from invbench.registry import defense, parameter
@@ -17,7 +17,7 @@ from invbench.registry import defense, parameter
 
 @defense
 @dataclass(frozen=True, kw_only=True)
-class RandomK:
+class RandomK(Defense):
     """Share k coordinates of the whole update, drawn uniformly without replacement, zeros elsewhere.
 
     k = max(1, round(fraction * n)). The draw is the client's own; with `rescale` what is shared is the
@@ -27,11 +27,11 @@ class RandomK:
     fraction: float = parameter(help="share of coordinates kept", above=0, at_most=1)
     rescale: bool = parameter(False, help="multiply what is kept by n/k, so that the mean is unbiased")
 
-    def update(self, shared: Update, generator: torch.Generator) -> Update:
+    def update(self, shared: Update, context: Context) -> Update:
         vector, restore = flatten(shared)
         n = vector.numel()
         k = kept_count(self.fraction, n)
-        kept = torch.randperm(n, generator=generator)[:k].to(vector.device)
+        kept = torch.randperm(n, generator=context.generator)[:k].to(vector.device)
         return restore(only(vector, kept) * (n / k if self.rescale else 1))
 
     def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:

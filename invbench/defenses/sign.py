@@ -6,18 +6,19 @@ from dataclasses import dataclass
 
 import torch
 
+from invbench.defenses import Context, Defense
 from invbench.observation import Update
 from invbench.registry import defense
 
 
 @defense
 @dataclass(frozen=True, kw_only=True)
-class Sign:
+class Sign(Defense):
     """Share the sign of every coordinate: -1, 1, or 0 where it is exactly zero."""
 
     hides_scale = True
 
-    def update(self, shared: Update, generator: torch.Generator) -> Update:
+    def update(self, shared: Update, context: Context) -> Update:
         return tuple(tensor.sign() for tensor in shared)
 
     def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:

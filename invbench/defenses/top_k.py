@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from invbench.defenses import flatten
+from invbench.defenses import Context, Defense, flatten
 from invbench.defenses._sparse import kept_count, only
 from invbench.observation import Update
 from invbench.registry import defense, parameter
@@ -15,7 +15,7 @@ from invbench.registry import defense, parameter
 
 @defense
 @dataclass(frozen=True, kw_only=True)
-class TopK:
+class TopK(Defense):
     """Share the k largest coordinates of the whole update by magnitude, zeros elsewhere.
 
     k = max(1, round(fraction * n)); of equals the earlier stays. Which ones were kept is seen by everybody.
@@ -23,7 +23,7 @@ class TopK:
 
     fraction: float = parameter(help="share of coordinates kept", above=0, at_most=1)
 
-    def update(self, shared: Update, generator: torch.Generator) -> Update:
+    def update(self, shared: Update, context: Context) -> Update:
         vector, restore = flatten(shared)
         largest_first = vector.abs().argsort(descending=True, stable=True)
         return restore(only(vector, largest_first[: kept_count(self.fraction, vector.numel())]))
@@ -35,7 +35,7 @@ class TopK:
         """
         kept = kept_count(self.fraction, sum(map(Tensor.numel, seen)))
         if sum(int(tensor.count_nonzero()) for tensor in seen) > kept:
-            return self.update(expected, torch.Generator()), variance
+            return self.update(expected, Context(torch.Generator())), variance
         least = min((float(t[t != 0].abs().min()) for t in seen if (t != 0).any()), default=0.0)
         pairs = list(zip(expected, variance, seen, strict=True))
         return (

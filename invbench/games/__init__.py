@@ -1,12 +1,100 @@
-"""Games: one file a threat model. A game builds the victim, makes what the attacker sees and scores the guess.
+"""Games: one file a threat model. A game builds the victim, makes what the attacker sees and scores the answers.
 
-A game is a frozen dataclass marked `@game(data=...)` with
-
-- `axes`: which axes of the matrix it uses;
-- `unsupported(cell) -> str | None` and `public(cell)`: what is known before anything is computed;
-- `artefacts(cell)`: trained victims and the like, made once and shared by cells;
-- `stage(cell, device) -> Round`: observations for the attack, and behind the wall what scores its guesses:
-  `score(guesses)`, `controls()`, `arrays(guesses)`, `grid(guesses)`, `notes`.
-
-Games know no attack: who plays a cell is `invbench/play/`'s business.
+A game is a frozen dataclass marked `@game(data=..., axes=..., protocol=...)` with the base `Game`; for one cell it
+deals a `Deal`: observations for the attack, and behind the wall what scores its answers. Games know no attack: who
+plays a cell is `invbench/play/`'s business. How a game's results are shown and judged stands on its sheet (`sheets/`).
 """
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy.typing as npt
+import torch
+
+from invbench import registry
+from invbench.cell import Cell
+from invbench.core.artefacts import Artefact
+from invbench.observation import Observation
+
+Seen = TypeVar("Seen", bound=Observation)
+Said = TypeVar("Said")
+
+Scores = dict[str, list[list[float | None]]]
+"""Metric to target to item; None is an empty value."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rerun(Generic[Seen]):
+    """The same attack on other observations, scored as the cell's own answers are: a control that may be asked for.
+
+    `cell`: the cell without what the rerun does not depend on, so that cells that differ in it alone share the
+    answers. `observe(device)`: what the attack sees instead. `needs`: artefacts that making it takes.
+    """
+
+    cell: Cell
+    observe: Callable[[torch.device], Sequence[Seen]]
+    needs: tuple[Artefact, ...] = ()
+
+
+class Deal(ABC, Generic[Seen, Said]):
+    """One cell's observations, and behind the wall the truth that scores the answers."""
+
+    observations: Sequence[Seen]
+
+    @abstractmethod
+    def score(self, answers: Sequence[Said]) -> Scores:
+        """Every metric of the game, of the answers in the order of the observations."""
+
+    @abstractmethod
+    def arrays(self, answers: Sequence[Said]) -> dict[str, npt.NDArray[Any]]:
+        """What is kept of the answers and of the truth, for whoever opens `arrays.npz`."""
+
+    def controls(self) -> Mapping[str, Scores]:
+        """Answers that read nothing from the victim, scored, by name."""
+        return {}
+
+    def limits(self) -> Scores:
+        """How far any attack of a stated kind can get, as metrics of their own."""
+        return {}
+
+    def files(self, answers: Sequence[Said], scores: Scores) -> Mapping[str, bytes]:
+        """Pictures and the like, by file name."""
+        return {}
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a reader of the numbers must know."""
+        return ()
+
+
+class Game(ABC, Generic[Seen, Said]):
+    """A threat model. What it says of a cell before it deals does not depend on the cell's seed."""
+
+    @abstractmethod
+    def unsupported(self, cell: Cell) -> str | None:
+        """Why this cell cannot be played, or None."""
+
+    @abstractmethod
+    def public(self, cell: Cell) -> Any:
+        """What everybody knows before anything is seen: each observation's `public`."""
+
+    @abstractmethod
+    def deal(self, cell: Cell, device: torch.device) -> Deal[Seen, Said]:
+        """Build the victim and make what the attacker sees."""
+
+    def artefacts(self, cell: Cell) -> Sequence[Artefact]:
+        """Trained victims and the like, made once and shared by cells."""
+        return ()
+
+    def reruns(self, cell: Cell) -> Mapping[str, Rerun[Seen]]:
+        """Reruns that can be asked for among the controls, by name."""
+        return {}
+
+
+def game_of(cell: Cell) -> Game[Any, Any]:
+    """The cell's game."""
+    return registry.load("game", cell.game).build({}, Game)

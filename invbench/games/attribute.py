@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,39 +12,37 @@ import torch
 
 from invbench.cell import Cell
 from invbench.core.randomness import numpy_stream, stream
-from invbench.metrics import macro_auc_pseudo_values
+from invbench.data import Dataset
+from invbench.data._table import Table
+from invbench.games import Deal, Game, Scores
+from invbench.models import TableModel
 from invbench.observation import AttributeGuess, AttributeObservation, AttributePublic
 from invbench.registry import game
-
-Scores = dict[str, list[list[float | None]]]
-"""Metric to target to item; a target is one person."""
+from invbench.scoring.computing import computed
 
 
-@game(data="table")
+@game(data="table", axes=("attack", "model"))
 @dataclass(frozen=True, kw_only=True)
-class Attribute:
+class Attribute(Game[AttributeObservation, AttributeGuess]):
     """A person's sensitive attribute from a model's output and the person's other attributes.
 
     Targets are people: the `targets` from number `offset` on. A model of this game draws an `output` from
     attributes and a generator, and states its `log_likelihood`.
     """
 
-    axes = ("attack", "model")
-
     def unsupported(self, cell: Cell) -> str | None:
-        """Why this cell cannot be played, or None."""
         if cell.dataset.part.facts["data"] != "table":
             return f"needs a data set of people's attributes; {cell.dataset.name} holds none"
         if cell.model.part.facts["data"] != "table":
             return f"needs a model of people's attributes; {cell.model.name} takes images"
-        wanted, there = cell.offset + cell.targets, len(cell.dataset.build().load().people)
+        wanted, there = cell.offset + cell.targets, len(_table(cell).people)
         if there < wanted:
             return f"needs {wanted} people ({cell.targets} from number {cell.offset} on), the data set has {there}"
         return None
 
     def public(self, cell: Cell) -> AttributePublic:
         """What everybody knows before any output is seen."""
-        table = cell.dataset.build().load()
+        table = _table(cell)
         return AttributePublic(
             model=cell.model.short,
             sensitive=table.sensitive,
@@ -53,52 +51,46 @@ class Attribute:
             prior=table.prior,
         )
 
-    def artefacts(self, cell: Cell) -> tuple[()]:
-        """Nothing is trained: the model is published."""
-        return ()
-
-    def stage(self, cell: Cell, device: torch.device) -> AttributeRound:
+    def deal(self, cell: Cell, device: torch.device) -> AttributeDeal:
         """Draw everybody's output; computed on the CPU whatever the device."""
-        table, public = cell.dataset.build().load(), self.public(cell)
+        table, public = _table(cell), self.public(cell)
         people = range(cell.offset, cell.offset + cell.targets)
         truth = [public.values.index(table.people[i][public.sensitive]) for i in people]
         notes = list(table.notes)
         absent = [value for k, value in enumerate(public.values) if truth.count(k) < 2]
         if absent:
             notes.append(f"macro_auc leaves out what fewer than two of these people have: {', '.join(absent)}")
-        return AttributeRound(
+        return AttributeDeal(
             public=public,
             observations=tuple(_observe(cell, public, table.people[i], i) for i in people),
             people=tuple(people),
             truth=np.array(truth, dtype=np.int64),
-            notes=tuple(notes),
+            told=tuple(notes),
         )
 
 
 @dataclass(frozen=True, eq=False)
-class AttributeRound:
-    """One cell's observations, and the truth `(N,)` that scores the guesses (indexes into `public.values`)."""
+class AttributeDeal(Deal[AttributeObservation, AttributeGuess]):
+    """One cell's observations, and the truth `(N,)` that scores the answers (indexes into `public.values`)."""
 
     public: AttributePublic
     observations: tuple[AttributeObservation, ...]
     people: tuple[int, ...]
     truth: npt.NDArray[np.int64]
-    notes: tuple[str, ...]
-    pictures: None = None
+    told: tuple[str, ...]
 
-    def score(self, guesses: Sequence[AttributeGuess]) -> Scores:
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.told
+
+    def score(self, answers: Sequence[AttributeGuess]) -> Scores:
         """`accuracy` 0 or 1 a person (of equal probabilities the first value counts); `macro_auc` by jackknife.
 
         The mean of `macro_auc` over people is the cell's macro AUC, one value against the rest; empty where
         it is undefined.
         """
-        probabilities = self._matrix(guesses)
-        right = probabilities.argmax(axis=1) == self.truth
-        areas = macro_auc_pseudo_values(probabilities, self.truth)
-        return {
-            "accuracy": [[float(r)] for r in right],
-            "macro_auc": [[None if np.isnan(a) else float(a)] for a in areas],
-        }
+        found = computed("attribute", {"probabilities": self._matrix(answers), "truth": self.truth})
+        return {metric: [[value] for value in values] for metric, values in found.items()}
 
     def controls(self) -> dict[str, Scores]:
         """Answers that read no output: the prior's `mode`, and `imputation` from the person's own group."""
@@ -110,10 +102,10 @@ class AttributeRound:
             "imputation": self.score(own_group),
         }
 
-    def arrays(self, guesses: Sequence[AttributeGuess]) -> dict[str, npt.NDArray[Any]]:
+    def arrays(self, answers: Sequence[AttributeGuess]) -> dict[str, npt.NDArray[Any]]:
         """`probabilities` (N, K), `values` (K,) in their order, `truth` (N,), `output` (N,), `people` (N,)."""
         return {
-            "probabilities": self._matrix(guesses),
+            "probabilities": self._matrix(answers),
             "values": np.array(self.public.values),
             "truth": self.truth,
             "output": np.array([seen.output for seen in self.observations]),
@@ -123,16 +115,20 @@ class AttributeRound:
     def _guess(self, probabilities: Mapping[Any, float]) -> AttributeGuess:
         return AttributeGuess(probabilities=tuple(probabilities[value] for value in self.public.values))
 
-    def _matrix(self, guesses: Sequence[AttributeGuess]) -> npt.NDArray[np.float64]:
+    def _matrix(self, answers: Sequence[AttributeGuess]) -> npt.NDArray[np.float64]:
         shape = (len(self.truth), len(self.public.values))
-        rows = [np.asarray(guess.probabilities, dtype=np.float64) for guess in guesses]
+        rows = [np.asarray(guess.probabilities, dtype=np.float64) for guess in answers]
         if len(rows) != shape[0] or any(row.shape != shape[1:] or not np.isfinite(row).all() for row in rows):
             raise ValueError(f"need {shape[0]} guesses of {shape[1]} finite probabilities each")
         return np.stack(rows)
 
 
+def _table(cell: Cell) -> Table:
+    return cast(Table, cell.dataset.build(Dataset).load())
+
+
 def _observe(cell: Cell, public: AttributePublic, person: Mapping[str, Any], number: int) -> AttributeObservation:
-    model = cell.model.build()
+    model = cell.model.build(TableModel)
     return AttributeObservation(
         public=public,
         attributes={name: person[name] for name in public.background},

@@ -1,146 +1,155 @@
-"""Game `update`: the server sees global weights and one client's update, and wants the client's pictures."""
+"""Game `update`: the server sees global weights and what clients share, and wants their pictures."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from invbench.cell import Cell, Choice
-from invbench.core.artefacts import Artefact, fetch
-from invbench.core.randomness import seed_of, stream
+from invbench.cell import Cell
+from invbench.core.artefacts import Artefact
+from invbench.core.randomness import stream
 from invbench.data import ImagePool
-from invbench.defenses import defended, public_parameters, stages
+from invbench.defenses import Context, Defense
+from invbench.games import Deal, Game, Rerun, Scores
 from invbench.metrics import lpips_note, ssim_note
-from invbench.models import ImageModel
-from invbench.models._building import build_victim
-from invbench.models._training import RECIPE, train
 from invbench.observation import Guess, Public, PublicDefense, Update, UpdateObservation
-from invbench.protocol.fedsgd import gradient, per_example_gradients
+from invbench.protocol import UpdateProtocol
+from invbench.protocol._batch_norm import use_batch_statistics
 from invbench.registry import game
+from invbench.scoring import reconstruction
 from invbench.scoring.pictures import grid_png
-from invbench.scoring.reconstruction import (
-    Array,
-    Matched,
-    Scores,
-    Truth,
-    by_metric,
-    grey_control,
-    match,
-    mean_image,
-    score,
-    score_picture,
-)
+from invbench.scoring.reconstruction import Array, Matched, Truth
+from invbench.updates.client import observed_update
 from invbench.updates.equations import underdetermined
+from invbench.victims import (
+    architecture,
+    model_of,
+    network_defenses,
+    pool_of,
+    shape_of,
+    stack_of,
+    victim,
+    victim_artefacts,
+)
 
-_STAGES = {"per_example", "update"}
+_STAGES = frozenset({"model", "training", "inputs", "per_example", "update", "aggregate"})
+"""The stages of defences that a round passes through."""
 
 
-@game(data="images")
+@game(data="images", axes=("attack", "model", "defense"), protocol="fedsgd")
 @dataclass(frozen=True, kw_only=True)
-class UpdateGame:
-    """One client's gradient on a batch of pictures.
+class UpdateGame(Game[UpdateObservation, Guess]):
+    """The update of one client's batch of pictures, or the average of several clients'.
 
-    Batch k of size b is pictures k*b .. k*b+b-1 of the target pool.
+    Target k of n clients at batch b takes pictures k*n*b .. (k+1)*n*b-1 of the target pool, client by client.
     """
 
-    axes = ("attack", "model", "batch_size", "defense", "protocol")
-    requestable_controls = ("grey", "mean", "noise")
-
     def unsupported(self, cell: Cell) -> str | None:
-        """Why this cell cannot be played, or None."""
         for choice in (cell.dataset, cell.model):
             if choice.part.facts["data"] != "images":
                 return f"game update is played on images; {choice.short} is not of that kind"
         for defense in cell.defense or ():
-            if not _STAGES & set(stages(defense.build())):
+            if not _STAGES & set(defense.build(Defense).stages()):
                 return f"defence {defense.name} acts at no stage of game update"
-        pool, batch, model = _pool(cell), _batch(cell), _model(cell)
+        pool, batch, model = pool_of(cell), _pictures(cell), model_of(cell)
         if model.trained and not len(pool.train):
             return f"{cell.dataset.short} has no pictures that a victim trains on"
         wanted, there = (cell.offset + cell.targets) * batch, len(_targets(cell, pool))
         if wanted > there:
             start = f" from batch {cell.offset} on" if cell.offset else ""
             return f"{cell.targets} batches of {batch}{start} need {wanted} pictures; the target pool has {there}"
-        return model.unsupported(_shape(pool), pool.classes)
+        return model.unsupported(shape_of(pool), pool.classes)
 
     def public(self, cell: Cell) -> Public:
         """What everybody knows before any update is seen. Its network is shared by all who ask: to be looked at."""
         assert cell.protocol is not None
         assert cell.normalisation is not None
-        pool, protocol = _pool(cell), dict(cell.protocol.settings)
+        assert cell.batch_size is not None
+        pool, protocol = pool_of(cell), _protocol(cell)
         mean, std = cell.normalisation
+        network = architecture(cell)
         return Public(
             model=cell.model.short,
-            network=_architecture(cell.model, _shape(pool), pool.classes),
-            image_shape=_shape(pool),
+            network=_in_mode(copy.deepcopy(network), protocol) if protocol.batch_norm == "train" else network,
+            image_shape=shape_of(pool),
             classes=pool.classes,
-            batch_size=_batch(cell),
-            labels=protocol["labels"],
+            batch_size=cell.batch_size,
+            labels=protocol.labels,
             mean=mean,
             std=std,
             protocol=cell.protocol.name,
-            protocol_settings=protocol,
-            defenses=tuple(PublicDefense(d.name, public_parameters(d.build())) for d in cell.defense or ()),
+            protocol_settings=dict(cell.protocol.settings),
+            defenses=tuple(PublicDefense(d.name, d.build(Defense).public_parameters()) for d in cell.defense or ()),
+            clients=protocol.clients,
         )
 
-    def artefacts(self, cell: Cell) -> tuple[Artefact, ...]:
-        """The trained victim, where the model is to be trained."""
-        return (_trained_victim(cell),) if _model(cell).trained else ()
+    def artefacts(self, cell: Cell) -> Sequence[Artefact]:
+        return victim_artefacts(cell)
 
-    def stage(self, cell: Cell, device: torch.device) -> UpdateRound:
+    def deal(self, cell: Cell, device: torch.device) -> UpdateDeal:
         """Build the victim, then compute and defend every client's update."""
-        pool, public = _pool(cell), self.public(cell)
+        pool, public = pool_of(cell), self.public(cell)
         public = replace(public, network=copy.deepcopy(public.network))  # the attack's, to change
-        network = _victim(cell).to(device)
-        truths = _truths(cell, pool)
-        observations = tuple(_observe(cell, public, network, truth, k, device) for k, truth in enumerate(truths))
-        return UpdateRound(cell=cell, observations=observations, truths=truths, pool=pool)
+        network = _in_mode(victim(cell).to(device), _protocol(cell))
+        batches = _batches(cell, pool)
+        observations = tuple(_observe(cell, public, network, batch, k, device) for k, batch in enumerate(batches))
+        wanted = _wanted(cell)
+        truths = tuple(Truth(t.images[:wanted], t.labels[:wanted], t.positions[:wanted]) for t in batches)
+        return UpdateDeal(cell=cell, observations=observations, truths=truths, pool=pool)
+
+    def reruns(self, cell: Cell) -> Mapping[str, Rerun[UpdateObservation]]:
+        """`noise`: Gaussian noise of each tensor's own size in the update's place, whatever the client's defences."""
+        bare = replace(cell, defense=network_defenses(cell))
+
+        def observe(device: torch.device) -> list[UpdateObservation]:
+            return [_noise(bare, seen, k) for k, seen in enumerate(self.deal(bare, device).observations)]
+
+        return {"noise": Rerun(bare, observe, victim_artefacts(bare))}
 
 
 @dataclass(frozen=True, eq=False)
-class UpdateRound:
-    """One cell's observations, and behind the wall the truth that scores the guesses."""
+class UpdateDeal(Deal[UpdateObservation, Guess]):
+    """One cell's observations, and behind the wall the pictures that score the guesses."""
 
     cell: Cell
     observations: tuple[UpdateObservation, ...]
     truths: tuple[Truth, ...]
     pool: ImagePool
 
-    def score(self, guesses: Sequence[Guess]) -> Scores:
+    def score(self, answers: Sequence[Guess]) -> Scores:
         """Every metric of the game, one value a picture, in each batch's order."""
         targets = _targets(self.cell, self.pool)
-        pairs = zip(self._matched(guesses), self.truths, strict=True)
-        return by_metric([score(matched, truth, self.pool, targets) for matched, truth in pairs])
+        pairs = zip(self._matched(answers), self.truths, strict=True)
+        game, score = self.cell.game, reconstruction.score
+        return reconstruction.by_metric([score(game, m, truth, self.pool, targets) for m, truth in pairs])
 
     def controls(self) -> dict[str, Scores]:
         """What reads nothing from the update: the best grey of each picture, the data set's mean picture."""
-        targets = _targets(self.cell, self.pool)
+        targets, mean = _targets(self.cell, self.pool), reconstruction.mean_image(self.pool)
         pictures = {
-            "grey": [grey_control(truth) for truth in self.truths],
-            "mean": [np.broadcast_to(mean_image(self.pool), truth.images.shape) for truth in self.truths],
+            "grey": [reconstruction.grey_control(truth) for truth in self.truths],
+            "mean": [np.broadcast_to(mean, truth.images.shape) for truth in self.truths],
         }
+        score = reconstruction.score_picture
         return {
-            name: by_metric(
-                [score_picture(p, t, self.pool, targets) for p, t in zip(pictures[name], self.truths, strict=True)]
+            name: reconstruction.by_metric(
+                [
+                    score(self.cell.game, p, t, self.pool, targets)
+                    for p, t in zip(pictures[name], self.truths, strict=True)
+                ]
             )
             for name in self.cell.controls
             if name in pictures
         }
 
-    def noise(self) -> tuple[UpdateObservation, ...]:
-        """The same observations with Gaussian noise of the update's size, tensor by tensor, in its place."""
-        return tuple(_noise(self.cell, seen, k) for k, seen in enumerate(self.observations))
-
-    def arrays(self, guesses: Sequence[Guess]) -> dict[str, Array]:
+    def arrays(self, answers: Sequence[Guess]) -> dict[str, Array]:
         """`originals` and `reconstructions` `(targets, B, C, H, W)` and their labels `(targets, B)` (-1: none)."""
-        matched = self._matched(guesses)
+        matched = self._matched(answers)
         return {
             "originals": np.stack([t.images for t in self.truths]).astype(np.float32),
             "reconstructions": np.stack([m.images for m in matched]).astype(np.float32),
@@ -148,18 +157,18 @@ class UpdateRound:
             "guessed_labels": np.stack([m.labels for m in matched]),
         }
 
-    def grid(self, guesses: Sequence[Guess], scores: Scores) -> bytes:
-        """A PNG of originals above reconstructions, each pair with its PSNR."""
+    def files(self, answers: Sequence[Guess], scores: Scores) -> dict[str, bytes]:
+        """`grid.png`: originals above reconstructions, each pair with its PSNR."""
         names = self.cell.names
         title = f"{names['attack']} on {names['model']}, batch {names['batch_size']}, defence {names['defense']}"
-        matched = self._matched(guesses)
+        matched = self._matched(answers)
         pictures = [p if ok else None for m in matched for p, ok in zip(m.images, m.returned, strict=True)]
         originals = np.concatenate([t.images for t in self.truths])
-        return grid_png(originals, pictures, [v for target in scores["psnr"] for v in target], title)
+        decibels = scores.get("psnr", [[None] * len(t.images) for t in self.truths])
+        return {"grid.png": grid_png(originals, pictures, [v for target in decibels for v in target], title)}
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the numbers must know."""
         shape = self.truths[0].images.shape[1:]
         repeated = sum(len(set(t.labels.tolist())) < len(t.labels) for t in self.truths)
         shared = f"{repeated} of {len(self.truths)} batches hold a label more than once" if repeated else None
@@ -167,75 +176,73 @@ class UpdateRound:
         if shape[0] not in (1, 3):
             perceptual = f"lpips and identified are empty: they need 1 or 3 channels, the pictures have {shape[0]}"
         public = self.observations[0].public
-        open_ = underdetermined(public.network, public.image_shape, public.batch_size)
-        return tuple(note for note in (*self.pool.notes, shared, ssim_note(shape), perceptual, open_) if note)
+        undetermined = underdetermined(public.network, public.image_shape, public.pictures)
+        aimed = None
+        if _wanted(self.cell) < public.pictures:
+            aimed = f"the attack aims at one of {public.clients} clients: {_wanted(self.cell)} pictures a target count"
+        found = (*self.pool.notes, shared, ssim_note(shape), perceptual, undetermined, aimed)
+        return tuple(note for note in found if note)
 
-    def _matched(self, guesses: Sequence[Guess]) -> list[Matched]:
-        missing = mean_image(self.pool)
-        return [match(guess, truth, missing) for guess, truth in zip(guesses, self.truths, strict=True)]
-
-
-def _pool(cell: Cell) -> ImagePool:
-    pool: ImagePool = cell.dataset.build().load()
-    return pool
-
-
-def _model(cell: Cell) -> ImageModel:
-    return cast(ImageModel, cell.model.build())
+    def _matched(self, answers: Sequence[Guess]) -> list[Matched]:
+        missing = reconstruction.mean_image(self.pool)
+        pairs = zip(answers, self.truths, strict=True)
+        return [reconstruction.match(answer, truth, missing) for answer, truth in pairs]
 
 
-def _batch(cell: Cell) -> int:
+def _protocol(cell: Cell) -> UpdateProtocol:
+    assert cell.protocol is not None
+    return cell.protocol.build(UpdateProtocol)
+
+
+def _pictures(cell: Cell) -> int:
+    """Pictures behind one update, of all its clients."""
     assert cell.batch_size is not None
-    return cell.batch_size
+    return cell.batch_size * _protocol(cell).clients
 
 
-def _shape(pool: ImagePool) -> tuple[int, int, int]:
-    return cast(tuple[int, int, int], tuple(pool.images.shape[1:]))
+def _wanted(cell: Cell) -> int:
+    """How many of them are the truth: all, or those of the client that the attack aims at."""
+    assert cell.batch_size is not None
+    return cell.batch_size if cell.attack.part.facts["aims"] == "client" else _pictures(cell)
 
 
 def _targets(cell: Cell, pool: ImagePool) -> Array:
-    return pool.trained_targets if _model(cell).trained else pool.targets
+    return pool.trained_targets if model_of(cell).trained else pool.targets
 
 
-@lru_cache(maxsize=64)
-def _architecture(model: Choice, shape: tuple[int, int, int], classes: int) -> nn.Module:
-    with torch.device("meta"):
-        network: nn.Module = model.build().build(shape, classes)
-    return network.eval()
+def _in_mode(network: nn.Module, protocol: UpdateProtocol) -> nn.Module:
+    return use_batch_statistics(network) if protocol.batch_norm == "train" else network
 
 
-def _truths(cell: Cell, pool: ImagePool) -> tuple[Truth, ...]:
-    batch, places = _batch(cell), _targets(cell, pool)
-    truths = []
+def _batches(cell: Cell, pool: ImagePool) -> list[Truth]:
+    """The pictures behind each target's update, client by client."""
+    size, places = _pictures(cell), _targets(cell, pool)
+    found = []
     for number in range(cell.offset, cell.offset + cell.targets):
-        positions = np.arange(number * batch, (number + 1) * batch)
-        truths.append(Truth(pool.unit(places[positions]), pool.labels[places[positions]], positions))
-    return tuple(truths)
+        positions = np.arange(number * size, (number + 1) * size)
+        found.append(Truth(pool.unit(places[positions]), pool.labels[places[positions]], positions))
+    return found
 
 
 def _observe(
-    cell: Cell, public: Public, network: nn.Module, truth: Truth, index: int, device: torch.device
+    cell: Cell, public: Public, network: nn.Module, batch: Truth, index: int, device: torch.device
 ) -> UpdateObservation:
     number = cell.offset + index
-    labels = torch.from_numpy(truth.labels).to(device)
-    client = stream("client", cell.seed, [d.key for d in cell.defense or ()], number)
-    stack = [choice.build() for choice in cell.defense or ()]
+    labels = torch.from_numpy(batch.labels).to(device)
+    names = [d.key for d in cell.defense or ()]
+    contexts = [
+        Context(stream("client", cell.seed, names, number * public.clients + client))
+        for client in range(public.clients)
+    ]
+    images = _normalised(batch.images, public, device)
     return UpdateObservation(
         public=public,
         model=copy.deepcopy(network),
-        update=_client_update(network, _normalised(truth.images, public, device), labels, stack, client),
+        update=observed_update(public, network, images, labels, stack_of(cell), contexts),
         labels=labels.clone() if public.labels == "known" else None,  # the truth's memory stays behind the wall
         generator=stream("attack", cell.seed, cell.attack.key, number),
         device=device,
     )
-
-
-def _client_update(
-    network: nn.Module, images: Tensor, labels: Tensor, stack: Sequence[Any], generator: torch.Generator
-) -> Update:
-    weights = {name: p.detach() for name, p in network.named_parameters()}
-    round_ = (network, weights, dict(network.named_buffers()), images, labels)
-    return defended(lambda: per_example_gradients(*round_), lambda: gradient(*round_), stack, generator)
 
 
 def _normalised(images: Array, public: Public, device: torch.device) -> Tensor:
@@ -245,40 +252,10 @@ def _normalised(images: Array, public: Public, device: torch.device) -> Tensor:
 
 def _noise(cell: Cell, seen: UpdateObservation, index: int) -> UpdateObservation:
     drawn = stream("noise control", cell.seed, cell.offset + index)
-    update = []
+    update: list[Tensor] = []
     for tensor in seen.update:
         noise = torch.randn(tensor.shape, generator=drawn).to(tensor.device)
         update.append(noise * tensor.norm() / noise.norm())
     attacker = stream("attack", cell.seed, cell.attack.key, cell.offset + index)
-    return replace(seen, update=tuple(update), generator=attacker, model=copy.deepcopy(seen.model))
-
-
-def _victim_key(cell: Cell) -> list[Any]:
-    """What a victim's weights depend on, and nothing else: seed, model, data."""
-    return ["victim", cell.seed, cell.model.key, cell.data_hash]
-
-
-def _untrained(cell: Cell) -> nn.Module:
-    pool = _pool(cell)
-    return build_victim(_model(cell), _shape(pool), pool.classes, seed_of(*_victim_key(cell)))
-
-
-def _victim(cell: Cell) -> nn.Module:
-    network = _untrained(cell)
-    if _model(cell).trained:
-        network.load_state_dict(fetch(_trained_victim(cell)))
-    return network.eval()
-
-
-def _trained_victim(cell: Cell) -> Artefact:
-    def make() -> dict[str, Tensor]:
-        assert cell.normalisation is not None
-        pool, network = _pool(cell), _untrained(cell)
-        mean, std = (torch.tensor(c, dtype=torch.float32).reshape(-1, 1, 1) for c in cell.normalisation)
-        images = (torch.from_numpy(pool.unit(pool.train)) - mean) / std
-        labels = torch.from_numpy(pool.labels[pool.train])
-        train(network, images, labels, stream("training", *_victim_key(cell)), steps=_model(cell).training_steps)
-        return network.state_dict()
-
-    key = {"victim": _victim_key(cell), "normalisation": cell.normalisation, "recipe": RECIPE}
-    return Artefact(f"training {cell.model.short} on {cell.dataset.short}", key, make)
+    shared: Update = tuple(update)
+    return replace(seen, update=shared, generator=attacker, model=copy.deepcopy(seen.model))

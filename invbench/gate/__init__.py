@@ -1,8 +1,9 @@
 """The gate: a result held against a baseline, and two results side by side, from the store alone."""
 
-from invbench.gate.baseline import GateError, freeze, label, left_out, read_baseline, to_text
+from invbench.gate.baseline import GateError, freeze, label, left_out, to_text
 from invbench.gate.judge import check, compare, read_tolerances
 from invbench.gate.junit import junit
+from invbench.gate.reading import read_baseline
 from invbench.gate.verdicts import FAILING, OUTCOMES, Direction, Outcome, Verdict, as_json, passed
 
 __all__ = [

@@ -3,7 +3,9 @@
     {"schema": 1, "cells": {ID: {"settings": {...}, "names": {...},
                                  "metrics": {"psnr": {"mean": 31.2, "values": [31.2, null]}}}}}
 
-`values` has one value a target, the mean over its items (null where it has none); `mean` is theirs. Only
+`values` has one value a target, the mean over its items (null where it has none); `mean` is theirs. A statistic of the
+whole cell, as an AUC, has its value as `mean`, and the cell has, once, what such statistics are made of, a list a
+target: `"inputs": {"score": [[0.2, 0.9]], "member": [[0, 1]]}`. Only
 cells that ended `ok` have numbers to freeze. The others are left out, and `left_out` says which: a check
 calls such a cell new once it has numbers, and failed as long as it fails.
 """
@@ -11,17 +13,16 @@ calls such a cell new once it has numbers, and failed as long as it fails.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from invbench.core.errors import Refusal
-from invbench.core.parameters import nearest_name
-from invbench.numbers.columns import COLUMNS
 from invbench.numbers.statistics import mean, target_means
-from invbench.store import AXES, Record, Results, StoreError, read_json
+from invbench.numbers.whole_cell import has_inputs, value
+from invbench.sheets import columns, sheet_of
+from invbench.store import AXES, Record, Results, Scores
 
 SCHEMA = 1
 
@@ -32,29 +33,53 @@ class GateError(Refusal):
 
 @dataclass(frozen=True)
 class Measured:
-    """One cell's numbers: metric -> one value a target, None where a target has none."""
+    """One cell's numbers. `values`: metric -> one value a target, None where a target has none.
+
+    `statistics`: metrics that are statistics of the whole cell, with a value; `inputs`: what they are made of.
+    """
 
     id: str
     names: Mapping[str, Any]
     settings: Mapping[str, Any]
     values: Mapping[str, list[float | None]]
+    statistics: Mapping[str, float] = field(default_factory=dict)
+    inputs: Scores = field(default_factory=dict)
 
     def of(self, metric: str) -> list[float | None]:
         """The metric's values; nothing where all are empty."""
         values = self.values.get(metric, [])
         return values if mean(values) is not None else []
 
+    def mean(self, metric: str) -> float | None:
+        """The metric's mean over targets, or its value of the whole cell; None where it has none."""
+        return self.statistics[metric] if metric in self.statistics else mean(self.of(metric))
+
+    @cached_property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics that have a value: in the order of tables, then what nothing describes."""
+        there = {name for name in self.values if self.of(name)} | self.statistics.keys()
+        return tuple(name for name in (*columns(), *sorted(there - columns().keys())) if name in there)
+
 
 def measured(record: Record) -> Measured:
     """The numbers of a record."""
-    values = {metric: target_means(targets) for metric, targets in record.scores.items()}
-    return Measured(record.id, record.names, record.settings, values)
+    sheet = sheet_of(record.names["game"])
+    values = {metric: target_means(record.scores[metric]) for metric in sheet.means_in(record.scores)}
+    statistics = {
+        column.name: whole
+        for column in sheet.statistics
+        if column.statistic
+        and has_inputs(column.statistic, record.scores)
+        and (whole := value(column.statistic, record.scores).value) is not None
+    }
+    inputs = {name: record.scores[name] for name in record.scores if name in sheet.inputs}
+    return Measured(record.id, record.names, record.settings, values, statistics, inputs)
 
 
 def measured_cells(results: Results) -> dict[str, Measured]:
     """By id, every cell that ended `ok` and in which any metric has a value."""
     cells = [measured(record) for record in results.records() if record.status == "ok"]
-    return {cell.id: cell for cell in cells if any(map(cell.of, cell.values))}
+    return {cell.id: cell for cell in cells if cell.metrics}
 
 
 def freeze(results: Results) -> dict[str, Any]:
@@ -89,71 +114,9 @@ def to_text(baseline: Mapping[str, Any]) -> str:
     return json.dumps(baseline, indent=2, sort_keys=True, allow_nan=False) + "\n"
 
 
-def read_baseline(path: Path) -> dict[str, Any]:
-    """A baseline file, checked; GateError names the file and the place where it is wrong."""
-    try:
-        plain = read_json(path)
-    except StoreError as error:
-        raise GateError(str(error)) from error
-    parse(plain, str(path))
-    return dict(plain)
-
-
-def parse(plain: Any, where: str) -> dict[str, Measured]:
-    """The cells of a baseline by id; GateError begins with `where` and the keys down to the fault."""
-    if not isinstance(plain, dict) or "schema" not in plain:
-        raise GateError(f"{where}: is not a baseline of invbench")
-    if plain["schema"] != SCHEMA:
-        raise GateError(f"{where}: has schema {plain['schema']!r}; this invbench reads {SCHEMA}")
-    cells = _mapping(plain, "cells", where)
-    return {id: _parse_cell(id, _mapping(cells, id, f"{where}: cells"), f"{where}: cells.{id}") for id in cells}
-
-
 def _freeze_cell(cell: Measured) -> dict[str, Any]:
-    metrics = {name: {"mean": mean(cell.of(name)), "values": cell.of(name)} for name in cell.values if cell.of(name)}
-    return {"settings": dict(cell.settings), "names": dict(cell.names), "metrics": metrics}
-
-
-def _parse_cell(id: str, cell: dict[str, Any], where: str) -> Measured:
-    metrics = _mapping(cell, "metrics", where)
-    if not metrics:
-        raise GateError(f"{where}.metrics: has no metric")
-    values = {
-        name: _parse_values(name, _mapping(metrics, name, f"{where}.metrics"), f"{where}.metrics.{name}")
-        for name in metrics
-    }
-    names = _mapping(cell, "names", where) if "names" in cell else {}
-    return Measured(id, names, _mapping(cell, "settings", where), values)
-
-
-def _parse_values(name: str, metric: dict[str, Any], where: str) -> list[float | None]:
-    if name not in COLUMNS:
-        raise GateError(f"{where}: no metric is called {name!r}{nearest(name)}")
-    values = metric.get("values")
-    if not isinstance(values, list) or not values or not all(v is None or _is_number(v) for v in values):
-        raise GateError(f"{where}.values: must be a list of finite numbers or null, one a target")
-    middle = mean(values)
-    if middle is None:
-        raise GateError(f"{where}.values: has no number in it")
-    if not _is_number(metric.get("mean")):
-        raise GateError(f"{where}.mean: must be a finite number")
-    if not math.isclose(metric["mean"], middle, rel_tol=1e-6, abs_tol=1e-6):
-        raise GateError(f"{where}.mean: is {metric['mean']:g}, but the mean of its values is {middle:g}")
-    return values
-
-
-def nearest(name: str) -> str:
-    """`; nearest: 'psnr'` for a misspelt metric, or nothing."""
-    close = nearest_name(name, COLUMNS)
-    return f"; nearest: {close!r}" if close else ""
-
-
-def _mapping(parent: dict[str, Any], key: str, where: str) -> dict[str, Any]:
-    value = parent.get(key)
-    if not isinstance(value, dict):
-        raise GateError(f"{where}.{key}: must be a mapping" if key in parent else f"{where}: has no {key!r}")
-    return value
-
-
-def _is_number(value: Any) -> bool:
-    return (type(value) is float and math.isfinite(value)) or (type(value) is int and abs(value) < 2**63)
+    metrics: dict[str, Any] = {name: {"mean": cell.mean(name)} for name in cell.metrics}
+    for name in metrics.keys() - cell.statistics.keys():
+        metrics[name]["values"] = cell.of(name)
+    frozen = {"settings": dict(cell.settings), "names": dict(cell.names), "metrics": metrics}
+    return frozen | {"inputs": dict(cell.inputs)} if cell.inputs else frozen

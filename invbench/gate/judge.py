@@ -12,11 +12,12 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
-from invbench.gate.baseline import GateError, Measured, measured, measured_cells, nearest, parse
+from invbench.gate.baseline import GateError, Measured, measured, measured_cells
 from invbench.gate.pairs import differing_settings, match_changed
+from invbench.gate.reading import nearest, parse
 from invbench.gate.verdicts import Direction, Outcome, Verdict, compare_metric
-from invbench.numbers.columns import COLUMNS
-from invbench.numbers.statistics import mean
+from invbench.numbers.columns import plain_column
+from invbench.sheets import columns
 from invbench.store import AXES, Record, Results
 
 
@@ -51,7 +52,7 @@ def read_tolerances(words: Iterable[str]) -> dict[str, float]:
         name, equals, text = word.partition("=")
         if not equals:
             raise GateError(f"tolerance {word!r}: must be METRIC=VALUE")
-        if name not in COLUMNS:
+        if name not in columns():
             raise GateError(f"tolerance {word!r}: no metric is called {name!r}{nearest(name)}")
         try:
             value = float(text)
@@ -66,7 +67,6 @@ def read_tolerances(words: Iterable[str]) -> dict[str, float]:
 def _judge(
     before: Mapping[str, Measured], results: Results, tolerances: Mapping[str, float], direction: Direction
 ) -> list[Verdict]:
-    limits = {name: column.tolerance for name, column in COLUMNS.items()} | dict(tolerances)
     records = {record.id: record for record in results.records()}
     gone = [cell for id, cell in before.items() if id not in records]
     fresh = [measured(r) for r in records.values() if r.id not in before and r.status == "ok"]
@@ -77,7 +77,7 @@ def _judge(
         record = records.get(id)
         if record is not None and record.status == "ok":
             now = measured(record)
-            verdicts += [compare_metric(cell, now, m, limits[m], direction) for m in _metrics(cell, now)]
+            verdicts += [_compared(cell, now, m, tolerances, direction) for m in _metrics(cell, now)]
         elif record is not None:
             verdicts.append(_not_measured(record))
         elif id in changed:
@@ -93,14 +93,25 @@ def _judge(
     return sorted(verdicts, key=_order)
 
 
+def _compared(
+    before: Measured, after: Measured, metric: str, tolerances: Mapping[str, float], direction: Direction
+) -> Verdict:
+    """The verdict on a metric of a cell that both have; of one that nothing describes, what its name may mean."""
+    column = columns().get(metric) or plain_column(metric)
+    verdict = compare_metric(before, after, column, tolerances.get(metric, column.tolerance), direction)
+    if column.role != "unknown" or verdict.outcome == "same":
+        return verdict
+    return replace(verdict, message=f"{verdict.message}; no metric is called {metric!r} here{nearest(metric)}")
+
+
 def _rows(verdict: Verdict, before: Mapping[str, Measured], after: Mapping[str, Measured]) -> list[Verdict]:
     """A verdict on a whole cell as one a metric, with the numbers of the side that has them."""
     first, second = before.get(verdict.cell), after.get(verdict.cell)
-    metrics = [m for m in COLUMNS if (first and first.of(m)) or (second and second.of(m))]
+    metrics = _in_order({*(first.metrics if first else ()), *(second.metrics if second else ())})
     if verdict.metric is not None or not metrics:
         return [verdict]
-    old = {m: mean(first.of(m)) if first else None for m in metrics}
-    new = {m: mean(second.of(m)) if second else None for m in metrics}
+    old = {m: first.mean(m) if first else None for m in metrics}
+    new = {m: second.mean(m) if second else None for m in metrics}
     return [replace(verdict, metric=m, before=old[m], after=new[m]) for m in metrics]
 
 
@@ -116,22 +127,26 @@ def _changed_cell(before: Measured, after: Measured) -> list[Verdict]:
     message = f"settings changed (now cell {after.id}): " + "; ".join(differing_settings(before, after))
     verdicts = []
     for metric in _metrics(before, after):
-        old, new = mean(before.of(metric)), mean(after.of(metric))
+        old, new = before.mean(metric), after.mean(metric)
         difference = None if old is None or new is None else new - old
         verdicts.append(Verdict(before.id, after.names, metric, "changed", old, new, difference, None, message))
     return verdicts
 
 
 def _metrics(before: Measured, after: Measured) -> list[str]:
-    """Metrics that have a value on either side, in the columns' order; GateError for an unknown one."""
-    for metric in after.values:
-        if metric not in COLUMNS:
-            raise GateError(f"cell {after.id}: no metric is called {metric!r}{nearest(metric)}")
-    return [metric for metric in COLUMNS if before.of(metric) or after.of(metric)]
+    """Metrics that have a value on either side, in the columns' order."""
+    return _in_order({*before.metrics, *after.metrics})
+
+
+def _in_order(metrics: set[str]) -> list[str]:
+    """In the columns' order, then what nothing describes, by name."""
+    return [*(metric for metric in columns() if metric in metrics), *sorted(metrics - columns().keys())]
 
 
 def _order(verdict: Verdict) -> tuple[Any, ...]:
     """By the cell's axes (numbers as numbers), then its id, then the columns' order."""
     values = [verdict.names.get(axis) for axis in AXES]
     axes = tuple((value, "") if isinstance(value, int) else (-1, str(value or "")) for value in values)
-    return axes, verdict.cell, -1 if verdict.metric is None else list(COLUMNS).index(verdict.metric)
+    known = list(columns())
+    place = -1 if verdict.metric is None else len(known)
+    return axes, verdict.cell, known.index(verdict.metric) if verdict.metric in known else place, verdict.metric or ""

@@ -12,8 +12,10 @@ from statistics import fmean
 from typing import Any, Literal
 
 from invbench.gate.baseline import Measured
-from invbench.numbers.columns import COLUMNS
-from invbench.numbers.statistics import mean, paired_interval
+from invbench.numbers.columns import Column
+from invbench.numbers.statistics import paired_interval
+from invbench.numbers.whole_cell import Statistic, has_inputs, paired
+from invbench.sheets import sheet_of
 
 Outcome = Literal["failed", "missing", "changed", "regressed", "improved", "new", "same"]
 Direction = Literal["weaker", "stronger", "both"]
@@ -59,48 +61,96 @@ def as_json(verdicts: Iterable[Verdict]) -> dict[str, Any]:
     return {"schema": 1, "passed": passed(listed), "counts": counts, "verdicts": plain}
 
 
-def compare_metric(before: Measured, after: Measured, metric: str, limit: float, direction: Direction) -> Verdict:
-    """The verdict on a metric that has a value on either side of one cell, targets paired."""
+def compare_metric(before: Measured, after: Measured, column: Column, limit: float, direction: Direction) -> Verdict:
+    """The verdict on a metric that has a value on either side of one cell, targets or items paired."""
 
     def verdict(outcome: Outcome, message: str, **numbers: Any) -> Verdict:
-        return Verdict(after.id, after.names, metric, outcome, message=message, **numbers)
+        return Verdict(after.id, after.names, column.name, outcome, message=message, **numbers)
 
-    old, new = before.of(metric), after.of(metric)
-    if not old:
-        return verdict("new", "had no value before", after=mean(new))
-    if not new:
-        return verdict("missing", "has no value any more", before=mean(old))
+    means = {"before": before.mean(column.name), "after": after.mean(column.name)}
+    if means["before"] is None:
+        return verdict("new", "had no value before", **means)
+    if means["after"] is None:
+        return verdict("missing", "has no value any more", **means)
+    statistic = column.statistic
+    found = _of_targets(before, after, column) if statistic is None else _of_whole(before, after, statistic)
+    if isinstance(found, _Unpaired):
+        return verdict(found.outcome, found.message, **means)
+    outcome, message = _moved(column, found, limit, direction)
+    numbers = {"before": found.before, "after": found.after, "difference": found.difference, "interval": found.interval}
+    return verdict(outcome, message, **numbers)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Means over the targets, or statistics of the items, that both have, and what lies between them."""
+
+    before: float
+    after: float
+    difference: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class _Unpaired:
+    """Why two cells cannot be compared."""
+
+    outcome: Outcome
+    message: str
+
+
+def _of_targets(before: Measured, after: Measured, column: Column) -> _Pair | _Unpaired:
+    old, new = before.of(column.name), after.of(column.name)
     if len(old) != len(new):
-        message = f"{len(old)} targets before, {len(new)} now: they cannot be paired"
-        return verdict("changed", message, before=mean(old), after=mean(new))
+        return _Unpaired("changed", f"{len(old)} targets before, {len(new)} now: they cannot be paired")
     pairs = [(b, a) for b, a in zip(old, new, strict=True) if b is not None and a is not None]
     interval = paired_interval(old, new)
     lost = sum(b is not None for b in old) - len(pairs)
     if lost or interval is None:
-        message = f"{lost} of {len(old)} targets have no value any more"
-        return verdict("missing", message, before=mean(old), after=mean(new))
-    means = {"before": fmean(b for b, _ in pairs), "after": fmean(a for _, a in pairs)}
+        return _Unpaired("missing", f"{lost} of {len(old)} targets have no value any more")
     difference = fmean(a - b for b, a in pairs)
-    outcome, message = _moved(metric, means["before"], difference, interval, limit, direction)
-    return verdict(outcome, message, **means, difference=difference, interval=interval)
+    return _Pair(fmean(b for b, _ in pairs), fmean(a for _, a in pairs), difference, interval)
 
 
-def _moved(
-    metric: str, before: float, difference: float, interval: tuple[float, float], limit: float, direction: Direction
-) -> tuple[Outcome, str]:
+def _of_whole(before: Measured, after: Measured, statistic: Statistic) -> _Pair | _Unpaired:
+    if not (has_inputs(statistic, before.inputs) and has_inputs(statistic, after.inputs)):
+        return _Unpaired("changed", f"{' and '.join(statistic.inputs)} are not stored on both sides: nothing to pair")
+    found = paired(statistic, before.inputs, after.inputs)
+    if isinstance(found, str):
+        return _Unpaired("changed", found)
+    if found.lost:
+        items = sheet_of(after.names["game"]).said.item.many
+        return _Unpaired("missing", f"{found.lost} of {found.items} {items} have no value any more")
+    return _Pair(found.before, found.after, found.after - found.before, found.interval)
+
+
+def _moved(column: Column, found: _Pair, limit: float, direction: Direction) -> tuple[Outcome, str]:
     """The outcome of a paired difference, and why."""
-    column = COLUMNS[metric]
+    before, difference, interval = found.before, found.difference, found.interval
     slack = ROUNDING * max(1.0, abs(before), abs(before + difference))
     if abs(difference) <= limit + slack:
         return "same", ""
     if interval[0] <= 0 <= interval[1]:
-        return "same", f"moved by more than {limit:g}, but the interval over targets holds zero"
-    stronger = column.gain(difference) > 0
-    worse = direction == "both" or stronger == (direction == "stronger")
+        over = "items" if column.statistic is not None and column.statistic.resampled == "items" else "targets"
+        return "same", f"moved by more than {limit:g}, but the interval over {over} holds zero"
+    worse, what = _judged(column, column.gain(difference) > 0, direction)
     unit = f" {column.unit}" if column.unit else ""
     message = (
-        f"the attack is {'stronger' if stronger else 'weaker'}: {metric} {column.show(before)} -> "
+        f"{what}: {column.name} {column.show(before)} -> "
         f"{column.show(before + difference)}{unit}, moved by {difference:+.{column.decimals}f} "
         f"(95 % interval {interval[0]:+.{column.decimals}f} to {interval[1]:+.{column.decimals}f}, tolerance {limit:g})"
     )
     return ("regressed" if worse else "improved"), message
+
+
+def _judged(column: Column, gained: bool, direction: Direction) -> tuple[bool, str]:
+    """Whether a move is a regression, and what it is. `gained`: whether it goes the column's own way.
+
+    A cost and a limit have a welcome direction whoever asks; of what nothing describes, every move is a regression.
+    """
+    if column.role == "unknown":
+        return True, "moved, which way is better is not known"
+    if column.role != "leak":
+        return direction == "both" or not gained, f"the {column.role} is {'better' if gained else 'worse'}"
+    stronger = "stronger" if gained else "weaker"
+    return direction in ("both", stronger), f"the attack is {stronger}"

@@ -10,7 +10,8 @@ from typing import Any
 
 from invbench import registry
 from invbench.core.parameters import Parameter, nearest_name, show_value
-from invbench.numbers.columns import COLUMNS
+from invbench.numbers.columns import Column
+from invbench.sheets import broken_metrics, columns
 
 KIND_OF = {
     "attacks": "attack",
@@ -34,13 +35,15 @@ class Page:
 
 def overview() -> dict[str, list[str]]:
     """Every name by kind."""
-    return {kind: registry.names(part) for kind, part in KIND_OF.items()} | {"metrics": list(COLUMNS)}
+    return {kind: registry.names(part) for kind, part in KIND_OF.items()} | {"metrics": [*columns(), *broken_metrics()]}
 
 
 def summaries(kind: str) -> list[tuple[str, str]]:
     """Each name of a kind (`attacks`, ...) with what it is."""
     if kind == "metrics":
-        return [(column.name, f"{column.help}; {column.better} is a stronger attack") for column in COLUMNS.values()]
+        return [(column.name, f"{column.help}; {_direction(column)}") for column in columns().values()] + [
+            (name, f"BROKEN: {error}") for name, error in broken_metrics().items()
+        ]
     return [(name, _summary(KIND_OF[kind], name)) for name in registry.names(KIND_OF[kind])]
 
 
@@ -55,15 +58,23 @@ def _summary(kind: str, name: str) -> str:
 def page(kind: str, name: str) -> Page:
     """One part's page; UnknownName with the nearest one."""
     if kind == "metrics":
-        if name not in COLUMNS:
-            raise registry.UnknownName("metric", name, nearest_name(name, COLUMNS))
-        column = COLUMNS[name]
+        if name not in columns():
+            if name in broken_metrics():
+                raise registry.BrokenPart(broken_metrics()[name])
+            raise registry.UnknownName("metric", name, nearest_name(name, columns()))
+        column = columns()[name]
         unit = f" ({column.unit})" if column.unit else ""
-        text = f"{column.help}{unit}.\n\n{column.better} is a stronger attack; tolerance {column.tolerance:g}."
+        text = f"{column.help}{unit}.\n\n{_direction(column)}; tolerance {column.tolerance:g}."
         return Page(kind, name, text, ())
     part = registry.load(KIND_OF[kind], name)
     rows = tuple(_row(setting) for setting in part.parameters.values())
     return Page(kind, name, part.text, rows)
+
+
+def _direction(column: Column) -> str:
+    """Which way is which: `higher is a stronger attack`."""
+    role = {"cost": "a cost, and no leak", "limit": "a limit to what can leak, and no leak"}.get(column.role)
+    return f"{column.better} is a stronger attack" if role is None else f"{role}; {column.better} is better"
 
 
 def schema(kind: str, name: str) -> dict[str, Any]:

@@ -80,7 +80,10 @@ def _cache() -> str:
 
 
 def _dataset(name: str) -> str:
-    pool = registry.load("dataset", name).build({}).load()
+    from invbench.data import Dataset, ImagePool
+
+    pool = registry.load("dataset", name).build({}, Dataset).load()
+    assert isinstance(pool, ImagePool)
     return f"{len(pool.images)} pictures of {' x '.join(str(n) for n in pool.images.shape[1:])}"
 
 

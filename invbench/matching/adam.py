@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor
 
-from invbench.matching.outcome import Outcome, Report, at_start
+from invbench.matching.outcome import Outcome, Report, Stop, at_start, last_evaluations, when_spent, why_stopped
 from invbench.matching.problem import Problem
 
-_PROGRESS = 0.99  # a lane gets on while `plateau` steps bring its least value below this share of what it was
+_PROGRESS = 0.99  # a lane rests unless `plateau` steps bring its least value below this share of what it was
 
 
 def adam(
@@ -30,29 +30,35 @@ def adam(
     `signed` feeds Adam the gradient's sign. `schedule`: see `step_size`. A lane leaves when its value is no longer
     finite (diverged: it returns its best finite iterate, or its start), when its objective is at most its
     `tolerance` `(L,)` (converged), and where `plateau` is not 0 when so many steps lowered its least value by less
-    than a hundredth (it returns the iterate of that value).
+    than a hundredth (at rest: it returns the iterate of that value). `Stop` says what becomes of the others.
     """
     end, lanes = at_start(start), torch.arange(len(start), device=start.device)
     variables, best_value = start.clone(), torch.full_like(start[:, 0], torch.inf)
-    milestone = best_value.clone()
+    milestone, late = best_value.clone(), best_value.clone()  # least values when `plateau`, and the last part, began
     first, second = torch.zeros_like(start), torch.zeros_like(start)
     for step in range(1, iterations + 2):
         at = problem.evaluate(variables)
         end.evaluations[lanes.cpu()] += 1
         finite = torch.isfinite(at.total) & torch.isfinite(at.gradient).all(dim=1)
         converged = finite & (at.objective <= tolerance[lanes]) if tolerance is not None else torch.zeros_like(finite)
-        last = converged | (finite & (step > iterations))
+        spent = torch.full_like(finite, step > iterations)
         better = finite & (at.total < best_value[lanes])
         best_value[lanes[better]] = at.total[better]
-        kept = better | last
+        kept = better | converged | (finite & spent)
         end.variables[lanes[kept]], end.objective[lanes[kept]] = variables[kept], at.objective[kept]
-        end.diverged[lanes[~finite]] = True
-        end.converged[lanes[converged]] = True
         resting = torch.zeros_like(finite)
         if plateau and step % plateau == 1 % plateau:
             resting = best_value[lanes] > _PROGRESS * milestone[lanes]
             milestone = best_value.clone()
-        going = torch.nonzero(finite & ~last & ~resting).flatten()
+        if step == iterations + 1 - last_evaluations(iterations):
+            late = best_value.clone()
+        end.stopped[lanes] = why = why_stopped(
+            (~finite, Stop.DIVERGED),
+            (converged, Stop.CONVERGED),
+            (spent, when_spent(best_value[lanes], late[lanes])),
+            (resting, Stop.AT_REST),
+        )
+        going = torch.nonzero(why == Stop.RUNNING).flatten()
         if not len(going):
             break
         slope = at.gradient.sign() if signed else at.gradient

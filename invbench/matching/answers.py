@@ -3,50 +3,62 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from invbench.matching.outcome import Outcome
+from invbench.matching.outcome import Outcome, Stop, counted
 from invbench.matching.problem import Problem
 from invbench.observation import Guess, UpdateObservation
 
 
-def nothing_yet(problem: Problem, targets: int) -> Outcome:
-    """What is known of targets before any lane ran."""
+@dataclass(frozen=True)
+class Best:
+    """Each target's best lane so far, its evaluations those of all its lanes; and why each of these stopped."""
+
+    lane: Outcome
+    stopped: tuple[list[Stop], ...]
+
+
+def nothing_yet(problem: Problem, targets: int) -> Best:
+    """What is known of targets before any lane ran: any lane is better."""
     device = problem.lower.device
-    return Outcome(
+    none = Outcome(
         variables=torch.zeros(targets, problem.size, device=device),
         objective=torch.full((targets,), torch.inf, device=device),
         evaluations=torch.zeros(targets, dtype=torch.int64),
-        diverged=torch.ones(targets, dtype=torch.bool, device=device),
-        converged=torch.zeros(targets, dtype=torch.bool, device=device),
+        stopped=torch.full((targets,), Stop.DIVERGED, dtype=torch.uint8, device=device),
     )
+    return Best(none, tuple([] for _ in range(targets)))
 
 
-def take_better(best: Outcome, targets: Tensor, new: Outcome) -> Outcome:
+def take_better(best: Best, targets: Tensor, new: Outcome) -> Best:
     """Each target's best lane so far by its own objective; a lane that did not diverge beats one that did."""
+    ours, diverged = best.lane, new.diverged.tolist()
     for lane, target in enumerate(targets.tolist()):
-        best.evaluations[target] += new.evaluations[lane]
-        ours = (bool(best.diverged[target]), float(best.objective[target]))
-        theirs = (bool(new.diverged[lane]), float(new.objective[lane]))
-        unset = ours == (True, float("inf"))
-        if unset or theirs < ours:
-            best.variables[target], best.objective[target] = new.variables[lane], new.objective[lane]
-            best.diverged[target], best.converged[target] = new.diverged[lane], new.converged[lane]
+        ours.evaluations[target] += new.evaluations[lane]
+        best.stopped[target].append(Stop(int(new.stopped[lane])))
+        held = (int(ours.stopped[target]) == Stop.DIVERGED, float(ours.objective[target]))
+        offered = (diverged[lane], float(new.objective[lane]))
+        unset = held == (True, float("inf"))
+        if unset or offered < held:
+            ours.variables[target], ours.objective[target] = new.variables[lane], new.objective[lane]
+            ours.stopped[target] = new.stopped[lane]
     return best
 
 
-def guess_of(problem: Problem, best: Outcome, index: int, seen: UpdateObservation, notes: Sequence[str] = ()) -> Guess:
+def guess_of(problem: Problem, best: Best, index: int, seen: UpdateObservation, notes: Sequence[str] = ()) -> Guess:
     """The best lane of target `index` as a guess."""
     here = slice(index, index + 1)
     lane = problem.only(torch.tensor([index], device=problem.lower.device))
-    objective = float(best.objective[index])
+    variables, objective = best.lane.variables[here], float(best.lane.objective[index])
     return Guess(
-        images=seen.to_unit_range(lane.images(best.variables[here])[0]),
-        labels=lane.guessed_labels(best.variables[here])[0],
-        evaluations=int(best.evaluations[index]),
-        diverged=bool(best.diverged[index]),
+        images=seen.to_unit_range(lane.images(variables)[0]),
+        labels=lane.guessed_labels(variables)[0],
+        evaluations=int(best.lane.evaluations[index]),
+        diverged=bool(best.lane.diverged[index]),
         objective=objective if objective < float("inf") else None,
         notes=tuple(notes),
+        stopped=counted(best.stopped[index]),
     )

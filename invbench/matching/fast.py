@@ -22,7 +22,7 @@ _RESIDUAL = Recipe(iterations=BATCH_STEPS, lr=0.3, tv=0.1, schedule="cosine", st
 
 def fast(public: Public) -> Recipe:
     """The recipe for this batch size and network."""
-    if public.batch_size == 1:
+    if public.pictures == 1:
         return SINGLE
     containers = (layer for layer in public.network.modules() if any(True for _ in layer.children()))
     return _CHAIN if all(isinstance(layer, nn.Sequential) for layer in containers) else _RESIDUAL

@@ -6,10 +6,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from invbench.observation import Public, UpdateObservation
+from invbench.updates.simulation import as_gradient
 
 
 def guess_label(seen: UpdateObservation) -> Tensor:
@@ -23,7 +26,7 @@ def guess_label(seen: UpdateObservation) -> Tensor:
     last = seen.public.last_linear()
     if last is None:
         raise ValueError(f"{seen.public.model} does not end in a fully connected layer")
-    weight, bias = seen.update_of(last[0])
+    weight, bias = replace(seen, update=as_gradient(seen)).update_of(last[0])
     if bias is not None:
         return bias.argmin().reshape(1)
     size = weight.square().sum(dim=1)
@@ -39,9 +42,9 @@ def label_strategy(asked: str, public: Public) -> tuple[str, str | None]:
     strategy = "idlg" if asked == "known" and public.labels == "hidden" else asked
     if strategy != "idlg":
         return strategy, None
-    if public.batch_size != 1:
+    if public.pictures != 1:
         why = "the protocol hides the labels, and " if asked == "known" else ""
-        return strategy, f"{why}idlg needs batch_size 1, not {public.batch_size}"
+        return strategy, f"{why}idlg needs batch_size 1, not {public.pictures}"
     if public.last_linear() is None:
         return strategy, f"idlg needs a last fully connected layer; {public.model} does not end in one"
     return strategy, None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from invbench.matching.outcome import Outcome, Report, at_start
+from invbench.matching.outcome import Outcome, Report, Stop, at_start, last_evaluations, when_spent, why_stopped
 from invbench.matching.problem import Problem
 
 _CURVED = 1e-8  # smallest cosine between a step and its gradient change that is taken for curvature
@@ -85,7 +85,7 @@ def lbfgs(
     end = at_start(start)
     variables, before, step = start.clone(), None, torch.zeros_like(start)
     history = History(len(start), memory)
-    milestone = end.objective.clone()  # each lane's best objective when patience was last asked for
+    milestone = late = end.objective.clone()  # best objectives when patience was last asked for, and near the end
     for iteration in range(iterations + 1):
         at = problem.evaluate(variables)
         end.evaluations[lanes.cpu()] += 1
@@ -97,10 +97,16 @@ def lbfgs(
         if iteration and iteration % patience == 0:
             resting |= end.objective[lanes] > _PROGRESS * milestone[lanes]
             milestone = end.objective.clone()
-        end.diverged[lanes[~finite]] = True
-        end.converged[lanes[converged]] = True
-        going = torch.nonzero(finite & ~converged & ~resting).flatten()
-        if not len(going) or iteration == iterations:
+        if iteration == iterations - last_evaluations(iterations):
+            late = end.objective.clone()
+        end.stopped[lanes] = why = why_stopped(
+            (~finite, Stop.DIVERGED),
+            (converged, Stop.CONVERGED),
+            (resting, Stop.AT_REST),
+            (torch.full_like(finite, iteration == iterations), when_spent(end.objective[lanes], late[lanes])),
+        )
+        going = torch.nonzero(why == Stop.RUNNING).flatten()
+        if not len(going):
             break
         report(iteration + 1, float(at.objective[going].mean()))
         if before is not None:

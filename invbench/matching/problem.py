@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,7 +24,7 @@ from invbench.matching.programs import Programs
 from invbench.matching.regularisers import total_variation
 from invbench.matching.tracing import Batched
 from invbench.observation import Update, UpdateObservation
-from invbench.protocol.fedsgd import gradient
+from invbench.updates.simulation import as_gradient, gradient_of, simulator
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,13 @@ class Problem:
 
 
 def _batched(
-    network: torch.nn.Module, shape: tuple[int, ...], classes: int | None, objective: Objective, tv: float
+    simulated: Callable[[Tensor, Tensor], Update],
+    shape: tuple[int, ...],
+    classes: int | None,
+    objective: Objective,
+    tv: float,
 ) -> Batched:
     """`(variables, [labels,] *seen) -> slopes, totals, objectives`, lanes first; no labels where `classes` is given."""
-    parameters = {name: p.detach() for name, p in network.named_parameters()}
-    buffers = dict(network.named_buffers())
     pixels = math.prod(shape)
 
     def lane(variables: Tensor, *given: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,8 +101,7 @@ def _batched(
             labels, seen = given[0], given[1:]
         else:
             labels, seen = variables[pixels:].reshape(-1, classes).softmax(dim=1), given
-        simulated = gradient(network, parameters, buffers, images, labels)
-        distance = objective(simulated, seen)
+        distance = objective(simulated(images, labels), seen)
         total = distance + tv * total_variation(images) if tv else distance
         return total, distance
 
@@ -118,10 +119,16 @@ def build_problem(
     tv: float,
     boxed: bool,
     planned: int = 0,
+    simulate: bool = True,
 ) -> Problem:
-    """One lane an observation, to be evaluated `planned` times. They must share their weights (see `same_weights`)."""
+    """One lane an observation, to be evaluated `planned` times. They must share their weights (see `same_weights`).
+
+    Without `simulate` the update is taken for one mean gradient, whatever the protocol.
+    """
     first = observations[0]
-    shape = (first.public.batch_size, *first.public.image_shape)
+    shape = (first.public.pictures, *first.public.image_shape)
+    client = simulator(first.public, first.model) if simulate else gradient_of(first.model)
+    updates = [seen.update if simulate else as_gradient(seen) for seen in observations]
     mean, std = (c.expand(first.public.image_shape) for c in first.channel_constants())
     fixed = [given for given in labels if given is not None]
     logits = 0 if fixed else shape[0] * first.public.classes
@@ -132,13 +139,11 @@ def build_problem(
     return Problem(
         image_shape=shape,
         classes=first.public.classes,
-        seen=tuple(torch.stack(tensors) for tensors in zip(*(o.update for o in observations), strict=True)),
+        seen=tuple(torch.stack(tensors) for tensors in zip(*updates, strict=True)),
         labels=torch.stack(fixed).to(device) if fixed else None,
         lower=torch.cat([low.to(device), -free.to(device)]),
         upper=torch.cat([high.to(device), free.to(device)]),
-        programs=Programs(
-            _batched(first.model, shape, None if fixed else first.public.classes, objective, tv), planned
-        ),
+        programs=Programs(_batched(client, shape, None if fixed else first.public.classes, objective, tv), planned),
     )
 
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from invbench.core import engine
+from invbench.core import execution
 from invbench.core.memory import is_out_of_memory
 from invbench.matching.compiling import Step, compiled, pays_back
 from invbench.matching.tracing import Batched, Traced, trace
@@ -38,17 +38,17 @@ class Programs:
     def __init__(self, batched: Batched, planned: int = 0) -> None:
         self.notes: list[str] = []
         self._batched, self._planned = batched, planned
-        self._engine = engine.current()
+        self._execution = execution.current()
         self._traced: dict[int, Traced | None] = {}  # by number of lanes; None where tracing failed
         self._fused: dict[int, Step] = {}  # by number of lanes
         self._done: Counter[int] = Counter()
         self._given: tuple[Tensor, ...] | None = None
         self._bound: Bound | None = None
-        if self._engine.compiles and planned < _WORTH_TRACING:
+        if self._execution.compiles and planned < _WORTH_TRACING:
             self._note(_NOT_WORTH)
 
     def evaluate(self, variables: Tensor, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """The function's tensors, cut off from what they were computed of."""
+        """The function's results, detached from the graph."""
         lanes = len(variables)
         if given is not self._given:
             self._given, self._bound = given, None
@@ -79,13 +79,13 @@ class Programs:
 
     def _fuse(self, traced: Traced, inputs: tuple[Tensor, ...], planned: int) -> Step | None:
         """The compiled step, where it is wanted; kept for the next lanes where it does not hold on to these."""
-        if not self._engine.compiles:
+        if not self._execution.compiles:
             return None
         on_cpu = inputs[0].device.type == "cpu"
         if on_cpu and not pays_back(len(traced.step.graph.nodes), planned):
             self._note(_NOT_WORTH)
             return None
-        with self._engine.compiling():
+        with self._execution.compiling():
             made = self._try("compiled", lambda: compiled(traced.step, inputs))
         if made is None:
             return None

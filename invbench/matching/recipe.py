@@ -10,13 +10,13 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor
 
+from invbench.core.attack import UpdateAttack
 from invbench.matching.adam import adam
-from invbench.matching.answers import guess_of, nothing_yet, take_better
+from invbench.matching.answers import Best, guess_of, nothing_yet, take_better
 from invbench.matching.labels import label_strategy, labels_for
 from invbench.matching.lanes import Minimise, Tracker, run_in_chunks
 from invbench.matching.lbfgs import lbfgs
 from invbench.matching.objectives import OBJECTIVES
-from invbench.matching.outcome import Outcome
 from invbench.matching.problem import Problem, build_problem, same_weights
 from invbench.matching.wolfe import lbfgs_wolfe
 from invbench.observation import Guess, Public, UpdateObservation
@@ -27,7 +27,7 @@ _CHUNK_NUMBERS = 50_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Recipe(UpdateAttack):
     """A preset's parts. Presets override the defaults with their paper's."""
 
     iterations: int = parameter(4800, at_least=1, help="optimiser steps of one start; a step is one evaluation")
@@ -63,6 +63,9 @@ class Recipe:
     converged: float = parameter(
         0.0, at_least=0, help="stop a lane, and its restarts, at this objective (l2: of the update's squared norm)"
     )
+    simulate: bool = parameter(
+        True, later=True, help="simulate the client's local steps; false takes its update for one gradient"
+    )
     lanes: int = parameter(16, at_least=1, help="most targets and restarts that run as one batched program")
 
     def unsupported(self, public: Public) -> str | None:
@@ -85,7 +88,7 @@ class Recipe:
         labels = [labels_for(strategy, seen) for seen in group]
         lanes, chunk = len(group) * self.restarts, self._chunk(group[0])
         planned = (self.iterations + 1) * -(-lanes // chunk)
-        problem = build_problem(group, labels, OBJECTIVES[self.objective], self.tv, self.boxed, planned)
+        problem = build_problem(group, labels, OBJECTIVES[self.objective], self.tv, self.boxed, planned, self.simulate)
         tracker = Tracker(self.iterations, lanes, chunk)
         best = self._search(problem, group, tracker)
         notes = problem.programs.notes
@@ -94,7 +97,7 @@ class Recipe:
             for index, seen in enumerate(group)
         ]
 
-    def _search(self, problem: Problem, group: Sequence[UpdateObservation], tracker: Tracker) -> Outcome:
+    def _search(self, problem: Problem, group: Sequence[UpdateObservation], tracker: Tracker) -> Best:
         """The best start of every target. With `converged` set, a target that converged starts no more."""
         tolerance = self.converged * _scale(problem, self.objective)
         best = nothing_yet(problem, len(group))
@@ -105,7 +108,7 @@ class Recipe:
                 best, targets, run_in_chunks(self._minimiser(tracker), problem, targets, starts, tolerance, tracker)
             )
         for _ in range(self.restarts):
-            targets = torch.nonzero(~best.converged.cpu()).flatten()
+            targets = torch.nonzero(~best.lane.converged.cpu()).flatten()
             if not len(targets):
                 break
             starts = torch.stack([self._start(problem, group[int(t)]) for t in targets])

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from invbench.matching.history import Ring
-from invbench.matching.outcome import Outcome, Report, at_start
+from invbench.matching.outcome import Outcome, Report, Stop, at_start, last_evaluations, when_spent, why_stopped
 from invbench.matching.problem import Evaluation, Problem
 
 _FALLS, _FLATTENS = 1e-4, 0.9  # Nocedal and Wright, section 3.1: c1, c2
@@ -62,17 +62,17 @@ def lbfgs_wolfe(
     at = problem.evaluate(start)
     end.evaluations[:] = 1
     finite = torch.isfinite(at.total) & torch.isfinite(at.gradient).all(dim=1)
-    end.diverged[~finite] = True
     end.objective[finite] = at.objective[finite]
-    end.converged[finite & (at.objective <= tolerance)] = True
+    end.stopped[:] = why_stopped((~finite, Stop.DIVERGED), (at.objective <= tolerance, Stop.CONVERGED))
     search, ring = _first_search(start, at, problem), Ring(start, memory)
-    milestone = at.total.clone()
-    going = torch.nonzero(finite & ~end.converged).flatten()
+    milestone = late = at.total.clone()  # values when patience was last asked for, and near the end of the budget
+    going = torch.nonzero(end.stopped == Stop.RUNNING).flatten()
     for iteration in range(1, iterations + 1):
         if not len(going):
             break
         if len(going) < len(lanes):
-            problem, lanes, tolerance, milestone = problem.only(going), lanes[going], tolerance[going], milestone[going]
+            problem, lanes = problem.only(going), lanes[going]
+            tolerance, milestone, late = tolerance[going], milestone[going], late[going]
             search.keep(going)
             ring.keep(going)
         trial = (search.base + search.length[:, None] * search.direction).clamp(problem.lower, problem.upper)
@@ -84,9 +84,14 @@ def lbfgs_wolfe(
         if iteration % patience == 0:
             resting |= search.value > _PROGRESS * milestone
             milestone = search.value.clone()
-        end.converged[lanes[converged]] = True
+        if iteration == iterations - last_evaluations(iterations):
+            late = search.value.clone()
+        spent = torch.full_like(resting, iteration == iterations)
+        end.stopped[lanes] = why = why_stopped(
+            (converged, Stop.CONVERGED), (resting, Stop.AT_REST), (spent, when_spent(search.value, late))
+        )
         report(iteration, float(search.objective.mean()))
-        going = torch.nonzero(~converged & ~resting).flatten()
+        going = torch.nonzero(why == Stop.RUNNING).flatten()
     return end
 
 

@@ -10,12 +10,14 @@ from typing import Any
 
 from invbench import registry
 from invbench.cell import Cell, Choice
-from invbench.data import BadData
+from invbench.data import BadData, Dataset
 from invbench.matrix.choices import Reader, read_choice
 from invbench.matrix.source.nodes import Entry, Node, Place, Table, plain, show
 from invbench.matrix.values import AXES, INCLUDE_KEYS, SETTINGS, read_axis, read_value, refuse_unknown, setting
 
 MAX_CELLS = 1_000_000
+DEFAULTED = ("batch_size", "defense")
+"""Axes of the grid that have a value where none is given: one picture, no defence."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Block:
-    """Every combination of these values. `axes` holds a value for each axis that an attack's game uses."""
+    """Every combination of these values. `axes` holds values for each axis that an attack's game uses.
+
+    An axis may hold no `protocol`: then it is the default one of each attack's game.
+    """
 
     axes: Mapping[str, tuple[Any, ...]]
     batches: Batches
@@ -59,9 +64,7 @@ class Block:
         data = self.batches.data
         assert data is not None
         for attack in self.axes["attack"]:
-            used = _axes_of(attack)
-            for *values, seed in itertools.product(*(self.axes[axis] for axis in used), self.batches.seeds):
-                chosen = dict(zip(used, values, strict=True))
+            for chosen, seed in itertools.product(self._of_attack(attack), self.batches.seeds):
                 yield Cell(
                     game=attack.part.facts["game"],
                     attack=attack,
@@ -83,8 +86,29 @@ class Block:
 
     def __len__(self) -> int:
         """How many cells, without making them."""
-        sizes = [math.prod(len(self.axes[axis]) for axis in _axes_of(attack)) for attack in self.axes["attack"]]
+        sizes = [
+            math.prod(len(self.axes[axis]) for axis in axes_of(attack, protocol) if axis != "protocol")
+            for attack in self.axes["attack"]
+            for protocol in self._protocols(attack)
+        ]
         return sum(sizes) * len(self.batches.seeds)
+
+    def _protocols(self, attack: Choice) -> tuple[Choice | None, ...]:
+        """The attack's protocols: those of the axis, else its game's default; None for a game that has none."""
+        default = default_protocol(attack)
+        return (self.axes.get("protocol") or (default,)) if default is not None else (None,)
+
+    def _of_attack(self, attack: Choice) -> Iterator[dict[str, Any]]:
+        """The other axes' values for an attack, each combination once: a protocol may leave an axis unused."""
+        protocols = self._protocols(attack)
+        used = {protocol: axes_of(attack, protocol) for protocol in protocols}
+        every = [axis for axis in AXES[1:-1] if any(axis in axes for axes in used.values())]
+        firsts = {axis: self.axes[axis][0] for axis in every}
+        for *values, protocol in itertools.product(*(self.axes[axis] for axis in every), protocols):
+            chosen = dict(zip(every, values, strict=True))
+            unused = [axis for axis in every if axis not in used[protocol]]
+            if all(chosen[axis] == firsts[axis] for axis in unused):
+                yield {axis: value for axis, value in chosen.items() if axis not in unused} | {"protocol": protocol}
 
 
 def read_data(node: Node, reader: Reader) -> Data | None:
@@ -93,12 +117,11 @@ def read_data(node: Node, reader: Reader) -> Data | None:
     if choice is None:
         return None
     try:
-        pool = choice.build().load()
+        pool = choice.build(Dataset).load()
     except BadData as error:
         reader.errors.add(_place_of_path(node), str(error))
         return None
-    normalised = hasattr(pool, "mean") and hasattr(pool, "std")
-    return Data(choice, pool.content, (tuple(pool.mean), tuple(pool.std)) if normalised else None)
+    return Data(choice, pool.content, pool.normalisation)
 
 
 def read_grid(entry: Entry, batches: Batches, reader: Reader) -> Block | None:
@@ -108,13 +131,13 @@ def read_grid(entry: Entry, batches: Batches, reader: Reader) -> Block | None:
         reader.errors.add(table.place, f"grid must be a mapping of axes, not {show(plain(table))}")
         return None
     refuse_unknown(table, AXES, "grid", reader.errors)
-    axes = {axis: _default(axis) for axis in AXES[2:]}
+    axes: dict[str, tuple[Any, ...]] = {axis: _default(axis) for axis in DEFAULTED}
     for axis in AXES:
         if axis in table.entries:
             axes[axis] = read_axis(axis, table.entries[axis].value, reader)
-        elif axis not in axes:
+        elif axis not in axes and axis != "protocol":
             reader.errors.add(entry.place, f"grid lacks {axis!r}")
-    if batches.data is None or not all(axes.get(axis) for axis in AXES):
+    if batches.data is None or not all(axes.get(axis) for axis in AXES if axis in axes or axis != "protocol"):
         return None
     block = Block(axes, batches)
     if len(block) > MAX_CELLS:
@@ -138,29 +161,44 @@ def read_include(node: Node, batches: Batches, reader: Reader) -> Block | None:
         seeds=(setting("seed", node, reader.errors),) if "seed" in given else batches.seeds,
     )
     attack = values.get("attack")
-    needed = ("model", *_axes_of(attack)) if isinstance(attack, Choice) else ("attack", "model")
+    protocol = values.get("protocol")
+    named = protocol if isinstance(protocol, Choice) else None
+    needed = ("model", *_needed(attack, named)) if isinstance(attack, Choice) else ("attack", "model")
     lacking = [axis for axis in AXES if axis in needed and axis not in given and axis != "protocol"]
     for axis in lacking:
         reader.errors.add(node.place, f"an included cell lacks {axis!r}")
     if lacking or None in values.values() or own.data is None:
         return None
-    defaults = {"protocol": _default("protocol")}
-    return Block(defaults | {axis: (value,) for axis, value in values.items()}, own)
+    return Block({axis: (value,) for axis, value in values.items()}, own)
 
 
-def _axes_of(attack: Choice) -> tuple[str, ...]:
-    """The axes beside the attack that its game uses, in their fixed order."""
-    used = registry.load("game", attack.part.facts["game"]).cls.axes  # type: ignore[attr-defined]
+def axes_of(attack: Choice, protocol: Choice | None) -> tuple[str, ...]:
+    """The axes beside the attack that its game and this protocol use, in their fixed order."""
+    used = {*_game_of(attack).facts["axes"]}
+    if protocol is not None:
+        used |= {"protocol", *protocol.part.facts["axes"]}
     return tuple(axis for axis in AXES[1:] if axis in used)
 
 
+def default_protocol(attack: Choice) -> Choice | None:
+    """The protocol of an attack's game where none is named; None for a game without protocols."""
+    name = _game_of(attack).facts["protocol"]
+    if name is None:
+        return None
+    return Choice("protocol", name, tuple(registry.load("protocol", name).settings({}).items()))
+
+
+def _needed(attack: Choice, protocol: Choice | None) -> tuple[str, ...]:
+    default = default_protocol(attack)
+    return axes_of(attack, protocol or default) if default is not None else axes_of(attack, None)
+
+
+def _game_of(attack: Choice) -> registry.Part:
+    return registry.load("game", attack.part.facts["game"])
+
+
 def _default(axis: str) -> tuple[Any, ...]:
-    if axis == "batch_size":
-        return (SETTINGS["batch_size"].default,)
-    if axis == "defense":
-        return ((),)
-    settings = registry.load("protocol", "fedsgd").settings({})
-    return (Choice("protocol", "fedsgd", tuple(settings.items())),)
+    return (SETTINGS["batch_size"].default,) if axis == "batch_size" else ((),)
 
 
 def _place_of_path(node: Node) -> Place:

@@ -10,8 +10,8 @@ from invbench.core.parameters import Parameter, nearest_name
 from invbench.matrix.choices import Reader, read_choice, read_stack
 from invbench.matrix.errors import Errors
 from invbench.matrix.source.nodes import Entry, Items, Node, Place, Table, plain, show
+from invbench.sheets import every_sheet
 
-CONTROLS = ("grey", "mean", "noise")
 MOST_THREADS = 1024
 
 SETTINGS = {
@@ -76,9 +76,12 @@ def read_name(entry: Entry | None, stem: str, place: Place, errors: Errors) -> s
 
 
 def read_controls(entry: Entry | None, errors: Errors) -> tuple[str, ...]:
-    """The controls asked for, in their fixed order."""
+    """The controls asked for, in the order of the games' sheets."""
+    said = [sheet.said for sheet in every_sheet()]
+    known = [*dict.fromkeys(control for one in said for control in one.controls)]
     if entry is None:
-        return CONTROLS[:2]
+        unasked = {control for one in said for control in one.controls_by_default}
+        return tuple(control for control in known if control in unasked)
     node = entry.value
     items = node.items if isinstance(node, Items) else (node,)
     if not items:
@@ -86,13 +89,13 @@ def read_controls(entry: Entry | None, errors: Errors) -> tuple[str, ...]:
     asked = []
     for item in items:
         word = plain(item)
-        if word not in CONTROLS:
-            words = f"{', '.join(CONTROLS[:-1])} or {CONTROLS[-1]}"
-            errors.add(item.place, f"a control is {words}, not {show(word)}", nearest_name(str(word), CONTROLS))
+        if word not in known:
+            words = " or ".join([", ".join(known[:-1]), *known[-1:]])
+            errors.add(item.place, f"a control is {words}, not {show(word)}", nearest_name(str(word), known))
         elif word in asked:
             errors.add(item.place, f"control {word!r} is repeated")
         asked.append(word)
-    return tuple(control for control in CONTROLS if control in asked)
+    return tuple(control for control in known if control in asked)
 
 
 def read_axis(axis: str, node: Node, reader: Reader) -> tuple[Any, ...]:

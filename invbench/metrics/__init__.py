@@ -1,41 +1,57 @@
-"""Scores as pure functions on arrays: `from invbench.metrics import psnr, ssim, lpips`.
+"""Metrics, one file each, and what computes them: pure functions on arrays.
 
-A name is imported when it is first asked for, so that `psnr` costs neither torch nor scikit-image.
+A metric's file holds `METRIC`, with its column, and a function of its own name, which stands here too:
+`from invbench.metrics import psnr, ssim, lpips`. Loading them costs neither torch nor scikit-image. What else stands
+here is imported when it is first asked for.
 """
 
 from __future__ import annotations
 
 import importlib
+import pathlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from invbench.metrics._assign import assign as assign
     from invbench.metrics._grey import best_grey as best_grey
-    from invbench.metrics._identified import identified as identified
-    from invbench.metrics._lpips import lpips as lpips
     from invbench.metrics._lpips import lpips_distances as lpips_distances
     from invbench.metrics._lpips import lpips_features as lpips_features
     from invbench.metrics._lpips import lpips_note as lpips_note
-    from invbench.metrics._psnr import psnr as psnr
-    from invbench.metrics._ranking import macro_auc as macro_auc
-    from invbench.metrics._ranking import macro_auc_pseudo_values as macro_auc_pseudo_values
-    from invbench.metrics._ssim import ssim as ssim
     from invbench.metrics._ssim import ssim_note as ssim_note
+    from invbench.metrics.accuracy import accuracy as accuracy
+    from invbench.metrics.exact import exact as exact
+    from invbench.metrics.identified import identified as identified
+    from invbench.metrics.label_accuracy import label_accuracy as label_accuracy
+    from invbench.metrics.lpips import lpips as lpips
+    from invbench.metrics.macro_auc import macro_auc as macro_auc
+    from invbench.metrics.macro_auc import macro_auc_pseudo_values as macro_auc_pseudo_values
+    from invbench.metrics.psnr import psnr as psnr
+    from invbench.metrics.recovered import recovered as recovered
+    from invbench.metrics.ssim import ssim as ssim
 
 _HOMES = {
     "assign": "_assign",
     "best_grey": "_grey",
-    "identified": "_identified",
-    "lpips": "_lpips",
     "lpips_distances": "_lpips",
     "lpips_features": "_lpips",
     "lpips_note": "_lpips",
-    "macro_auc": "_ranking",
-    "macro_auc_pseudo_values": "_ranking",
-    "psnr": "_psnr",
-    "ssim": "_ssim",
+    "macro_auc_pseudo_values": "macro_auc",
     "ssim_note": "_ssim",
 }
+
+
+def _functions() -> dict[str, Any]:
+    """Each metric's function, now: a submodule imported later would take its name. A broken file costs its own."""
+    found = {}
+    for file in sorted(pathlib.Path(__file__).parent.glob("[!_]*.py")):
+        try:
+            found[file.stem] = getattr(importlib.import_module(f"{__name__}.{file.stem}"), file.stem)
+        except Exception:  # whoever asks the registry for this metric is told what is wrong with its file
+            continue
+    return found
+
+
+globals().update(_functions())
 
 
 def __getattr__(name: str) -> Any:
@@ -45,4 +61,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *_HOMES} - {"annotations", "importlib", "pathlib"})

@@ -1,4 +1,4 @@
-"""Learned perceptual image patch similarity (Zhang et al. 2018, arXiv 1801.03924): AlexNet, v0.1.
+"""What metric `lpips` computes with: the network, and pictures as vectors whose distances it is.
 
 Network and linear heads are the `lpips` package's. AlexNet's trunk, which that package would download,
 comes from `invbench/assets` (see `NOTICE`).
@@ -26,13 +26,8 @@ _SIDE = 32  # below it AlexNet's deeper layers have almost no pixels left
 _BLOCK = 2048  # coordinates at a time: 100 differences stay in the processor's cache, float32 sums stay short
 
 
-def lpips(a: Images, b: Images) -> Floats:
-    """LPIPS of each pair, `(N,)`, at least 0; 0 for equal pictures.
-
-    `a`, `b`: arrays or tensors `(N, 1 or 3, H, W)` of any float type in [0, 1], else ValueError. Grey is
-    repeated to three channels; a smaller side under 32 pixels is first upsampled to 32 (bilinear, aspect
-    kept). Pairs pass one at a time, in float32 on the CPU: a pair's bits do not depend on its neighbours.
-    """
+def distances_of_pairs(a: Images, b: Images) -> Floats:
+    """What the metric `lpips` is: LPIPS of each pair, `(N,)`."""
     first, second = image_pairs(a, b)
     network = _network()
     with torch.no_grad():
@@ -45,7 +40,7 @@ def lpips_features(images: Images) -> npt.NDArray[np.float32]:
 
     LPIPS is a sum over layers of the mean over pixels of a weighted sum of squares; the weights (never
     negative) and the means go into the vectors as square roots. D is 5,760 at 32 x 32 and 484,992 at
-    224 x 224 (1.9 MB a picture). Images as for `lpips`.
+    224 x 224 (1.9 MB a picture). Images as for the metric `lpips`.
     """
     inputs = _inputs(unit_images(images, "images"), "images")
     with torch.no_grad():

@@ -1,5 +1,6 @@
-"""Victims that see pictures: one file an architecture, each a frozen dataclass that builds an `nn.Module`.
+"""Models: one file each, a frozen dataclass marked `@model(data=...)`.
 
+Of pictures: an `ImageModel` builds an `nn.Module`. Of tables: a `TableModel` states what it answers of a person.
 A network takes normalised images `(N, C, H, W)` and returns class scores `(N, classes)`. It computes
 nothing in place and chooses no branch by a value, so that its gradient can be differentiated again and
 mapped over lanes (`torch.func`).
@@ -8,12 +9,14 @@ mapped over lanes (`torch.func`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from invbench.registry import parameter
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import nn
 
 
@@ -39,3 +42,15 @@ class ImageModel(ABC):
     def unsupported(self, image_shape: tuple[int, int, int], classes: int) -> str | None:
         """Why this architecture cannot take such pictures, or None. Cheap: no weights are made."""
         return None
+
+
+class TableModel(ABC):
+    """A released model of people's attributes, which whoever holds it can evaluate."""
+
+    @abstractmethod
+    def output(self, attributes: Mapping[str, Any], generator: np.random.Generator) -> float:
+        """What the model's owner releases of a person with these attributes."""
+
+    @abstractmethod
+    def log_likelihood(self, output: float, attributes: Mapping[str, Any]) -> float:
+        """Log density of an output given every attribute, up to a constant that no attribute changes."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from invbench.models import TableModel
 from invbench.registry import model, parameter
 
 INTERCEPT = 5.6044
@@ -38,7 +39,7 @@ EFFECTS: Mapping[str, Mapping[Any, float]] = {
 
 @model(data="table")
 @dataclass(frozen=True, kw_only=True)
-class IWPC:
+class IWPC(TableModel):
     """IWPC pharmacogenetic regression of the stable warfarin dose.
 
     The output is a person's stable dose in mg/week, (prediction + e)^2 with e ~ N(0, residual^2): what the

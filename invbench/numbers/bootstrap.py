@@ -7,6 +7,7 @@ share their draws: what each costs is a weighted sum and four order statistics.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -43,14 +44,28 @@ def intervals(sums: Array, counts: Array) -> Array:
     return found
 
 
+def drawn_weights(units: int) -> Iterator[Array]:
+    """How often each unit is drawn in each of `DRAWS` draws, block by block: `(units, draws of the block)`."""
+    rows = max(1, min(DRAWS, BLOCK // units))
+    return (_times_drawn(units, start, min(rows, DRAWS - start)) for start in range(0, DRAWS, rows))
+
+
+def percentiles(drawn: Array, whole: float) -> tuple[float, float]:
+    """Both ends of the central interval of what was drawn `(DRAWS,)`; `whole` twice where no draw has a value."""
+    found = drawn[np.isfinite(drawn)]
+    if not len(found):
+        return whole, whole
+    low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
 def _draw(sums: Array, counts: Array, drawn: Array) -> float:
     """Fill `drawn` `(series, DRAWS)` with the mean of every draw, times the number returned."""
-    targets = sums.shape[1]
-    rows = max(1, min(DRAWS, BLOCK // targets))
+    targets, start = sums.shape[1], 0
     equal = bool((counts == counts[0, 0]).all())  # then every draw counts the same: only what is found is divided
-    for start in range(0, DRAWS, rows):
-        times = _times_drawn(targets, start, min(rows, DRAWS - start))
-        part = drawn[:, start : start + rows]
+    for times in drawn_weights(targets):
+        part = drawn[:, start : start + times.shape[1]]
+        start += times.shape[1]
         # einsum adds target by target for each draw, unlike a matrix product, whose order depends on the machine
         np.einsum("st,td->sd", sums, times, out=part)
         if not equal:

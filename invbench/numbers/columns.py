@@ -1,17 +1,29 @@
-"""The metrics as columns: what each means, which way is a better attack, how it prints, when it has moved."""
+"""A metric as a column: what it means, which way is a better attack, how it prints, when it has moved."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
 
+from invbench.numbers.whole_cell import Statistic
+
+Role = Literal["leak", "cost", "limit", "unknown"]
+"""`leak`: what was read. `cost`: what attack or defence costs. `limit`: what any attack could read at most.
+
+`unknown`: a stored metric of which nothing here says what it is, as of a package that is not installed any more.
+Only a leak can be evidence that something was read.
+"""
+
 
 @dataclass(frozen=True)
 class Column:
     """One metric.
 
-    `better`: the direction in which the attack is stronger (more leaks). `tolerance`: the absolute change,
-    in the metric's own unit, that the gate puts up with by default.
+    `better`: the direction in which the attack is stronger (more leaks), of a cost or a limit the welcome one.
+    `tolerance`: the absolute change, in the metric's own unit, that the gate puts up with by default. `margin`: how
+    far above its strongest control a leak must be to have read anything (None: the tolerance). `title`: how people
+    write the name, where not as it is. `pooled`: the values by target are jackknife pseudo-values, which nobody
+    should read alone. `statistic`: the cell's value is this statistic of stored items, not a mean over targets.
     """
 
     name: str
@@ -20,6 +32,21 @@ class Column:
     unit: str = ""
     decimals: int = 3
     tolerance: float = 0.02
+    role: Role = "leak"
+    margin: float | None = None
+    title: str = ""
+    pooled: bool = False
+    statistic: Statistic | None = None
+
+    @property
+    def written(self) -> str:
+        """The metric as people write it: `PSNR`, `label accuracy`."""
+        return self.title or self.name.replace("_", " ")
+
+    @property
+    def least_gain(self) -> float:
+        """How far above its control the metric must be to have read anything."""
+        return self.tolerance if self.margin is None else self.margin
 
     def gain(self, difference: float) -> float:
         """A change of the metric, signed so that a positive one is a stronger attack."""
@@ -30,24 +57,6 @@ class Column:
         return "" if value is None else f"{value:.{self.decimals}f}"
 
 
-COLUMNS: dict[str, Column] = {
-    column.name: column
-    for column in (
-        Column("psnr", "peak signal-to-noise ratio, capped at 100", unit="dB", decimals=2, tolerance=0.5),
-        Column("ssim", "structural similarity, Gaussian window of sigma 1.5"),
-        Column("lpips", "perceptual distance, AlexNet v0.1", better="lower"),
-        Column("label_accuracy", "share of the batch's labels that the attack has right"),
-        Column("identified", "share whose nearest of up to 100 candidates, by LPIPS, is the original"),
-        Column("recovered", "share of the batch that the attack returned a picture for"),
-        Column("exact", "share recovered above 80 dB"),
-        Column("accuracy", "share of people whose sensitive attribute is guessed right"),
-        Column("macro_auc", "area under the ROC curve, averaged over the attribute's values"),
-    )
-}
-"""Every metric by name, in the order in which tables show them."""
-
-GAME_COLUMNS: dict[str, tuple[str, ...]] = {
-    "update": ("psnr", "ssim", "lpips", "label_accuracy", "identified", "recovered", "exact"),
-    "attribute": ("accuracy", "macro_auc"),
-}
-"""The metrics of each game, in the order in which its tables show them."""
+def plain_column(name: str) -> Column:
+    """The column of a stored metric that no sheet and no metric file describes."""
+    return Column(name, "a stored metric that nothing installed here describes", role="unknown")

@@ -24,10 +24,13 @@ Values = Sequence[Sequence[float | None]]
 
 
 class Summary(NamedTuple):
-    """A metric over a cell: mean over items, their standard deviation, 95 % interval of the mean over targets."""
+    """A metric over a cell: mean over items, their standard deviation, 95 % interval of the mean over targets.
+
+    Of a statistic of the whole cell (`whole_cell.py`) `mean` is its value, and there is no standard deviation.
+    """
 
     mean: float
-    std: float
+    std: float | None
     ci_low: float
     ci_high: float
 

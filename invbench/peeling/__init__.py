@@ -13,7 +13,8 @@ is weighted by the inverse of its own.
 - `sensitivity.py`: how the whole gradient changes with the picture: J'J, the Fisher information;
 - `refine.py`: Gauss-Newton steps on the likelihood of the whole update;
 - `prior.py`: a Gaussian prior on natural pictures;
-- `given.py`, `answer.py`: what an observation gives, and what can be said of an answer without the truth;
+- `reading.py`: the update and its variances, as an observation has them;
+- `answer.py`: what can be said of an answer without the truth;
 - `sharpen.py`: those steps from what the layers gave, or from what a search found.
 
 All arithmetic is float64 on the CPU, whatever the device of the cell.

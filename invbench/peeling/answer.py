@@ -9,12 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from invbench.defenses import hides_scale
 from invbench.observation import Guess, UpdateObservation
-from invbench.updates.likelihood import defenses, misfit, squared_residual
+from invbench.updates.likelihood import Simulated, misfit, simulated, squared_residual
+from invbench.updates.simulation import stack_of
 
 _SAME = 1e-4
-"""Relative error within which a simulated update is the one seen, beside the declared noise."""
+"""Relative error within which a simulated update is the one seen, beside the declared noise.
+
+Float32 leaves sqrt(n / 3) 2^-24 of it (`updates/arithmetic.py`), 2e-6 for a LeNet and 1e-5 for sums of 100,000 terms:
+whether the truth explains its update does not depend on the processor. The exception is a network that is so sure that
+4 * 2^-24 / |p - y| exceeds it (p above 0.998). There the truth may be refused; what is refused is not certified.
+"""
 
 _AGREES, _CHANCE = 2.0, 8.0
 """Largest misfit of an answer that explains an update with that error; where noise is declared, what chance allows:
@@ -25,14 +30,16 @@ _AGREES, _CHANCE = 2.0, 8.0
 class Answer:
     """A picture `(1, C, H, W)`, normalised, its posterior variance `(C, H, W)`, its label `(1,)`.
 
-    `misfit`: of the simulated update. `explains`: whether that is within rounding and declared noise. `certified`:
-    it explains the update and nothing else does.
+    `misfit`: of the simulated update, beside what any processor may round. `residual`: the same beside a relative
+    error of `_SAME`. `explains`: whether that is within rounding and declared noise. `certified`: it explains the
+    update and nothing else does.
     """
 
     image: Tensor
     variance: Tensor
     label: Tensor
     misfit: float
+    residual: float
     explains: bool
     certified: bool
 
@@ -50,17 +57,24 @@ class Answer:
 def judged(seen: UpdateObservation, picture: Tensor, variance: Tensor, label: int, *, determined: bool) -> Answer:
     """The answer `picture` `(C, H, W)`. `determined`: there is no other one that explains the update."""
     image, labels = picture[None].float().to(seen.device), torch.tensor([label], device=seen.device)
-    blurred = len(seen.public.defenses) > 1 and hides_scale(defenses(seen.public))  # noise blurs the hidden factor
-    agrees = explains(seen, image, labels)
+    blurred = len(seen.public.defenses) > 1 and stack_of(seen.public).hides_scale  # noise blurs the hidden factor
+    update = simulated(seen, image, labels)
+    residual, agrees = _compared(seen, update)
     certified = determined and not blurred and agrees
-    return Answer(image, variance, labels, misfit(seen, image, labels), agrees, certified)
+    return Answer(image, variance, labels, misfit(seen, update), residual, agrees, certified)
 
 
-def explains(seen: UpdateObservation, image: Tensor, labels: Tensor) -> bool:
-    """Whether a normalised `image` `(1, C, H, W)` and its `labels` give the update seen, within rounding and noise."""
-    squares, count = squared_residual(seen, image, labels, error=_SAME)
+def explains(seen: UpdateObservation, update: Simulated | None) -> bool:
+    """Whether a guess's `simulated` update is the one seen, within rounding and declared noise."""
+    return _compared(seen, update)[1]
+
+
+def _compared(seen: UpdateObservation, update: Simulated | None) -> tuple[float, bool]:
+    """The mean weighted squared residual beside an error of `_SAME`, and whether that is one of rounding and noise."""
+    squares, count = squared_residual(seen, update, error=_SAME)
     allowed = 1 + _CHANCE / math.sqrt(max(count, 1)) if seen.public.defenses else _AGREES
-    return squares / max(count, 1) <= min(allowed, _AGREES)
+    residual = squares / max(count, 1)
+    return residual, residual <= min(allowed, _AGREES)
 
 
 def _decibels(variance: Tensor, std: tuple[float, ...]) -> float:

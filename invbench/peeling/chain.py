@@ -21,7 +21,7 @@ class NotAChain(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
+class Link:
     """One layer: its name in the network (the prefix of its parameters), shapes before and after it, without batch."""
 
     name: str
@@ -30,27 +30,27 @@ class Stage:
     after: tuple[int, ...]
 
 
-def read_chain(network: nn.Module, image_shape: tuple[int, ...]) -> tuple[Stage, ...]:
+def read_chain(network: nn.Module, image_shape: tuple[int, ...]) -> tuple[Link, ...]:
     """The layers from the picture up, of a network on the meta device; NotAChain, with the reason, if it is none."""
-    stages: list[Stage] = []
+    links: list[Link] = []
     shape = image_shape
     for name, layer in _layers("", network):
         if isinstance(layer, IGNORED):
             continue
-        if (reason := _why_not(layer) or _why_not_here(layer, shape, stages)) is not None:
+        if (reason := _why_not(layer) or _why_not_here(layer, shape, links)) is not None:
             raise NotAChain(f"{reason} (layer {name or 'the network itself'})")
         after = _after(layer, shape)
-        stages.append(Stage(name, layer, shape, after))
+        links.append(Link(name, layer, shape, after))
         shape = after
-    _check_order(stages)
-    return tuple(stages)
+    _check_order(links)
+    return tuple(links)
 
 
-def with_weights(chain: tuple[Stage, ...], model: nn.Module) -> tuple[Stage, ...]:
+def with_weights(chain: tuple[Link, ...], model: nn.Module) -> tuple[Link, ...]:
     """The same chain with the layers of `model`, copied to the CPU in float64."""
     copied = copy.deepcopy(model).to("cpu", torch.float64)
     copied.requires_grad_()  # clients share the gradients of frozen layers too
-    return tuple(replace(stage, layer=copied.get_submodule(stage.name)) for stage in chain)
+    return tuple(replace(link, layer=copied.get_submodule(link.name)) for link in chain)
 
 
 def _layers(prefix: str, layer: nn.Module) -> Iterator[tuple[str, nn.Module]]:
@@ -95,10 +95,10 @@ def _why_not_inverted(layer: nn.Module) -> str | None:
     return None
 
 
-def _why_not_here(layer: nn.Module, shape: tuple[int, ...], stages: list[Stage]) -> str | None:
+def _why_not_here(layer: nn.Module, shape: tuple[int, ...], links: list[Link]) -> str | None:
     if isinstance(layer, nn.Linear) and len(shape) != 1:
         return f"a linear layer on {shape} sees one axis only, and is not peeled yet"
-    if any(True for _ in layer.parameters()) and any(stage.layer is layer for stage in stages):
+    if any(True for _ in layer.parameters()) and any(link.layer is layer for link in links):
         return "a layer that is used twice has one gradient for both"
     return None
 
@@ -111,22 +111,22 @@ def _after(layer: nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
         raise NotAChain(f"a {type(layer).__name__} does not take {shape}: {error}") from error
 
 
-def _check_order(stages: list[Stage]) -> None:
-    weighted = [stage for stage in stages if has_weights(stage)]
-    if not weighted or stages[-1] is not weighted[-1] or not isinstance(stages[-1].layer, nn.Linear):
+def _check_order(links: list[Link]) -> None:
+    weighted = [link for link in links if has_weights(link)]
+    if not weighted or links[-1] is not weighted[-1] or not isinstance(links[-1].layer, nn.Linear):
         raise NotAChain("needs a linear layer as its last")
 
 
-def has_weights(stage: Stage) -> bool:
+def has_weights(link: Link) -> bool:
     """Whether it is a layer whose input its gradient and its output tell by linear equations."""
-    return isinstance(stage.layer, nn.Linear | nn.Conv2d)
+    return isinstance(link.layer, nn.Linear | nn.Conv2d)
 
 
-def is_kinked(chain: Sequence[Stage]) -> bool:
+def is_kinked(chain: Sequence[Link]) -> bool:
     """Whether an activation of it has a kink: steps that trust a slope stumble there."""
-    return any(isinstance(stage.layer, nn.ReLU | nn.LeakyReLU) for stage in chain)
+    return any(isinstance(link.layer, nn.ReLU | nn.LeakyReLU) for link in chain)
 
 
-def prefix(stage: Stage) -> str:
-    """What the names of the stage's parameters begin with."""
-    return f"{stage.name}." if stage.name else ""
+def prefix(link: Link) -> str:
+    """What the names of the link's parameters begin with."""
+    return f"{link.name}." if link.name else ""

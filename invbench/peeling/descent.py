@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from invbench.peeling.chain import Stage, has_weights, prefix
+from invbench.peeling.chain import Link, has_weights, prefix
 from invbench.peeling.elementwise import INVERTIBLE, ROUNDING, below_activation, below_batch_norm
 from invbench.peeling.least_squares import Equations, solve
 from invbench.peeling.pooling import below_pooling, is_pooling
@@ -26,6 +26,7 @@ from invbench.peeling.weighted import (
     transposed,
     unfolded_error,
 )
+from invbench.updates.equations import rank as directions_told
 
 _WIDER = 4.0  # a layer's prior variance is this many times that of standard normal pictures
 
@@ -47,7 +48,7 @@ class Peeled:
     """`picture` `(C, H, W)` normalised, `variance` of each pixel, and a report a layer, top first.
 
     `labels`: the picture's, then the other classes from the likeliest down. `scale`: the factor that the client had
-    put on its update.
+    put on its update. `determined`: every layer's rank is full, on any processor.
     """
 
     picture: Tensor
@@ -55,6 +56,7 @@ class Peeled:
     labels: tuple[int, ...]
     scale: float
     layers: tuple[LayerReport, ...]
+    determined: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +68,17 @@ class Moments:
 
 
 def peel(
-    chain: Sequence[Stage], update: Mapping[str, Tensor], variances: Mapping[str, Tensor], *, scaled: bool = False
+    chain: Sequence[Link],
+    update: Mapping[str, Tensor],
+    variances: Mapping[str, Tensor],
+    *,
+    scaled: bool = False,
+    widened: float = 1.0,
 ) -> Peeled:
     """Read the picture off a gradient of batch 1. `update` and `variances` by parameter name, float64 on the CPU.
 
     An entry that was not shared has infinite variance. `scaled`: the update may be a multiple of the gradient.
+    `widened`: how many times larger variances may be on another processor.
     """
     priors = _priors(chain)
     top = chain[-1]
@@ -83,34 +91,39 @@ def peel(
         update = {name: tensor / read.scale for name, tensor in update.items()}
         variances = {name: tensor / read.scale**2 for name, tensor in variances.items()}
     signal = read.signal
-    rank = min(len(signal.value), int((signal.value_variance < 1e6).sum()))
-    reports = [LayerReport(top.name, len(signal.value), rank, 1.0, read.residual)]
-    lowest = next(stage for stage in chain if has_weights(stage))
+    size = len(signal.value)
+    shares = [float((signal.value_variance / priors[-1].variance).clamp(max=1).sum())]
+    reports = [LayerReport(top.name, size, directions_told(size, shares[0], 1.0), 1.0, read.residual)]
+    lowest = next(link for link in chain if has_weights(link))
     natural = _natural(chain[: chain.index(lowest)], chain[0].before)
-    for stage, prior in zip(reversed(chain[:-1]), reversed(priors[:-1]), strict=True):
-        signal = signal.reshape(stage.after)
-        if has_weights(stage):
-            fill = natural if stage is lowest else None
-            signal, report = _below_weighted(
-                stage, signal, prior, update, variances, last=stage is lowest, correlated=fill
+    for link, prior in zip(reversed(chain[:-1]), reversed(priors[:-1]), strict=True):
+        signal = signal.reshape(link.after)
+        if has_weights(link):
+            fill = natural if link is lowest else None
+            signal, report, share = _below_weighted(
+                link, signal, prior, update, variances, last=link is lowest, correlated=fill
             )
             reports.append(report)
-        elif type(stage.layer) in INVERTIBLE:
-            signal = below_activation(stage.layer, signal)
-        elif is_pooling(stage.layer):
-            signal = below_pooling(stage.layer, signal, stage.before, float(prior.variance.mean()))
-        elif isinstance(stage.layer, nn.BatchNorm1d | nn.BatchNorm2d):
-            signal = below_batch_norm(stage.layer, signal)
+            shares.append(share)
+        elif type(link.layer) in INVERTIBLE:
+            signal = below_activation(link.layer, signal)
+        elif is_pooling(link.layer):
+            signal = below_pooling(link.layer, signal, link.before, float(prior.variance.mean()))
+        elif isinstance(link.layer, nn.BatchNorm1d | nn.BatchNorm2d):
+            signal = below_batch_norm(link.layer, signal)
         else:
-            signal = signal.reshape(stage.before)
+            signal = signal.reshape(link.before)
     shape = chain[0].before
-    return Peeled(
-        signal.value.reshape(shape), signal.value_variance.reshape(shape), read.labels, read.scale, tuple(reports)
+    determined = all(
+        directions_told(layer.unknowns, widened * share, layer.condition) == layer.unknowns
+        for layer, share in zip(reports, shares, strict=True)
     )
+    value, variance = signal.value.reshape(shape), signal.value_variance.reshape(shape)
+    return Peeled(value, variance, read.labels, read.scale, tuple(reports), determined)
 
 
 def _below_weighted(
-    stage: Stage,
+    link: Link,
     above: Signal,
     prior: Moments,
     update: Mapping[str, Tensor],
@@ -118,20 +131,21 @@ def _below_weighted(
     *,
     last: bool,
     correlated: Callable[[], Tensor] | None,
-) -> tuple[Signal, LayerReport]:
-    layer, shape, weight = stage.layer, geometry(stage), kernel(stage.layer)
+) -> tuple[Signal, LayerReport, float]:
+    """The signal below a layer, the layer's report, and what it leaves open: see `Solution.open_share`."""
+    layer, shape, weight = link.layer, geometry(link), kernel(link.layer)
     assert isinstance(layer, nn.Linear | nn.Conv2d)
     outputs, positions = len(weight), len(shape.patch)
     error = above.slope.reshape(outputs, positions)
     error_variance = above.slope_variance.reshape(outputs, positions)
-    bias_name = f"{prefix(stage)}bias"
+    bias_name = f"{prefix(link)}bias"
     bias = torch.zeros(outputs, dtype=torch.float64) if layer.bias is None else layer.bias.detach()
     if positions == 1 and bias_name in update:  # the bias's gradient is the error signal once more
         error, error_variance = _combined(error, error_variance, update[bias_name], variances[bias_name])
     rows = unfolded_error(shape, error)
     size = (prior.mean.square() + prior.variance)[:, None]  # E h^2, for the error of the rows themselves
     row_variance = size * unfolded_error(shape, error_variance).sum(dim=1)
-    seen, variance = rows_of(update[f"{prefix(stage)}weight"]), rows_of(variances[f"{prefix(stage)}weight"])
+    seen, variance = rows_of(update[f"{prefix(link)}weight"]), rows_of(variances[f"{prefix(link)}weight"])
     known = torch.isfinite(variance)
     target = (above.value.reshape(outputs, positions) - bias[:, None]).flatten()
     forward_precision = 1 / above.value_variance.reshape(outputs, positions)
@@ -141,24 +155,24 @@ def _below_weighted(
         precisions=torch.where(known, 1 / (variance + row_variance), 0.0),
         forward_rows=lambda: forward_matrix(shape, weight),
         forward_normal=lambda: forward_normal(shape, weight, forward_precision),
-        forward=lambda h: apply(layer, h.reshape(1, *stage.before)).flatten(),
-        forward_transpose=lambda v: transposed(stage, v.reshape(1, *stage.after)).flatten(),
+        forward=lambda h: apply(layer, h.reshape(1, *link.before)).flatten(),
+        forward_transpose=lambda v: transposed(link, v.reshape(1, *link.after)).flatten(),
         forward_target=target,
         forward_precision=forward_precision.flatten(),
         prior_mean=prior.mean,
         prior_precision=1 / prior.variance,
     )
     solution = solve(equations, last=last, correlated=correlated)
-    report = LayerReport(stage.name, shape.size, solution.rank, solution.condition, _residual(equations, solution.mean))
-    slope, slope_variance = error.reshape(1, *stage.after), error_variance.reshape(1, *stage.after)
+    report = LayerReport(link.name, shape.size, solution.rank, solution.condition, _residual(equations, solution.mean))
+    slope, slope_variance = error.reshape(1, *link.after), error_variance.reshape(1, *link.after)
     value_variance = solution.variance + (2 * ROUNDING * solution.mean).square()
     below = Signal(
         solution.mean,
         value_variance,
-        transposed(stage, slope).flatten(),
-        transposed(stage, slope_variance, squared=True).flatten(),
+        transposed(link, slope).flatten(),
+        transposed(link, slope_variance, squared=True).flatten(),
     )
-    return below.reshape(stage.before), report
+    return below.reshape(link.before), report, solution.open_share
 
 
 def _residual(equations: Equations, mean: Tensor) -> float:
@@ -179,24 +193,24 @@ def _combined(error: Tensor, variance: Tensor, again: Tensor, its_variance: Tens
     return (first * error + second * torch.where(known, again, 0.0)) / both, 1 / both
 
 
-def _natural(below: Sequence[Stage], shape: tuple[int, ...]) -> Callable[[], Tensor] | None:
+def _natural(below: Sequence[Link], shape: tuple[int, ...]) -> Callable[[], Tensor] | None:
     """The natural-picture prior for the input of the lowest layer with weights, where that is the picture itself."""
-    if any(not isinstance(stage.layer, nn.Flatten) for stage in below):
+    if any(not isinstance(link.layer, nn.Flatten) for link in below):
         return None
     channels, height, width = shape
     return partial(natural_precision, (channels, height, width))
 
 
-def _priors(chain: Sequence[Stage]) -> list[Moments]:
-    """Each stage's input over 64 standard normal pictures from a fixed stream, per channel."""
+def _priors(chain: Sequence[Link]) -> list[Moments]:
+    """Each link's input over 64 standard normal pictures from a fixed stream, per channel."""
     generator = torch.Generator().manual_seed(0)
     values = torch.randn(64, *chain[0].before, generator=generator, dtype=torch.float64)
     found = []
     with torch.no_grad():
-        for position, stage in enumerate(chain):
+        for position, link in enumerate(chain):
             by_channel = values.transpose(0, 1).reshape(values.shape[1], -1)
             mean, variance = by_channel.mean(dim=1), by_channel.var(dim=1) + 1e-6
             wider = 1.0 if position == 0 else _WIDER
             found.append(Moments(mean * (position > 0), wider * variance if position else torch.ones_like(variance)))
-            values = stage.layer(values)
+            values = link.layer(values)
     return found

@@ -11,7 +11,11 @@ from torch import Tensor, nn
 from invbench.peeling.signal import Signal
 
 ROUNDING = 2.0**-24
-"""Relative rounding error of a float32, in which clients compute."""
+"""Relative rounding error of a float32, in which clients compute.
+
+Here and in `_SUMMED` it weighs equations, as `likelihood.WEIGHING` does: a certificate widens the variances that follow
+from it by what other processors may leave (`likelihood.widened`), so it need not hold on every one.
+"""
 
 UNKNOWN = 1e12  # variance of a value of which nothing is known
 
@@ -113,7 +117,7 @@ def below_activation(layer: nn.Module, above: Signal) -> Signal:
 
 
 def _below_relu(above: Signal) -> Signal:
-    """Where the output is zero within its error nothing is known of the input, but that no error passes.
+    """Output 0 within its error: the input is unknown and its gradient is 0; ambiguous values get a mixture of both.
 
     An error that is not small beside the others' size hides values that are not zero: then the slope is in doubt.
     """

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from invbench.peeling.conjugate import minimise
+from invbench.updates.equations import rank
 
 _PROBES = 32  # random signs for the diagonal of an inverse
 _EXACT = 1024  # unknowns up to which that diagonal is computed exactly where it may be estimated
-TELLABLE = 1e7  # condition up to which a direction that is known tells itself from one that rounding made up
 
 
 class NotSolvable(Exception):
@@ -49,16 +49,21 @@ class Equations:
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """Posterior `mean` and `variance` `(n,)`. `rank`: how many directions the equations know better than the prior.
+    """Posterior `mean` and `variance` `(n,)`.
 
-    `condition`: of the square root of the normal matrix, at least: from the largest entries of its diagonal and of
-    its inverse's.
+    `open_share`: trace(posterior covariance * prior precision), what the equations leave open. `condition`: lower bound
+    of the condition number, sqrt(max diag A * max diag A^-1) for the normal matrix A.
     """
 
     mean: Tensor
     variance: Tensor
-    rank: int
+    open_share: float
     condition: float
+
+    @property
+    def rank(self) -> int:
+        """n - trace(posterior covariance * prior precision)."""
+        return rank(len(self.mean), self.open_share, self.condition)
 
 
 def solve(equations: Equations, *, last: bool = False, correlated: Callable[[], Tensor] | None = None) -> Solution:
@@ -202,12 +207,5 @@ def estimated_diagonal(inverse: Callable[[Tensor], Tensor], size: int) -> Tensor
 
 
 def _described(mean: Tensor, variance: Tensor, equations: Equations, largest: float) -> Solution:
-    """The rank is n minus the sum of posterior over prior variances, rounded down where anything is left.
-
-    Beyond `TELLABLE` rounding may have hidden what is open: then at least one direction counts as such.
-    """
     prior = equations.prior_precision.repeat_interleave(equations.rows.shape[1])
-    rank = len(mean) - math.ceil(float((variance * prior).sum()) - 0.01)
-    condition = math.sqrt(largest * float(variance.max()))
-    most = len(mean) if condition < TELLABLE else len(mean) - 1
-    return Solution(mean, variance, min(rank, most), condition)
+    return Solution(mean, variance, float((variance * prior).sum()), math.sqrt(largest * float(variance.max())))

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from invbench.peeling.chain import Stage
-from invbench.peeling.least_squares import TELLABLE, cholesky
-from invbench.peeling.sensitivity import information, misfit
+from invbench.peeling.chain import Link
+from invbench.peeling.least_squares import cholesky
+from invbench.peeling.sensitivity import information, weighted_residual
+from invbench.updates.equations import rank
 
 _NEAR = 0.3  # of the posterior's variance: Gauss-Newton squares what is left, so the step after would be for nothing
 _HALVINGS = 8
@@ -21,18 +22,25 @@ _HALVINGS = 8
 class Refined:
     """`picture` `(C, H, W)`, posterior `variance` of each pixel, steps taken, evaluations of the gradient.
 
-    `rank`: how many directions of the picture the update tells better than the prior.
+    `open_share`: trace(posterior covariance * prior precision), what the update leaves open of the picture.
+    `condition`: lower bound of its equations' condition number.
     """
 
     picture: Tensor
     variance: Tensor
-    rank: int
+    open_share: float
+    condition: float
     steps: int
     evaluations: int
 
+    @property
+    def rank(self) -> int:
+        """n - trace(posterior covariance * prior precision)."""
+        return rank(self.picture.numel(), self.open_share, self.condition)
+
 
 def refine(
-    chain: Sequence[Stage],
+    chain: Sequence[Link],
     start: Tensor,
     label: int,
     seen: Mapping[str, Tensor],
@@ -56,7 +64,7 @@ def refine(
         factor = cholesky(matrix.mul_(size).mul_(size.T))
         step = (size * torch.cholesky_solve(size * pull[:, None], factor)).reshape(picture.shape)
         distance = float(step.flatten() @ pull) / picture.numel()  # in units of the posterior's variance
-        moved, tried = _descended(chain, picture, step, label, seen, variances, prior, at.misfit)
+        moved, tried = _descended(chain, picture, step, label, seen, variances, prior, at.residual)
         evaluations += 1 + tried
         if moved is None:
             break
@@ -65,37 +73,28 @@ def refine(
             break
     spread = torch.cholesky_inverse(factor).mul_(size).mul_(size.T)
     variance = spread.diagonal().clone()
-    return Refined(picture, variance.reshape(picture.shape), _rank(spread, prior, largest), done, evaluations)
-
-
-def _rank(spread: Tensor, prior: Tensor, largest: float) -> int:
-    """n less the sum over all directions of posterior over prior variance, which is at least 1/2 where one is open.
-
-    Beyond `TELLABLE` rounding may have hidden what is open: then at least one direction counts as such.
-    """
-    size = len(spread)
-    known = math.sqrt(largest * float(spread.diagonal().max())) < TELLABLE
-    return min(size - math.ceil(float((spread * prior).sum()) - 0.5), size if known else size - 1)
+    open_share, condition = float((spread * prior).sum()), math.sqrt(largest * float(variance.max()))
+    return Refined(picture, variance.reshape(picture.shape), open_share, condition, done, evaluations)
 
 
 def _descended(
-    chain: Sequence[Stage],
+    chain: Sequence[Link],
     picture: Tensor,
     step: Tensor,
     label: int,
     seen: Mapping[str, Tensor],
     variances: Mapping[str, Tensor],
     prior: Tensor,
-    misfit_here: float,
+    residual_here: float,
 ) -> tuple[Tensor | None, int]:
     """The first of picture + step, + step / 2, ... that is more likely, and how many were tried."""
 
-    def loss(at: Tensor, misfit_there: float) -> float:
-        return misfit_there + float(at.flatten() @ (prior @ at.flatten()))
+    def loss(at: Tensor, residual_there: float) -> float:
+        return residual_there + float(at.flatten() @ (prior @ at.flatten()))
 
-    before = loss(picture, misfit_here)
+    before = loss(picture, residual_here)
     for tried in range(_HALVINGS):
         moved = picture + step / 2**tried
-        if loss(moved, misfit(chain, moved, label, seen, variances)) < before:
+        if loss(moved, weighted_residual(chain, moved, label, seen, variances)) < before:
             return moved, tried + 1
     return None, _HALVINGS

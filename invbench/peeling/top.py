@@ -86,7 +86,7 @@ def _rank_one(seen: Tensor, precision: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _known_last(seen: Tensor, precision: Tensor, values: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
-    """The same fit with the last of `values` held at 1, from a fit that is scaled to it."""
+    """Refit with the last entry of `values` fixed at 1."""
     for _ in range(_SWEEPS):
         before = values
         error = (precision * seen * values).nansum(dim=1) / (precision * values.square()).sum(dim=1).clamp(min=1e-300)
@@ -100,9 +100,9 @@ def _known_last(seen: Tensor, precision: Tensor, values: Tensor, error: Tensor) 
 
 def _scale(layer: nn.Linear, h: Tensor, error: Tensor, label: int) -> float:
     """The factor between the error signal that was shared and the one that h gives."""
-    given: Tensor = layer(h).detach().softmax(dim=0)
-    given[label] -= 1
-    factor = float(error @ given / given.square().sum())
+    expected: Tensor = layer(h).detach().softmax(dim=0)
+    expected[label] -= 1
+    factor = float(error @ expected / expected.square().sum())
     return min(max(factor, 1e-12), 1e12) if math.isfinite(factor) else 1.0
 
 

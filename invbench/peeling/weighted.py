@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from invbench.peeling.chain import Stage
+from invbench.peeling.chain import Link
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,13 +38,13 @@ class Geometry:
         return self.channels * self.pixels
 
 
-def geometry(stage: Stage) -> Geometry:
+def geometry(link: Link) -> Geometry:
     """The layer's geometry for its input's shape."""
-    layer = stage.layer
+    layer = link.layer
     if isinstance(layer, nn.Linear):
         return Geometry(channels=layer.in_features, pixels=1, patch=torch.zeros(1, 1, dtype=torch.int64))
     assert isinstance(layer, nn.Conv2d)
-    channels, height, width = stage.before
+    channels, height, width = link.before
     patch = _patches(height, width, _pair(layer.kernel_size), *_steps(layer))
     return Geometry(channels, height * width, patch)
 
@@ -96,9 +96,9 @@ def apply(layer: nn.Module, values: Tensor) -> Tensor:
     return functional.conv2d(values, layer.weight.detach(), None, *_steps(layer))
 
 
-def transposed(stage: Stage, values: Tensor, *, squared: bool = False) -> Tensor:
+def transposed(link: Link, values: Tensor, *, squared: bool = False) -> Tensor:
     """W' e for `values` `(n, *output shape)`; `squared`: with every weight squared, as variances go."""
-    layer = stage.layer
+    layer = link.layer
     assert isinstance(layer, nn.Linear | nn.Conv2d)
     weight = layer.weight.detach().square() if squared else layer.weight.detach()
     if isinstance(layer, nn.Linear):
@@ -107,7 +107,7 @@ def transposed(stage: Stage, values: Tensor, *, squared: bool = False) -> Tensor
     spare = [  # what a stride steps over at the far edge comes back as zeros
         side - ((out - 1) * step - 2 * pad + gap * (size - 1) + 1)
         for side, out, step, pad, gap, size in zip(
-            stage.before[1:], stage.after[1:], stride, padding, dilation, tuple(layer.weight.shape[2:]), strict=True
+            link.before[1:], link.after[1:], stride, padding, dilation, tuple(layer.weight.shape[2:]), strict=True
         )
     ]
     return functional.conv_transpose2d(values, weight, None, stride, padding, spare, 1, dilation)

@@ -1,5 +1,90 @@
-"""Protocols: what a client computes from weights, buffers and its batch.
+"""Protocols: what a client shares, or what is granted of a trained model. One file each.
 
-Pure functions of their arguments: a game runs them for the client, an attack simulates the client with
-them. They know neither defences nor data.
+A protocol is a frozen dataclass marked `@protocol(games=..., axes=...)`: the games that it serves and the axes of the
+matrix that it adds to theirs. Its settings are its games' own: labels, clients, candidates, budgets. One that shares
+updates has the base `UpdateProtocol`; games run it for the client, attacks simulate the client with it
+(`updates/simulation.py`). Protocols know neither defences nor data.
 """
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import torch
+
+from invbench.observation import Tensors, Update
+from invbench.registry import parameter
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Gradient = Callable[["nn.Module", Tensors, Tensors, "Tensor", "Tensor"], Update]
+"""`(network, weights, buffers, images, labels)` to the mean gradient over a batch, one tensor a parameter."""
+
+
+class Protocol:
+    """What every protocol has: nothing but its settings."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shared:
+    """What a client shares: `update`, one tensor a parameter, in the order of `network.named_parameters()`."""
+
+    update: Update
+
+
+@dataclass(frozen=True, eq=False)
+class Multiple:
+    """What is shared as a multiple of one mean gradient at the global weights: `factor` times it.
+
+    `exact`: it is one, up to rounding; otherwise it is about one, as over several short steps.
+    """
+
+    factor: float = 1.0
+    exact: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateProtocol(Protocol, ABC):
+    """A round in which each client computes an update of its own batch, and the server sees their mean."""
+
+    labels: Literal["known", "hidden"] = parameter("known", help="whether the attacker is given the batch's labels")
+    clients: int = parameter(
+        1, later=True, at_least=1, unit="clients", help="whose updates are averaged before the server sees them"
+    )
+    batch_norm: Literal["eval", "train"] = parameter(
+        "eval", later=True, help="BatchNorm with its running statistics, or with those of the client's own batch"
+    )
+
+    @abstractmethod
+    def share(
+        self,
+        network: nn.Module,
+        weights: Tensors,
+        buffers: Tensors,
+        images: Tensor,
+        labels: Tensor,
+        draws: Tensors,
+        gradient: Gradient,
+    ) -> Shared:
+        """What one client shares.
+
+        The network's own weights and buffers are not read: `weights` and `buffers` are, by name. `images`: normalised
+        `(B, C, H, W)`; `labels`: `(B,)` int64, or probabilities `(B, classes)`. `draws`: its random choices (`draw`).
+        `gradient`: how the mean gradient of a batch is computed, behind the defences that act on examples.
+        Differentiable with respect to every tensor, and fit for `torch.func.vmap`.
+        """
+
+    def draw(self, batch_size: int, generator: torch.Generator) -> Tensors:
+        """The random choices of one client with such a batch, from its own stream; none by default."""
+        return {}
+
+    def multiple(self, batch_size: int) -> Multiple:
+        """What is shared, as a multiple of one gradient."""
+        return Multiple()
+
+
+NO_DRAWS: Mapping[str, torch.Tensor] = {}

@@ -2,64 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from torch import Tensor, nn
-from torch.func import functional_call, grad
-from torch.nn.functional import cross_entropy
 
-from invbench.observation import Update
-from invbench.registry import parameter, protocol
+from invbench.observation import Tensors
+from invbench.protocol import Gradient, Shared, UpdateProtocol
+from invbench.registry import protocol
 
 
-@protocol
+@protocol(games=("update",), axes=("batch_size",))
 @dataclass(frozen=True, kw_only=True)
-class FedSGD:
-    """One gradient of the batch's mean cross-entropy, BatchNorm with its running statistics."""
+class FedSGD(UpdateProtocol):
+    """One gradient of the batch's mean cross-entropy at the global weights."""
 
-    labels: Literal["known", "hidden"] = parameter("known", help="whether the attacker is given the batch's labels")
-
-
-def gradient(
-    network: nn.Module,
-    parameters: Mapping[str, Tensor],
-    buffers: Mapping[str, Tensor],
-    images: Tensor,
-    labels: Tensor,
-) -> Update:
-    """Gradient of the mean cross-entropy over a batch, one tensor a parameter, frozen ones included.
-
-    The network's own weights and buffers are not read: `parameters` and `buffers` are, by the names that
-    `named_parameters` and `named_buffers` give (a shared parameter once), whose order is the answer's.
-    `images`: normalised `(B, C, H, W)`. `labels`: class indexes `(B,)` int64, or probabilities
-    `(B, classes)`. The network's mode is the client's and must be `eval`: in `train` mode BatchNorm would
-    change its buffers.
-
-    Differentiable with respect to every tensor, and fit for `torch.func.vmap`. Under `torch.no_grad` the
-    answer carries no graph. Fused attention has no second derivative: a caller that differentiates again
-    selects the math kernel.
-    """
-
-    def loss(weights: dict[str, Tensor]) -> Tensor:
-        scores: Tensor = functional_call(network, (weights, dict(buffers)), (images,))
-        return cross_entropy(scores, labels)
-
-    slopes = grad(loss)(dict(parameters))
-    return tuple(slopes[name] for name, _ in network.named_parameters())
-
-
-def per_example_gradients(
-    network: nn.Module,
-    parameters: Mapping[str, Tensor],
-    buffers: Mapping[str, Tensor],
-    images: Tensor,
-    labels: Tensor,
-) -> list[Update]:
-    """Each example's own gradient, in the batch's order; their mean is `gradient`'s answer.
-
-    One after the other, so that only one example's activations are in memory.
-    """
-    pairs = zip(images.unsqueeze(1), labels.unsqueeze(1), strict=True)
-    return [gradient(network, parameters, buffers, image, label) for image, label in pairs]
+    def share(
+        self,
+        network: nn.Module,
+        weights: Tensors,
+        buffers: Tensors,
+        images: Tensor,
+        labels: Tensor,
+        draws: Tensors,
+        gradient: Gradient,
+    ) -> Shared:
+        return Shared(gradient(network, weights, buffers, images, labels))

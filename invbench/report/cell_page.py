@@ -7,7 +7,6 @@ from collections import Counter
 from typing import Any
 
 from invbench.core.errors import Refusal
-from invbench.numbers.columns import COLUMNS
 from invbench.numbers.statistics import target_means
 from invbench.report import wording
 from invbench.report.figures import Figures, figures_of
@@ -15,8 +14,6 @@ from invbench.report.tables import code, facts, table, text
 from invbench.store import Record, Results
 
 MOST_TARGETS = 32
-POOLED = frozenset({"macro_auc"})
-"""Metrics of the whole cell: their values by target are jackknife pseudo-values, which nobody should read alone."""
 
 
 class CellError(Refusal):
@@ -37,8 +34,8 @@ def cell_page(results: Results, word: str) -> str:
     if figures.scores:
         parts += ["## Numbers", _numbers(figures), _by_target(record, figures)]
     parts += ["## Files", _files(results, id), "## Settings", facts(record.settings)]
-    if record.notes:
-        parts += ["## Notes", "\n".join(f"- {text(note)}" for note in record.notes)]
+    if notes := (*record.notes, *figures.empty):
+        parts += ["## Notes", "\n".join(f"- {text(note)}" for note in notes)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -81,6 +78,7 @@ def _outcome(record: Record, figures: Figures) -> str:
     pairs["certified"] = None if record.certified is None else f"{record.certified} of {record.targets}"
     pairs["answers by"] = _winners(record)
     pairs["evaluations"] = figures.evaluations
+    pairs["lanes stopped"] = _stopped(record)
     seconds = {name: f"{value:.3g} s" for name, value in record.seconds.items()}
     pairs |= {f"wall time of the {name}": words for name, words in seconds.items()}
     pairs["peak memory"] = None if record.memory_mb is None else f"{record.memory_mb:.0f} MB"
@@ -95,30 +93,40 @@ def _winners(record: Record) -> str | None:
     return ", ".join(f"{part} {number}" for part, number in parts.most_common()) or None
 
 
+def _stopped(record: Record) -> str | None:
+    """Why the attack's optimisation runs stopped, and how many each; what a longer run would change."""
+    counts = ", ".join(f"{why} {number}" for why, number in record.stopped.items())
+    falling = record.stopped.get("budget spent")
+    hint = " (budget spent: those still fell, so more iterations would help)" if falling else ""
+    return counts + hint or None
+
+
 def _numbers(figures: Figures) -> str:
     """A row a metric: mean, standard deviation, interval, and every control's mean."""
     controls = list(figures.record.controls)
     header = ["metric", "mean", "std", "95 % interval", *(f"control {text(name)}" for name in controls)]
     rows = []
     for metric, summary in figures.scores.items():
-        show = COLUMNS[metric].show
+        column = figures.sheet.column(metric)
+        show = column.show
         interval = f"[{show(summary.ci_low)}, {show(summary.ci_high)}]"
         means = [show(figures.controls.get(metric, {}).get(name)) for name in controls]
-        rows.append([wording.column_title(metric), show(summary.mean), show(summary.std), interval, *means])
+        rows.append([wording.column_title(column), show(summary.mean), show(summary.std), interval, *means])
     return table(header, rows, right=frozenset(range(1, len(header))))
 
 
 def _by_target(record: Record, figures: Figures) -> str:
     """A row a target: each metric's mean over its items, and what the attack itself knows."""
-    metrics = [metric for metric in figures.scores if metric not in POOLED]
-    means = {metric: target_means(record.scores[metric]) for metric in metrics}
+    every = [figures.sheet.column(metric) for metric in figures.scores]
+    columns = [column for column in every if not column.pooled and column.statistic is None]
+    means = {column.name: target_means(record.scores[column.name]) for column in columns}
     rows = []
     for k in range(min(record.targets, MOST_TARGETS)):
-        values = [COLUMNS[metric].show(means[metric][k]) for metric in metrics]
+        values = [column.show(means[column.name][k]) for column in columns]
         objective = record.objectives[k] if k < len(record.objectives) else None
         evaluations = str(record.evaluations[k]) if k < len(record.evaluations) else ""
         rows.append([str(k), *values, evaluations, "" if objective is None else f"{objective:.3g}"])
-    header = ["target", *map(wording.column_title, metrics), "evaluations", "objective"]
+    header = ["target", *map(wording.column_title, columns), "evaluations", "objective"]
     listed = table(header, rows, right=frozenset(range(len(header))))
     hidden = record.targets - len(rows)
     return listed + (f"\n\n{hidden} more targets stand in the record." if hidden else "")

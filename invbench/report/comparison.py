@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from invbench.numbers.columns import COLUMNS
+from invbench.numbers.columns import plain_column
 from invbench.report import wording
 from invbench.report.tables import code, table, text
+from invbench.sheets import columns
 
 
 class Compared(Protocol):
@@ -67,9 +68,9 @@ def _row(one: Compared) -> tuple[str, ...]:
     if one.metric is None:
         numbers = ("", "", "", "", "")
     else:
-        show = COLUMNS[one.metric].show
-        decimals = COLUMNS[one.metric].decimals
+        column = columns().get(one.metric) or plain_column(one.metric)
+        show, decimals = column.show, column.decimals
         difference = "" if one.difference is None else f"{one.difference:+z.{decimals}f}"
         interval = "" if one.interval is None else "[{:+z.{d}f}, {:+z.{d}f}]".format(*one.interval, d=decimals)
-        numbers = (wording.column_title(one.metric), show(one.before), show(one.after), difference, interval)
+        numbers = (wording.column_title(column), show(one.before), show(one.after), difference, interval)
     return (one.cell[:8], wording.whole_cell(one.names), *numbers, one.outcome, one.message)

@@ -6,30 +6,25 @@ import gc
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import islice
 from typing import Any, NamedTuple
 
-from invbench.numbers.columns import COLUMNS, GAME_COLUMNS
+from invbench.numbers.columns import Column
+from invbench.numbers.sheet import GameSheet
 from invbench.numbers.statistics import (
     Packed,
     Summary,
-    mean,
     one_each,
     packed,
     paired_differences,
     summarise_packed,
     target_means,
 )
+from invbench.numbers.whole_cell import Estimate
+from invbench.report.leaks import Control, Leak, controls_of, strongest_control, whole_cell
+from invbench.sheets import sheet_of
 from invbench.store import Record, Scores
 
-MARGINS = {"psnr": 1.0}
-"""How far above its control a metric must be to have read anything, in its own unit; else its tolerance."""
-EVIDENCE = {"update": ("psnr", "identified", "lpips")}
-"""The metrics of a game that can show that something was read, in the order in which they are believed; else its first.
-
-LPIPS alone counts only beside the `noise` control: it finds any busy picture, noise included, closer to a photograph
-than a flat one, so against `grey` and `mean` an attack that read nothing can look certain.
-"""
 BLOCK = 4096
 """Records whose numbers are computed together: values by target are let go after each block."""
 CHUNK = 16
@@ -38,40 +33,14 @@ LEAN: dict[str, Any] = {"settings": {}, "scores": {}, "evaluations": (), "object
 """What Figures keep of the long fields of a record."""
 
 
-class Control(NamedTuple):
-    """An answer that reads nothing from the victim: its name and its mean in one metric."""
-
-    name: str
-    mean: float
-
-
-@dataclass(frozen=True, slots=True)
-class Leak:
-    """What one metric of a cell is above its strongest control.
-
-    `gain`: signed so that a positive one is a leak. `more`: whether it is more than the margin; without it
-    the attack has read nothing. `certain`: whether the paired 95 % interval over targets lies above zero.
-    """
-
-    metric: str
-    gain: float
-    control: Control
-    more: bool
-    certain: bool
-
-    @property
-    def read(self) -> bool:
-        """Whether the metric shows that the attack has surely read something."""
-        return self.more and self.certain
-
-
 @dataclass(frozen=True, slots=True)
 class Figures:
     """One record and its numbers: metric -> summary, metric -> control -> mean, metric -> strongest control.
 
     `record` is without settings and values by target: a report holds the figures of all cells at once. A metric
     in which every item is empty is absent. `evidence`: a Leak for each metric that can show one and has scores and
-    controls. `evaluations`: of all targets, None where the attack counts none.
+    controls. `evaluations`: of all targets, None where the attack counts none. `empty`: why statistics of the whole
+    cell have no value.
     """
 
     record: Record
@@ -80,11 +49,17 @@ class Figures:
     strongest: Mapping[str, Control]
     evidence: tuple[Leak, ...]
     evaluations: int | None
+    empty: tuple[str, ...] = ()
+
+    @property
+    def sheet(self) -> GameSheet:
+        """The sheet of the cell's game."""
+        return sheet_of(self.record.names["game"])
 
     @property
     def leak(self) -> Leak | None:
         """The evidence of the game's first metric, None without its scores or controls."""
-        first = GAME_COLUMNS.get(self.record.names["game"], ("",))[0]
+        first = self.sheet.first
         return next((leak for leak in self.evidence if leak.metric == first), None)
 
     @property
@@ -124,7 +99,10 @@ def no_collection() -> Iterator[None]:
 
 
 class _Controls(NamedTuple):
-    """What the controls of a cell come to: what Figures hold of them, and the strongest's mean at each target."""
+    """What the controls of a cell come to: what Figures hold of them, and the strongest's mean at each target.
+
+    `by_target` holds the metrics that can be evidence beside these controls and are means.
+    """
 
     whole: Mapping[str, Scores]  # kept, so that no other ones get its identity
     lean: Mapping[str, Scores]
@@ -134,49 +112,60 @@ class _Controls(NamedTuple):
 
 
 class _Draft(NamedTuple):
-    """The little of a record that its Figures are made of. `by_target`: the means of each metric of evidence."""
+    """The little of a record that its Figures are made of. `by_target`: the means of each metric of evidence.
+
+    `estimates`: the statistics of the whole cell, and `leaks` what those that are evidence are above their control.
+    """
 
     record: Record
     controls: _Controls
     scores: Mapping[str, Packed]
     by_target: Mapping[str, list[float | None]]
     evaluations: int | None
+    estimates: Mapping[str, Estimate]
+    leaks: Mapping[str, Leak]
 
 
 def _drafts(records: Iterator[Record]) -> list[_Draft]:
     known = dict[tuple[str, int], _Controls]()  # by identity: cells read together share equal controls
     drafts = list[_Draft]()
     while chunk := list(islice(records, CHUNK)):
-        metrics = [[m for m in GAME_COLUMNS.get(r.names["game"], ()) if m in r.scores] for r in chunk]
+        sheets = [sheet_of(r.names["game"]) for r in chunk]
+        metrics = [sheet.means_in(r.scores) for sheet, r in zip(sheets, chunk, strict=True)]
         series = iter(packed(r.scores[metric] for r, own in zip(chunk, metrics, strict=True) for metric in own))
-        for record, own in zip(chunk, metrics, strict=True):
-            key = record.names["game"], id(record.controls)
+        for sheet, record, own in zip(sheets, chunk, metrics, strict=True):
+            key = sheet.game, id(record.controls)
             if key not in known:
-                known[key] = _controls(record.controls, record.names["game"])
-            drafts.append(_draft(record, known[key], {metric: next(series) for metric in own}))
+                known[key] = _controls(record.controls, sheet)
+            drafts.append(_draft(sheet, record, known[key], {metric: next(series) for metric in own}))
     return drafts
 
 
-def _controls(controls: Mapping[str, Scores], game: str) -> _Controls:
-    by_metric = {metric: _control_means(controls, metric) for metric in GAME_COLUMNS.get(game, ())}
-    means = {metric: of_metric for metric, of_metric in by_metric.items() if of_metric}
-    strongest = {metric: _strongest(metric, of_metric) for metric, of_metric in means.items()}
+def _controls(controls: Mapping[str, Scores], sheet: GameSheet) -> _Controls:
+    means = controls_of(sheet, controls)
+    strongest = {metric: strongest_control(sheet.column(metric), of_metric) for metric, of_metric in means.items()}
     by_target = {
-        metric: target_means(controls[strongest[metric].name][metric])
-        for metric in EVIDENCE.get(game, GAME_COLUMNS.get(game, ())[:1])
-        if metric in strongest and (metric != "lpips" or "noise" in controls)
+        one.metric: target_means(controls[strongest[one.metric].name][one.metric])
+        for one in sheet.evidence
+        if one.metric in strongest
+        and (one.beside is None or one.beside in controls)
+        and sheet.column(one.metric).statistic is None
     }
     return _Controls(controls, {name: {} for name in controls}, means, strongest, by_target)  # which ones there were
 
 
-def _draft(record: Record, controls: _Controls, scores: Mapping[str, Packed]) -> _Draft:
+def _draft(sheet: GameSheet, record: Record, controls: _Controls, scores: Mapping[str, Packed]) -> _Draft:
     by_target = {
         metric: target_means(record.scores[metric])
         for metric in controls.by_target
         if metric in scores and scores[metric].items
     }
     lean = Record(**(vars(record) | LEAN | {"controls": controls.lean}))
-    return _Draft(lean, controls, scores, by_target, sum(record.evaluations) if record.evaluations else None)
+    evaluations = sum(record.evaluations) if record.evaluations else None
+    estimates, leaks = dict[str, Estimate](), dict[str, Leak]()
+    if sheet.statistics:
+        estimates, leaks = whole_cell(sheet, record, controls.whole, controls.strongest)
+    return _Draft(lean, controls, scores, by_target, evaluations, estimates, leaks)
 
 
 def _figures(drafts: Sequence[_Draft]) -> list[Figures]:
@@ -185,22 +174,26 @@ def _figures(drafts: Sequence[_Draft]) -> list[Figures]:
     for draft in drafts:
         every = {metric: next(summaries) for metric in draft.scores}
         scores = {metric: summary for metric, summary in every.items() if summary is not None}
-        found.append((draft, scores, [_leak(draft, scores, metric, unproved) for metric in draft.by_target]))
+        sheet = sheet_of(draft.record.names["game"])
+        leaks = [_leak(draft, sheet.column(metric), scores[metric].mean, unproved) for metric in draft.by_target]
+        if sheet.statistics:
+            scores, leaks = _with_statistics(sheet, draft, scores, leaks)
+        found.append((draft, scores, leaks))
     proofs = iter(summarise_packed([one_each(gains) for gains in unproved]))
     return [_proved(*each, proofs) for each in found]
 
 
-def _leak(draft: _Draft, scores: Mapping[str, Summary], metric: str, unproved: list[list[float]]) -> Leak:
+def _leak(draft: _Draft, column: Column, mean: float, unproved: list[list[float]]) -> Leak:
     """What a metric is above its control; where it is `more` but not `certain` yet, `unproved` gets its gains.
 
     Certain is what every target shows: then every resampled mean is on that side, too.
     """
-    control = draft.controls.strongest[metric]
-    gain = COLUMNS[metric].gain(scores[metric].mean - control.mean)
-    if not gain > MARGINS.get(metric, COLUMNS[metric].tolerance):
+    metric, control = column.name, draft.controls.strongest[column.name]
+    gain = column.gain(mean - control.mean)
+    if not gain > column.least_gain:
         return Leak(metric, gain, control, more=False, certain=False)
     differences = paired_differences(draft.controls.by_target[metric], draft.by_target[metric])
-    gains = list(map(COLUMNS[metric].gain, differences))
+    gains = list(map(column.gain, differences))
     certain = all(gain > 0 for gain in gains)
     if not certain:
         unproved.append(gains)
@@ -211,22 +204,38 @@ def _proved(
     draft: _Draft, scores: Mapping[str, Summary], evidence: Sequence[Leak], proofs: Iterator[Summary | None]
 ) -> Figures:
     """The figures with every Leak that is `more` but not `certain` judged by the interval of its paired gains."""
-    judged = tuple(_judged(leak, next(proofs)) if leak.more and not leak.certain else leak for leak in evidence)
-    return Figures(draft.record, scores, draft.controls.means, draft.controls.strongest, judged, draft.evaluations)
+    judged = tuple(
+        _judged(leak, next(proofs)) if leak.more and not leak.certain and leak.metric in draft.by_target else leak
+        for leak in evidence
+    )
+    empty = _reasons(draft.estimates) if draft.estimates else ()
+    controls = draft.controls
+    return Figures(draft.record, scores, controls.means, controls.strongest, judged, draft.evaluations, empty)
+
+
+def _reasons(estimates: Mapping[str, Estimate]) -> tuple[str, ...]:
+    found = ((name, estimate.why_empty) for name, estimate in estimates.items())
+    return tuple(f"{name} is empty: {why}" for name, why in found if why is not None)
+
+
+def _with_statistics(
+    sheet: GameSheet, draft: _Draft, scores: Mapping[str, Summary], leaks: Sequence[Leak]
+) -> tuple[dict[str, Summary], list[Leak]]:
+    """Means and statistics together, both in the sheet's order; what nothing describes comes last."""
+    of_whole = {
+        name: Summary(found.value, None, found.ci_low, found.ci_high)
+        for name, found in draft.estimates.items()
+        if found.value is not None
+    }
+    every, order = {**scores, **of_whole}, list(sheet.by_name)
+    place = {name: order.index(name) if name in sheet.by_name else len(order) for name in every}
+    of_means = {leak.metric: leak for leak in leaks}
+    both = {**of_means, **draft.leaks}
+    return (
+        {name: every[name] for name in sorted(every, key=place.__getitem__)},
+        [both[one.metric] for one in sheet.evidence if one.metric in both],
+    )
 
 
 def _judged(leak: Leak, gains: Summary | None) -> Leak:
     return replace(leak, certain=gains is not None and gains.ci_low > 0)
-
-
-def _control_means(controls: Mapping[str, Scores], metric: str) -> dict[str, float]:
-    """Each control's mean over items, those left out that have none."""
-    means = {
-        name: mean(list(chain.from_iterable(scores[metric]))) for name, scores in controls.items() if metric in scores
-    }
-    return {name: value for name, value in means.items() if value is not None}
-
-
-def _strongest(metric: str, means: Mapping[str, float]) -> Control:
-    gain = COLUMNS[metric].gain
-    return max((Control(*pair) for pair in means.items()), key=lambda control: gain(control.mean))

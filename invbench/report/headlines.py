@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from invbench.report import wording
-from invbench.report.figures import Figures, Leak
+from invbench.report.figures import Figures
+from invbench.report.leaks import Leak
 from invbench.report.sections import grouped
 from invbench.report.tables import code, text
 
@@ -63,16 +64,17 @@ def _order(pair: tuple[Figures, Leak]) -> tuple[bool, float]:
 
 def _sentence(one: Figures, leak: Leak) -> str:
     """The strongest attack under one defence, or that even it has read nothing."""
-    names, metric, control = one.record.names, leak.metric, leak.control
-    attacked, value = wording.attacked(names), wording.with_unit(metric, one.scores[metric].mean)
+    names, metric, control = one.record.names, one.sheet.column(leak.metric), leak.control
+    attacked, value = wording.attacked(names), wording.with_unit(metric, one.scores[metric.name].mean)
     under = {None: "", "none": "Without a defence, "}.get(names["defense"], f"Under {code(names['defense'])}, ")
     what = f"{attacked} reads most"
     if one.shown is None:
         what = f"no attack {'surely ' if one.unsure else ''}reads anything; the nearest is {attacked}"
     against = f"the strongest control ({text(control.name)}) {wording.with_unit(metric, control.mean)}"
-    if one.shown is not None and one.shown.metric != metric:
-        found, beside = one.scores[one.shown.metric].mean, one.shown.control.mean
-        values = f"{wording.with_unit(one.shown.metric, found)} against {wording.with_unit(one.shown.metric, beside)}"
-        against += f"; shown by {wording.metric_name(one.shown.metric)}, {values}"
-    sentence = f"{under}{what}: {wording.metric_name(metric)} {value}, {against}; {wording.setting(names)}."
+    if one.shown is not None and one.shown.metric != metric.name:
+        shown = one.sheet.column(one.shown.metric)
+        found, beside = one.scores[shown.name].mean, one.shown.control.mean
+        values = f"{wording.with_unit(shown, found)} against {wording.with_unit(shown, beside)}"
+        against += f"; shown by {shown.written}, {values}"
+    sentence = f"{under}{what}: {metric.written} {value}, {against}; {wording.setting(names)}."
     return sentence[0].upper() + sentence[1:]

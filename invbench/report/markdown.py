@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from invbench.numbers.columns import COLUMNS
 from invbench.report import wording
-from invbench.report.figures import MARGINS, Figures
+from invbench.report.figures import Figures
 from invbench.report.headlines import headlines
+from invbench.report.legend import legend
 from invbench.report.sections import Link, grouped, room, section
 from invbench.report.tables import address, code, facts, table, text
 from invbench.store import Record, Results
@@ -27,26 +27,13 @@ LISTS = {
 MOST_LISTED = 100
 """Cells of a list, above which it names reasons with the number of their cells; and rows of any list."""
 
-LEGEND = f"""\
-How to read the tables:
-
-- PSNR, SSIM and LPIPS: mean ± standard deviation over pictures. Shares and areas: mean and 95 % bootstrap interval
-  over targets. ↑ and ↓ point to where more leaks; the value of each column that leaks most is in bold.
-- A control answers without reading anything from the victim. Beside a metric stands the strongest one, or each.
-- "{wording.NOTHING.capitalize()}": no metric's mean is more than a margin above its strongest control's:
-  {MARGINS["psnr"]:g} dB of PSNR, {COLUMNS["accuracy"].tolerance:g} of `identified` or accuracy, and of LPIPS
-  where the control `noise` was asked for.
-  "{wording.UNSURE.capitalize()}": it is more, but the 95 % interval of the difference, paired by target, holds zero.
-  "By" names the metric that shows what the first one does not.
-- The last column is the beginning of the cell's id, for `invbench show DIR CELL`; it leads to the cell's pictures."""
-
 
 def document(results: Results, figures: Sequence[Figures], links_from: Path) -> str:
     """The report of these cells. `links_from`: the folder in which the text will stand; links start there."""
     link = _links(results, links_from)
     parts = [f"# invbench: {text(results.path.resolve().name)}", *headlines(figures, planned=len(results.plan()))]
     if any(one.scores for one in figures):
-        parts.append(LEGEND)
+        parts.append(legend(list({one.record.names["game"]: one.sheet for one in figures if one.scores}.values())))
     axes = ("game", "dataset", "batch_size", "protocol")
     groups = [*grouped(figures, lambda one: tuple(one.record.names[axis] for axis in axes)).values()]
     limits = room(groups)
@@ -93,7 +80,7 @@ def _reason(record: Record) -> str:
 
 def _notes(figures: Sequence[Figures]) -> str:
     """Every different note with the number of cells that made it, the most frequent first."""
-    counts = Counter(note for one in figures for note in dict.fromkeys(one.record.notes))
+    counts = Counter(note for one in figures for note in dict.fromkeys((*one.record.notes, *one.empty)))
     if not counts:
         return ""
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_LISTED]

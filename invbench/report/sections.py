@@ -11,26 +11,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from invbench.numbers.columns import COLUMNS, GAME_COLUMNS
+from invbench.numbers.columns import Column
+from invbench.numbers.sheet import Layout, Spread
 from invbench.report import wording
 from invbench.report.figures import Figures
 from invbench.report.tables import code, table, text
-from invbench.report.wording import Spread
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What a game's tables show: metrics, a column for each of these controls (none: the strongest one)."""
-
-    metrics: tuple[str, ...]
-    controls: tuple[str, ...]
-    spread: Spread
-
-
-LAYOUTS = {
-    "update": Layout(("psnr", "ssim", "lpips"), (), "std"),
-    "attribute": Layout(("accuracy", "macro_auc"), ("mode", "imputation"), "interval"),
-}
 
 MOST_ROWS, MOST_TABLES = 1000, 200
 """About a quarter of a megabyte of Markdown."""
@@ -63,6 +48,10 @@ def section(figures: Sequence[Figures], link: Link, room: Room | None = None) ->
     batch = "" if names["batch_size"] is None else f", batch size {names['batch_size']}"
     protocol = "" if names["protocol"] is None else f", protocol {text(names['protocol'])}"
     parts = [f"## Game {text(names['game'])}: {text(names['dataset'])}{batch}{protocol}"]
+    if figures[0].sheet.plain is not None:
+        parts.append(
+            f"Its metrics are shown as they are, without direction, margin or finding: {text(figures[0].sheet.plain)}."
+        )
     best = strongest(figures)
     if best is not None:
         parts += _best(best, link)
@@ -82,7 +71,7 @@ def section(figures: Sequence[Figures], link: Link, room: Room | None = None) ->
 
 def strongest(figures: Iterable[Figures]) -> Figures | None:
     """The cell that leaks most by its game's first metric, the earliest of equals; None where none has it."""
-    return max((one for one in figures if _first(one) in one.scores), key=_strength, default=None)
+    return max((one for one in figures if one.sheet.first in one.scores), key=_strength, default=None)
 
 
 def grouped(figures: Iterable[Figures], key: Callable[[Figures], object]) -> dict[object, list[Figures]]:
@@ -106,18 +95,14 @@ def _most(items: Sequence[T], count: int, strength: Callable[[T], float]) -> lis
 
 def _strength(one: Figures) -> float:
     """The game's first metric, signed so that more is a stronger attack; cells without it come last."""
-    metric = _first(one)
-    return COLUMNS[metric].gain(one.scores[metric].mean) if metric in one.scores else -math.inf
-
-
-def _first(one: Figures) -> str:
-    return GAME_COLUMNS.get(one.record.names["game"], ("",))[0]
+    metric = one.sheet.first
+    return one.sheet.column(metric).gain(one.scores[metric].mean) if metric in one.scores else -math.inf
 
 
 def _best(best: Figures, link: Link) -> list[str]:
-    names, metric = best.record.names, _first(best)
+    names, metric = best.record.names, best.sheet.column(best.sheet.first)
     defense = "" if names["defense"] is None else f" under {code(names['defense'])}"
-    value = f"{wording.metric_name(metric)} {wording.with_unit(metric, best.scores[metric].mean)}"
+    value = f"{metric.written} {wording.with_unit(metric, best.scores[metric.name].mean)}"
     found = wording.finding(best)
     line = f"Best here: {wording.attacked(names)}{defense}, {value} (above control: {found})."
     picture = link(best.record.id, "grid.png")
@@ -135,7 +120,7 @@ def _none_ran(figures: Sequence[Figures]) -> str:
 
 def _table(figures: Sequence[Figures], link: Link) -> str:
     """Rows model and defence; the best value of each metric's column in bold."""
-    layout = _layout(figures[0])
+    layout = _layout(figures)
     header, columns = ["model"], [[code(one.record.names["model"]) for one in figures]]
     for title, axis in (("defence", "defense"), ("seed", "seed")):
         values = [one.record.names[axis] for one in figures]
@@ -146,14 +131,15 @@ def _table(figures: Sequence[Figures], link: Link) -> str:
     header.append("targets")
     columns.append([str(one.record.targets) for one in figures])
     for metric in layout.metrics:
-        header.append(wording.column_title(metric))
-        columns.append(_metric_cells(figures, metric, layout.spread))
+        column = figures[0].sheet.column(metric)
+        header.append(wording.column_title(column))
+        columns.append(_metric_cells(figures, column, layout.spread))
         for name in layout.controls:
             header.append(text(name))
-            columns.append([COLUMNS[metric].show(one.controls.get(metric, {}).get(name)) for one in figures])
-        if not layout.controls:
+            columns.append([column.show(one.controls.get(metric, {}).get(name)) for one in figures])
+        if not layout.controls and column.role == "leak":
             header.append("control")
-            columns.append([_control(one, metric) for one in figures])
+            columns.append([_control(one, column) for one in figures])
     right = frozenset(range(words, len(header)))
     header += ["above control", "cell"]
     columns.append([wording.finding(one) for one in figures])
@@ -161,30 +147,34 @@ def _table(figures: Sequence[Figures], link: Link) -> str:
     return table(header, list(zip(*columns, strict=True)), right)
 
 
-def _layout(one: Figures) -> Layout:
-    game = one.record.names["game"]
-    return LAYOUTS.get(game, Layout(GAME_COLUMNS.get(game, ()), (), "interval"))
+def _layout(figures: Sequence[Figures]) -> Layout:
+    """What the table shows: of a game that nothing describes, every metric that any of the cells has."""
+    sheet = figures[0].sheet
+    if sheet.plain is None:
+        return sheet.layout
+    return Layout(metrics=tuple(dict.fromkeys(metric for one in figures for metric in one.scores)))
 
 
-def _metric_cells(figures: Sequence[Figures], metric: str, spread: Spread) -> list[str]:
-    column = COLUMNS[metric]
+def _metric_cells(figures: Sequence[Figures], column: Column, spread: Spread) -> list[str]:
+    metric = column.name
     means = [one.scores[metric].mean for one in figures if metric in one.scores]
-    best = column.show(max(means, key=column.gain)) if means else None
+    best = column.show(max(means, key=column.gain)) if means and column.role == "leak" else None
     cells = []
     for one in figures:
         summary = one.scores.get(metric)
         if summary is None:
             cells.append("")
             continue
-        count = one.record.images if spread == "std" else one.record.targets
-        shown = wording.mean_and_spread(metric, summary, spread, count)
+        over_items = spread == "std" if column.statistic is None else column.statistic.resampled == "items"
+        count = one.record.images if over_items else one.record.targets
+        shown = wording.mean_and_spread(column, summary, spread, count)
         cells.append(f"**{shown}**" if column.show(summary.mean) == best else shown)
     return cells
 
 
-def _control(one: Figures, metric: str) -> str:
-    control = one.strongest.get(metric)
-    return "" if control is None or metric not in one.scores else wording.control_in_words(metric, control)
+def _control(one: Figures, column: Column) -> str:
+    control = one.strongest.get(column.name)
+    return "" if control is None or column.name not in one.scores else wording.control_in_words(column, control)
 
 
 def _cell_link(one: Figures, link: Link) -> str:

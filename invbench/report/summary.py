@@ -7,11 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from invbench.numbers.columns import COLUMNS, GAME_COLUMNS
 from invbench.report.figures import Figures, figures_of_all
+from invbench.sheets import every_sheet
 from invbench.store import AXES, Results
 
-PICTURE_CONTROLS = ("grey", "mean", "noise")
 COUNTS = ("targets", "images", "diverged")
 COST = ("attack_seconds", "attack_evaluations", "cell_seconds", "peak_memory_mb")
 WHOLE = ("batch_size", "seed", *COUNTS, "attack_evaluations", "certified")
@@ -25,16 +24,16 @@ ROWS = 256
 def rows(results: Results) -> list[dict[str, Any]]:
     """One mapping a computed cell, in plan order, keys in the columns' order; None where a cell has no value."""
     figures = figures_of_all(results.each_record())
-    metrics = _metrics(figures)
-    columns = _columns(metrics)
-    return [dict(zip(columns, _row(one, metrics), strict=True)) for one in figures]
+    metrics, by_name = _metrics(figures), _by_name()
+    columns = _columns(metrics, by_name)
+    return [dict(zip(columns, _row(one, metrics, by_name), strict=True)) for one in figures]
 
 
 def to_csv(figures: Sequence[Figures]) -> str:
     """The table as CSV. Twelve digits of a number: equal results give equal bytes."""
-    metrics = _metrics(figures)
-    columns = _columns(metrics)
-    values = zip(*(_row(one, metrics) for one in figures), strict=True) if figures else [()] * len(columns)
+    metrics, by_name = _metrics(figures), _by_name()
+    columns = _columns(metrics, by_name)
+    values = zip(*(_row(one, metrics, by_name) for one in figures), strict=True) if figures else [()] * len(columns)
     # as text already: pandas would take three times as long over `float_format`
     shown = {
         name: of_all if name in (*TEXT, *WHOLE) else [None if v is None or v != v else f"{v:.12g}" for v in of_all]
@@ -44,22 +43,27 @@ def to_csv(figures: Sequence[Figures]) -> str:
 
 
 def _metrics(figures: Sequence[Figures]) -> list[str]:
-    """Metrics of the games present, in the columns' order."""
+    """Metrics of the games present in the sheets' order, then what nothing describes, by name."""
     games = {one.record.names["game"] for one in figures}
-    present = {metric for game in games for metric in GAME_COLUMNS.get(game, ())}
-    return [metric for metric in COLUMNS if metric in present]
+    known = dict.fromkeys(column.name for s in every_sheet() if s.game in games for column in s.columns)
+    return [*known, *sorted(set[str]().union(*(one.scores for one in figures)) - known.keys())]
 
 
-def _columns(metrics: Sequence[str]) -> list[str]:
+def _columns(metrics: Sequence[str], by_name: Sequence[tuple[str, str]]) -> list[str]:
     spreads = [f"{metric}_{part}" for metric in metrics for part in ("mean", "std", "ci_low", "ci_high")]
     controls = [f"control_{metric}_mean" for metric in metrics]
-    by_name = [f"control_{name}_psnr_mean" for name in PICTURE_CONTROLS]
-    return ["cell", *AXES, "status", *COUNTS, *spreads, *controls, *by_name, *COST, "certified", "device", "reason"]
+    controls += [f"control_{control}_{metric}_mean" for control, metric in by_name]
+    return ["cell", *AXES, "status", *COUNTS, *spreads, *controls, *COST, "certified", "device", "reason"]
 
 
-def _row(one: Figures, metrics: Sequence[str]) -> list[Any]:
+def _by_name() -> list[tuple[str, str]]:
+    """Every `(control, metric)` that has a column of its own, of whatever games are installed."""
+    return list(dict.fromkeys(pair for sheet in every_sheet() for pair in sheet.said.controls_by_name))
+
+
+def _row(one: Figures, metrics: Sequence[str], by_name: Sequence[tuple[str, str]]) -> list[Any]:
     """The values in the order of `_columns`."""
-    record, psnr = one.record, one.controls.get("psnr", {})
+    record, nothing = one.record, dict[str, float]()
     spreads: list[float | None] = []
     for metric in metrics:
         summary = one.scores.get(metric)
@@ -72,7 +76,7 @@ def _row(one: Figures, metrics: Sequence[str]) -> list[Any]:
         *(getattr(record, count) for count in COUNTS),
         *spreads,
         *(control.mean if (control := one.strongest.get(metric)) else None for metric in metrics),
-        *(psnr.get(name) for name in PICTURE_CONTROLS),
+        *(one.controls.get(metric, nothing).get(control) for control, metric in by_name),
         attack / record.targets if attack is not None and record.targets else None,
         one.evaluations,
         record.seconds.get("cell"),

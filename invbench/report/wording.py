@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
-from invbench.numbers.columns import COLUMNS
+from invbench.numbers.columns import Column
+from invbench.numbers.sheet import Spread
 from invbench.numbers.statistics import Summary
-from invbench.report.figures import Control, Figures
+from invbench.report.figures import Figures
+from invbench.report.leaks import Control
 from invbench.report.tables import code, text
 
-Spread = Literal["std", "interval"]
 NOTHING, UNSURE = "read nothing", "unsure"
 
 
@@ -40,38 +41,30 @@ def whole_cell(names: Mapping[str, Any]) -> str:
     return ", ".join(f"{words.get(axis, '')} {value}".strip() for axis, value in shown if value is not None)
 
 
-def column_title(metric: str) -> str:
-    """`PSNR (dB) ↑`: the arrow points to where more leaks."""
-    column = COLUMNS[metric]
-    arrow = "↑" if column.better == "higher" else "↓"
-    return f"{metric_name(metric)}{f' ({column.unit})' if column.unit else ''} {arrow}"
+def column_title(column: Column) -> str:
+    """`PSNR (dB) ↑`: the arrow points to where more leaks; what is no leak has none."""
+    arrow = {"higher": " ↑", "lower": " ↓"}[column.better] if column.role == "leak" else ""
+    return f"{column.written}{f' ({column.unit})' if column.unit else ''}{arrow}"
 
 
-def metric_name(metric: str) -> str:
-    """A metric as people write it."""
-    short = {"psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "macro_auc": "macro AUC"}
-    return short.get(metric, metric.replace("_", " "))
-
-
-def with_unit(metric: str, value: float, sign: str = "") -> str:
+def with_unit(column: Column, value: float, sign: str = "") -> str:
     """A number of a metric with its unit; `sign` "+" also signs a positive one."""
-    column = COLUMNS[metric]
     return f"{value:{sign}z.{column.decimals}f}{f' {column.unit}' if column.unit else ''}"
 
 
-def mean_and_spread(metric: str, summary: Summary, spread: Spread, count: int) -> str:
+def mean_and_spread(column: Column, summary: Summary, spread: Spread, count: int) -> str:
     """`31.20 ± 2.10` (standard deviation) or `0.620 [0.530, 0.710]` (95 % interval); one value has no spread."""
-    show = COLUMNS[metric].show
+    show = column.show
     if count < 2:
         return show(summary.mean)
-    if spread == "std":
+    if spread == "std" and summary.std is not None:
         return f"{show(summary.mean)} ± {show(summary.std)}"
     return f"{show(summary.mean)} [{show(summary.ci_low)}, {show(summary.ci_high)}]"
 
 
-def control_in_words(metric: str, control: Control) -> str:
+def control_in_words(column: Column, control: Control) -> str:
     """`14.80 (grey)`."""
-    return f"{COLUMNS[metric].show(control.mean)} ({text(control.name)})"
+    return f"{column.show(control.mean)} ({text(control.name)})"
 
 
 def finding(one: Figures) -> str:
@@ -82,12 +75,16 @@ def finding(one: Figures) -> str:
     record, leak, shown = one.record, one.leak, one.shown
     if record.status != "ok":
         return record.status
-    if leak is None:
+    column = one.sheet.column
+    if one.sheet.plain:
+        words = "not known"
+    elif leak is None:
         words = "no value" if record.controls else "no control"
     else:
-        words = with_unit(leak.metric, leak.gain, "+")
+        words = with_unit(column(leak.metric), leak.gain, "+")
         if shown is None:
             words = f"{UNSURE if one.unsure else NOTHING} ({words})"
         elif shown.metric != leak.metric:
-            words = f"{with_unit(shown.metric, shown.gain, '+')} by {metric_name(shown.metric)} ({words})"
+            by = column(shown.metric)
+            words = f"{with_unit(by, shown.gain, '+')} by {by.written} ({words})"
     return f"{words}; {record.diverged} of {record.targets} diverged" if record.diverged else words

@@ -40,7 +40,7 @@ def gpus() -> list[str]:
 
 
 def shared_out(device: str, visible: Sequence[str]) -> tuple[str, list[dict[str, str]]]:
-    """What each worker calls its device, and the variables of the workers, who take them in turn.
+    """What each worker calls its device; one environment a worker, handed out round-robin.
 
     With `cuda` every worker sees one of the `visible` GPUs, which is its `cuda:0`: nothing can touch another's.
     """

@@ -9,10 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from invbench import play
 from invbench.cell import Cell
+from invbench.core.artefacts import Artefact
 from invbench.core.progress import Progress
 from invbench.matrix import Matrix
+from invbench.play.asking import artefacts, requested_controls, with_unplayable
+from invbench.play.outcomes import unplayed, with_seconds
+from invbench.play.playing import Played
 from invbench.runs import devices
 from invbench.runs.executors import Advanced, Crew, Ended, Notice, Repeated, Started, Task, cores
 from invbench.runs.executors.local import execute
@@ -28,7 +31,7 @@ class Planned:
 
 
 @dataclass(frozen=True)
-class Refused:
+class Unplayable:
     """These cells cannot be played; they have their records."""
 
     records: tuple[Record, ...]
@@ -45,10 +48,10 @@ class Doing:
 
 @dataclass(frozen=True)
 class Done:
-    """A cell has its record."""
+    """A cell has its record. `worker`: who played it, None where nobody did, because what it needs was not made."""
 
     record: Record
-    worker: int
+    worker: int | None
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Made:
 
     what: str
     problem: str
-    worker: int
+    worker: int | None
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Again:
     reason: str
 
 
-News = Planned | Refused | Doing | Done | Made | Again | Notice
+News = Planned | Unplayable | Doing | Done | Made | Again | Notice
 
 
 def run(
@@ -93,9 +96,9 @@ def run(
         try:
             left = [cell for cell in cells if fresh or not is_done(results, cell)]
             listen(Planned(len(left), len(cells) - len(left)))
-            playable = _without_refused(left, results, listen)
+            playable = _without_unplayable(left, results, listen)
             for played, worker in _compute(playable, crew, listen):
-                results.write(played.record, played.arrays, played.grid)
+                results.write(played.record, played.arrays, played.files)
                 listen(Done(played.record, worker))
         finally:
             conclude(results)
@@ -106,7 +109,7 @@ def run(
 def is_done(results: Results, cell: Cell) -> bool:
     """Whether the folder holds all that is asked of the cell."""
     record = results.record(cell.id)
-    return record is not None and record.done(play.requested_controls(cell))
+    return record is not None and record.done(requested_controls(cell))
 
 
 def local_crew(device: str, workers: int, threads: int) -> Crew:
@@ -124,20 +127,20 @@ def default_workers(device: str, threads: int) -> int:
     return max(1, cores() // threads)
 
 
-def _without_refused(cells: Sequence[Cell], results: Results, listen: Callable[[News], None]) -> list[Cell]:
+def _without_unplayable(cells: Sequence[Cell], results: Results, listen: Callable[[News], None]) -> list[Cell]:
     """The cells that can be played; the others have their record at once."""
-    playable, refused = [], []
-    for cell, record in play.refusals(cells):
+    playable, unplayable = [], []
+    for cell, record in with_unplayable(cells):
         if record is None:
             playable.append(cell)
         else:
-            refused.append(record)
-    results.write_many(refused)
-    listen(Refused(tuple(refused)))
+            unplayable.append(record)
+    results.write_many(unplayable)
+    listen(Unplayable(tuple(unplayable)))
     return playable
 
 
-def _compute(cells: Sequence[Cell], crew: Crew, listen: Callable[[News], None]) -> Iterator[tuple[play.Played, int]]:
+def _compute(cells: Sequence[Cell], crew: Crew, listen: Callable[[News], None]) -> Iterator[tuple[Played, int | None]]:
     by_key = {cell.id: cell for cell in cells}
     tasks, shared = _tasks(cells, crew.device)
     at: dict[str, int] = {}
@@ -155,25 +158,35 @@ def _compute(cells: Sequence[Cell], crew: Crew, listen: Callable[[News], None]) 
             elif isinstance(event, Repeated):
                 listen(Again(at[event.key], what, event.reason))
             elif isinstance(what, str):
-                listen(Made(what, event.reason, at[event.key]))
+                listen(Made(what, event.reason, at.get(event.key)))
             else:
-                yield _played(event, what, crew.device), at[event.key]
+                yield _played(event, what, crew.device), at.get(event.key)
 
 
 def _tasks(cells: Sequence[Cell], device: str) -> tuple[list[Task], dict[str, str]]:
-    """One task a cell, after the tasks that make what cells share; and what those make, for a person."""
+    """One task a cell, after the tasks that make what cells share; and what those make, for a person.
+
+    Making something may take no longer than the cell that asks for it first.
+    """
     making: dict[str, Task] = {}
     shared: dict[str, str] = {}
     work = []
     for cell in cells:
-        needed = play.artefacts(cell)
-        shared |= needed
-        for name in needed:
-            make = Task(name, "invbench.play:make_artefact", (name, cell, device), artefact=True, files=_files(cell))
-            making.setdefault(name, make)
-        needs, files = play.needs(cell), _files(cell)
-        work.append(Task(cell.id, "invbench.play:play", (cell, device), cell.timeout, needs, files=files))
+        needed = artefacts(cell, device)
+        missing = [artefact for artefact in needed if not artefact.made]
+        shared |= {artefact.name: artefact.what for artefact in missing}
+        for artefact in missing:
+            if artefact.name not in making:
+                making[artefact.name] = _making(artefact, cell, device)
+        call, names = "invbench.play.playing:play", frozenset(artefact.name for artefact in needed)
+        work.append(Task(cell.id, call, (cell, device), cell.timeout, names, files=_files(cell)))
     return [*making.values(), *work], shared
+
+
+def _making(artefact: Artefact, cell: Cell, device: str) -> Task:
+    call, needs = "invbench.play.asking:make_artefact", frozenset(need.name for need in artefact.needs)
+    arguments = (artefact.name, cell, device)
+    return Task(artefact.name, call, arguments, cell.timeout, needs, artefact=True, files=_files(cell))
 
 
 def _files(cell: Cell) -> frozenset[Path]:
@@ -181,9 +194,9 @@ def _files(cell: Cell) -> frozenset[Path]:
     return frozenset(value for _, value in cell.dataset.settings if isinstance(value, Path))
 
 
-def _played(event: Ended, cell: Cell, device: str) -> play.Played:
+def _played(event: Ended, cell: Cell, device: str) -> Played:
     if event.problem is None:
-        played: play.Played = event.result
+        played: Played = event.result
         return played
-    record = play.unplayed(cell, event.problem, event.reason)
-    return play.Played(play.with_seconds(record, event.seconds, device))
+    record = unplayed(cell, event.problem, event.reason)
+    return Played(with_seconds(record, event.seconds, device))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -11,15 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from invbench.data import ImagePool
-from invbench.metrics import assign, best_grey, identified, lpips, lpips_distances, lpips_features, psnr, ssim
+from invbench.metrics import assign, best_grey
 from invbench.observation import Guess
+from invbench.scoring.computing import computed
 
 Scores = dict[str, list[list[float | None]]]
 """Metric to target to picture of the batch; None is an empty value."""
 Array = npt.NDArray[Any]
 
 CANDIDATES = 100
-EXACT = 80.0  # dB
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +40,14 @@ class Matched:
     returned: Array
 
 
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Numbers of pictures among which each of a batch is looked for, `(B, K)`, its own first; `unit` gives them."""
+
+    places: Array
+    unit: Callable[[Sequence[int]], Array]
+
+
 def match(guess: Guess, truth: Truth, missing: Array) -> Matched:
     """The guess's pictures by the assignment of least squared error; a missing one is `missing` `(C, H, W)`."""
     images = guess.images.detach().cpu().double().clamp(0, 1).nan_to_num().numpy()
@@ -52,23 +60,21 @@ def match(guess: Guess, truth: Truth, missing: Array) -> Matched:
     return Matched(pictures, labels, returned)
 
 
-def score(matched: Matched, truth: Truth, pool: ImagePool, targets: Array) -> dict[str, list[float | None]]:
-    """Every metric of game `update`, one value a picture."""
-    decibels = psnr(matched.images, truth.images)
-    guessed = (matched.labels >= 0).any()  # then a label that is missing with its picture is a wrong one
-    right = (matched.labels == truth.labels).astype(float) if guessed else np.full(len(truth.labels), np.nan)
-    values = {
-        **_similarities(matched.images, truth, pool, targets),
-        "label_accuracy": right,
-        "recovered": matched.returned.astype(float),
-        "exact": (matched.returned & (decibels > EXACT)).astype(float),
-    }
-    return {name: _optional(column) for name, column in values.items()}
+def score(game: str, matched: Matched, truth: Truth, pool: ImagePool, targets: Array) -> dict[str, list[float | None]]:
+    """Every metric of a game of pictures, one value a picture of the batch.
+
+    Metrics get `pictures` and `originals`, floats `(B, C, H, W)` in [0, 1] in one order; `labels` (-1: none) and
+    `true_labels` `(B,)`; `returned` `(B,)`: which pictures the attack gave; `candidates`.
+    """
+    given = {"labels": matched.labels, "true_labels": truth.labels, "returned": matched.returned}
+    return computed(game, _pictures(matched.images, truth, pool, targets) | given)
 
 
-def score_picture(images: Array, truth: Truth, pool: ImagePool, targets: Array) -> dict[str, list[float | None]]:
-    """The metrics that compare pictures, for a control's pictures `(B, C, H, W)` in the batch's order."""
-    return {name: _optional(column) for name, column in _similarities(images, truth, pool, targets).items()}
+def score_picture(
+    game: str, images: Array, truth: Truth, pool: ImagePool, targets: Array
+) -> dict[str, list[float | None]]:
+    """The metrics that need pictures alone, for a control's pictures `(B, C, H, W)` in the batch's order."""
+    return computed(game, _pictures(images, truth, pool, targets))
 
 
 def grey_control(truth: Truth) -> Array:
@@ -91,37 +97,19 @@ def by_metric(targets: Sequence[dict[str, list[float | None]]]) -> Scores:
     return {name: [target[name] for target in targets] for name in targets[0]} if targets else {}
 
 
-def _similarities(images: Array, truth: Truth, pool: ImagePool, targets: Array) -> dict[str, Array]:
+def _pictures(images: Array, truth: Truth, pool: ImagePool, targets: Array) -> dict[str, object]:
     return {
-        "psnr": psnr(images, truth.images),
-        "ssim": ssim(images, truth.images),
-        "lpips": lpips(images, truth.images) if images.shape[1] in (1, 3) else np.full(len(images), np.nan),
-        "identified": _identified(images, truth, pool, targets),
+        "pictures": images,
+        "originals": truth.images,
+        "candidates": Candidates(_places(truth.positions, targets), pool.unit),
     }
 
 
-def _identified(images: Array, truth: Truth, pool: ImagePool, targets: Array) -> Array:
-    """Whether the nearest of 100 candidates by LPIPS is the original: it and the 99 next targets, cyclically."""
-    if images.shape[1] not in (1, 3):
-        return np.full(len(images), np.nan)
-    count = min(CANDIDATES, len(targets))
-    found = []
-    for features, position in zip(lpips_features(images), truth.positions, strict=True):
-        places = [int(targets[(position + step) % len(targets)]) for step in range(count)]
-        candidates = np.stack([_features(pool, place) for place in places])
-        found.append(identified(lpips_distances(features[None], candidates), np.array([0]))[0])
-    return np.array(found, dtype=float)
-
-
-@lru_cache(maxsize=128)  # the candidates of one picture and a few more: 2 MB each at 224 x 224
-def _features(pool: ImagePool, index: int) -> Array:
-    features: Array = lpips_features(pool.unit([index]))[0]
-    return features
+def _places(positions: Array, targets: Array) -> Array:
+    """For each picture itself and the next targets, cyclically, 100 in all or as many as there are, `(B, 100)`."""
+    steps = np.arange(min(CANDIDATES, len(targets)))
+    return np.asarray(targets)[(positions[:, None] + steps) % len(targets)]
 
 
 def _take(images: Array, chosen: Array, shape: tuple[int, ...]) -> Array:
     return images[np.maximum(chosen, 0)] if len(images) else np.zeros(shape)
-
-
-def _optional(values: Array) -> list[float | None]:
-    return [None if np.isnan(v) else float(v) for v in values]

@@ -4,7 +4,7 @@
      "names": {...}, "settings": {...}, "targets": 8, "images": 8,
      "scores": {"psnr": [[31.2], [28.1]]}, "controls": {"grey": {"psnr": [[14.1], [13.0]]}},
      "diverged": 0, "evaluations": [300, 280], "objectives": [0.1, null], "notes": [],
-     "facts": [{"certified": true, "part": "peel"}, {}],
+     "facts": [{"certified": true, "part": "peel"}, {}], "stopped": {"converged": 1, "budget spent": 3},
      "seconds": {"attack": 1.2, "cell": 2.0}, "memory_mb": 120.5, "device": "cpu", "torch": "2.14.1",
      "dataset": {"name": "natural", "hash": "...", "path": null}}
 
@@ -44,6 +44,7 @@ class Record:
 
     `images`: pictures (or people) in all targets. `seconds`: wall time of the attack in the whole cell and
     of the cell. `memory_mb`: peak of this cell. `facts`: what the attack says of its own answer, a target each.
+    `stopped`: how many of its optimisation runs, over all targets and restarts, stopped for which reason.
     """
 
     id: str
@@ -60,6 +61,7 @@ class Record:
     objectives: tuple[float | None, ...] = ()
     notes: tuple[str, ...] = ()
     facts: tuple[Mapping[str, Any], ...] = ()
+    stopped: Mapping[str, int] = field(default_factory=dict)
     seconds: Mapping[str, float] = field(default_factory=dict)
     memory_mb: float | None = None
     device: str | None = None
@@ -180,6 +182,7 @@ class _Written(Struct, Generic[_S, _C], kw_only=True, forbid_unknown_fields=True
     objectives: Annotated[tuple[_Number | None, ...], Meta(description="a list of finite numbers or null")]
     notes: Annotated[tuple[str, ...], Meta(description="a list of texts")]
     facts: Annotated[tuple[dict[str, Any], ...], Meta(description="a list of mappings")] = ()
+    stopped: Annotated[dict[str, _Count], Meta(description="a mapping to counts")] = {}
     seconds: Annotated[dict[str, _Number], Meta(description="a mapping to finite numbers")]
     memory_mb: Annotated[_Number | None, Meta(description="a finite number or null")]
     device: _TextOrNull

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,9 @@ from invbench.store.record import Record
 
 SCHEMA = 1
 LOCK, HOLDER = ".invbench.lock", ".invbench.holder"
-_CELL_FILES = ("arrays.npz", "grid.png", "record.json")  # in the order in which they are written
+RECORD, ARRAYS = "record.json", "arrays.npz"
+CELL_FILE = re.compile(r"[a-z0-9][a-z0-9_-]{0,60}\.(json|npz|png|svg|csv|txt)")
+"""Names of the files that a cell may hold: the record, which is written last, arrays, and what its game draws."""
 CELL_ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -87,34 +90,40 @@ class Results:
                 remove_temporary(folder)
 
     def write(
-        self, record: Record, arrays: Mapping[str, npt.NDArray[Any]] | None = None, grid_png: bytes | None = None
+        self,
+        record: Record,
+        arrays: Mapping[str, npt.NDArray[Any]] | None = None,
+        files: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
         """Replace a cell: what it had goes first, the record comes last. Arrays are plain, never pickled.
 
-        A record that could not be read back is refused (StoreError) before anything is touched.
+        `files`: pictures and the like by name. A record that could not be read back, or a file whose name is none of
+        `CELL_FILE`, is refused (StoreError) before anything is touched.
         """
-        packed = None if arrays is None else _pack(record.id, arrays)
+        wrong = next((name for name in files if not CELL_FILE.fullmatch(name) or name in (ARRAYS, RECORD)), None)
+        if wrong is not None:
+            raise StoreError(f"cell {record.id}: {wrong!r} is no name of a file that a cell may hold")
+        packed = {} if arrays is None else {ARRAYS: _pack(record.id, arrays)}
         text = _checked(record)
-        files = {"arrays.npz": packed, "grid.png": grid_png, "record.json": text.encode()}
-        self._replace(record.id, {name: content for name, content in files.items() if content is not None})
+        self._replace(record.id, {**packed, **files, RECORD: text.encode()})
 
     def copy(self, id: str, other: Results) -> None:
         """Replace a cell by that of another folder, byte by byte; StoreError where that cannot be read."""
         theirs = other.cell(id)
         try:
-            files = {name: (theirs / name).read_bytes() for name in _CELL_FILES if (theirs / name).exists()}
+            names = sorted(_held(theirs), key=lambda name: name == RECORD)
+            files = {name: (theirs / name).read_bytes() for name in names}
         except OSError as error:
             raise StoreError(f"{theirs}: cannot be read: {error.strerror}") from error
         self._replace(id, files)
 
     def _replace(self, id: str, files: Mapping[str, bytes]) -> None:
-        """Remove what the cell has, then write these files in the order of `_CELL_FILES`."""
+        """Remove what the cell has, then write these files in their order, the record last."""
         folder = self.cell(id)
         with disk(folder):
             sync_folder(folder.parent if _cleared(folder) else folder)
-        for name in _CELL_FILES:
-            if name in files:
-                write_atomic(folder / name, files[name])
+        for name, content in files.items():
+            write_atomic(folder / name, content)
 
     def write_many(self, records: Sequence[Record]) -> None:
         """`write` each of these records of cells that have neither arrays nor a picture; thousands take seconds."""
@@ -249,10 +258,15 @@ def _cleared(folder: Path) -> bool:
         folder.mkdir(parents=True)
     except FileExistsError:
         remove_temporary(folder)
-        for name in reversed(_CELL_FILES):
+        for name in sorted(_held(folder), key=lambda name: name != RECORD):  # without its record a cell is not done
             (folder / name).unlink(missing_ok=True)
         return False
     return True
+
+
+def _held(folder: Path) -> list[str]:
+    """Names of the files that a cell's folder holds as a cell's own."""
+    return [name for name in os.listdir(folder) if CELL_FILE.fullmatch(name)] if folder.is_dir() else []
 
 
 def _pack(id: str, arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:

@@ -13,7 +13,6 @@ from hypothesis.extra.numpy import arrays
 from made_updates import digits, observe, photographs, public, victim
 from torch import Tensor
 
-from invbench.attacks import answer_all
 from invbench.attacks.analytic import Analytic
 from invbench.metrics import psnr
 from invbench.models import ImageModel
@@ -44,7 +43,7 @@ def test_any_network_that_starts_with_a_biased_linear_layer_is_read(model: Image
     images, labels = photographs(3)
     network = victim(images, model=model)
     seen = [observe(network, image, label) for image, label in zip(images.split(1), labels.split(1), strict=True)]
-    guesses = answer_all(Analytic(), seen)
+    guesses = Analytic().attack_all(seen)
     assert min(psnr(torch.cat([guess.images for guess in guesses]), images)) > 90
 
 
@@ -84,7 +83,7 @@ def test_where_no_unit_was_active_there_is_no_picture_and_a_reason() -> None:
     reason = "dL/db of the first layer is zero: no unit was active"
     with pytest.raises(Failed, match=reason):
         Analytic()(seen[1])
-    found, nothing = answer_all(Analytic(), seen)
+    found, nothing = Analytic().attack_all(seen)
     assert psnr(found.images, images[:1])[0] > 90
     assert nothing.images.shape == (0, 1, 8, 8)
     assert nothing.labels is None

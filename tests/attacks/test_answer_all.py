@@ -8,12 +8,12 @@ import pytest
 import torch
 from made_updates import digits, observe, victim
 
-from invbench.attacks import answer_all
+from invbench.attacks import UpdateAttack
 from invbench.core.progress import Progress, listening
 from invbench.observation import Failed, Guess, UpdateObservation
 
 
-class FailsOnThrees:
+class FailsOnThrees(UpdateAttack):
     """Answers with the label as a grey picture, but for threes."""
 
     def __call__(self, seen: UpdateObservation) -> Guess:
@@ -23,12 +23,12 @@ class FailsOnThrees:
         return Guess(images=torch.full((1, 1, 8, 8), seen.labels.item() / 10), labels=seen.labels)
 
 
-class AllAtOnce:
+class AllAtOnce(UpdateAttack):
     def attack_all(self, observations: Sequence[UpdateObservation]) -> list[Guess]:
         return [Guess(images=torch.zeros(0, 1, 8, 8), evaluations=len(observations)) for _ in observations]
 
 
-class Broken:
+class Broken(UpdateAttack):
     def __call__(self, seen: UpdateObservation) -> Guess:
         raise ZeroDivisionError("a mistake")
 
@@ -42,7 +42,7 @@ def observed() -> list[UpdateObservation]:
 
 
 def test_an_attack_of_one_observation_answers_them_in_order_and_a_failure_is_an_empty_answer() -> None:
-    two, three, four = answer_all(FailsOnThrees(), observed())
+    two, three, four = FailsOnThrees().attack_all(observed())
     assert (two.images.unique().item(), four.images.unique().item()) == pytest.approx((0.2, 0.4))
     assert three.images.shape == (0, 1, 8, 8)
     assert three.labels is None
@@ -53,14 +53,14 @@ def test_an_attack_of_one_observation_answers_them_in_order_and_a_failure_is_an_
 def test_every_answered_observation_is_reported() -> None:
     heard: list[Progress] = []
     with listening(heard.append):
-        answer_all(FailsOnThrees(), observed())
+        FailsOnThrees().attack_all(observed())
     assert heard == [Progress("attack", done, 3) for done in (1, 2, 3)]
 
 
 def test_a_batched_attack_gets_all_of_them() -> None:
-    assert [guess.evaluations for guess in answer_all(AllAtOnce(), observed())] == [3, 3, 3]
+    assert [guess.evaluations for guess in AllAtOnce().attack_all(observed())] == [3, 3, 3]
 
 
 def test_any_other_exception_is_no_answer() -> None:
     with pytest.raises(ZeroDivisionError, match="a mistake"):
-        answer_all(Broken(), observed())
+        Broken().attack_all(observed())

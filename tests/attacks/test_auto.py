@@ -4,24 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from made_updates import noise_like, observe, photographs, pooled, public, victim
+from small_cells import plugged
 from torch import Tensor, nn
 from torch.nn import functional
 
 from invbench import registry
-from invbench.attacks.auto import Auto, _best, _judged
-from invbench.defenses import apply_update
+from invbench.attacks.auto import Auto
+from invbench.defenses import Context, Defense
+from invbench.defenses import Stack as Defended
 from invbench.metrics import psnr
 from invbench.models.convnet import ConvNet
 from invbench.models.lenet import LeNet
 from invbench.models.mlp import MLP
 from invbench.observation import Guess, PublicDefense, UpdateObservation
+from invbench.peeling.referee import best_guess, judge
+from invbench.updates import likelihood
 
 Stack = list[tuple[str, dict[str, Any]]]
+CLAIMS_ALL = """
+from dataclasses import dataclass
+
+from invbench.registry import attack
+
+
+@attack(game="update", closed_form="certified")
+@dataclass(frozen=True, kw_only=True)
+class ClaimsAll:
+    def __call__(self, seen):
+        return seen.nothing("none")
+"""
 
 
 def pictures(count: int) -> tuple[Tensor, Tensor]:
@@ -37,9 +54,10 @@ def observed(
     *,
     hidden: bool = True,
 ) -> UpdateObservation:
-    parts = [registry.load("defense", name).build(settings) for name, settings in stack]
-    stream = torch.Generator().manual_seed(5)
-    seen = observe(network, images, labels, hidden=hidden, defend=lambda update: apply_update(parts, update, stream))
+    parts = [registry.load("defense", name).build(settings, Defense) for name, settings in stack]
+    context, defenses = Context(torch.Generator().manual_seed(5)), Defended(tuple(parts))
+    defend = lambda update: defenses.at("update", update, context)  # noqa: E731
+    seen = observe(network, images, labels, hidden=hidden, defend=defend)
     declared = tuple(PublicDefense(name, settings) for name, settings in stack)
     return replace(seen, public=replace(seen.public, defenses=declared))
 
@@ -64,14 +82,6 @@ def test_where_peel_is_exact_it_wins_and_nothing_else_is_tried() -> None:
     assert guess.evaluations < 10
     assert guess.labels is not None
     assert guess.labels.tolist() == labels.tolist()
-
-
-def test_where_only_analytic_reads_the_picture_analytic_wins() -> None:
-    images, labels = pictures(1)
-    network = victim(images, model=MLP(activation="gelu", width=8))
-    [guess] = Auto(evaluations=4).attack_all([observed(network, images, labels)])
-    assert guess.facts["part"] == "analytic"
-    assert psnr(guess.images, images)[0] > 80
 
 
 def test_where_no_closed_form_applies_a_search_answers_within_the_budget() -> None:
@@ -105,6 +115,60 @@ def test_what_a_search_finds_on_a_smooth_chain_is_polished_until_it_is_exact() -
     assert "polish" in dict(Auto().parts(public(network, (3, 8, 8))))  # the forecast counts it
 
 
+def test_no_picture_is_simulated_twice_and_a_record_says_why_polishing_gave_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    simulated: list[tuple[float, ...]] = []
+    computed = likelihood._computed
+
+    def counted(seen: Any, stack: Any, images: Tensor, given: Tensor) -> Any:
+        simulated.append((*images.flatten().tolist(), *given.tolist()))
+        return computed(seen, stack, images, given)
+
+    monkeypatch.setattr(likelihood, "_computed", counted)
+    images, labels = photographs(1)
+    seen = observed(pooled(6), functional.adaptive_avg_pool2d(images, 8), labels)
+    loud = (PublicDefense("gaussian", {"std": 10.0}),)  # so much noise that any picture explains what is seen
+    for declared in ((), loud):
+        [guess] = Auto(evaluations=5).attack_all([replace(seen, public=replace(seen.public, defenses=declared))])
+        assert len(simulated) == len(set(simulated)) > 1
+        simulated.clear()
+    assert guess.facts["parts"]["polish"]["failed"] == "the likeliest answer explains the update already"
+
+
+def test_a_failed_closed_form_says_why_and_a_loser_keeps_its_notes() -> None:
+    images, labels = pictures(1)
+    seen = observed(victim(images), images, labels)
+    [guess] = Auto(evaluations=2).attack_all([replace(seen, update=tuple(torch.zeros_like(t) for t in seen.update))])
+    assert "the update is zero" in guess.facts["parts"]["peel"]["failed"]
+    noted = judge("noted", Guess(images=1 - images, labels=labels, notes=("in smaller groups",)), seen)
+    best = best_guess([judge("truth", Guess(images=images, labels=labels), seen), noted])
+    assert best.facts["part"] == "truth"
+    assert best.notes == ()
+    assert best.facts["parts"]["noted"]["notes"] == ["in smaller groups"]
+
+
+def test_it_counts_why_the_lanes_of_all_its_searches_stopped() -> None:
+    seen, _ = kinked()
+    [guess] = Auto(evaluations=5).attack_all([seen])
+    assert guess.stopped == {"budget spent": 1}
+    [judged] = [judge("a", replace(guess, stopped=stopped), seen) for stopped in ({"at rest": 1},)]
+    other = judge("b", replace(guess, stopped={"at rest": 2, "converged": 1}), seen)
+    assert best_guess([judged, other]).stopped == {"at rest": 3, "converged": 1}
+
+
+def test_closed_forms_that_certify_come_first_and_those_of_other_packages_not_at_all(tmp_path: Path) -> None:
+    seen = public(MLP(width=8).build((3, 8, 8), 10), (3, 8, 8))
+    before = [name for name, _ in Auto(evaluations=1).parts(seen)]
+    kinds = [registry.load("attack", name).facts["closed_form"] for name in before[: before.index("short search")]]
+    assert kinds == sorted(kinds, key=["certified", "plain"].index)
+    assert kinds[0] == "certified"
+    with plugged(tmp_path, {"attacks.aaa": CLAIMS_ALL}):
+        assert "aaa" in registry.names("attack")
+        assert registry.load("attack", "aaa").facts["closed_form"] == "certified"
+        assert [name for name, _ in Auto(evaluations=1).parts(seen)] == before
+
+
 def test_the_long_searches_share_what_the_others_leave() -> None:
     seen, _ = kinked()
     for evaluations, names in (
@@ -130,25 +194,25 @@ def test_the_referee_prefers_the_true_picture_to_a_worse_one() -> None:
         seen = observed(victim(images), images, labels, stack)
         noisy = (images + 0.1 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
         guesses = {"truth": images, "noisy": noisy, "grey": torch.full_like(images, 0.5)}
-        tried = [_judged(name, Guess(images=picture, labels=labels), seen) for name, picture in guesses.items()]
-        assert _best(tried).facts["part"] == "truth"
-        assert _best(tried[::-1]).facts["part"] == "truth"
-        wrong = _judged("wrong label", Guess(images=images, labels=(labels + 1) % 10), seen)
-        assert _best([wrong, tried[0]]).facts["part"] == "truth"
+        tried = [judge(name, Guess(images=picture, labels=labels), seen) for name, picture in guesses.items()]
+        assert best_guess(tried).facts["part"] == "truth"
+        assert best_guess(tried[::-1]).facts["part"] == "truth"
+        wrong = judge("wrong label", Guess(images=images, labels=(labels + 1) % 10), seen)
+        assert best_guess([wrong, tried[0]]).facts["part"] == "truth"
 
 
 def test_an_answer_without_pictures_labels_or_sense_loses() -> None:
     images, labels = pictures(1)
     seen = observed(victim(images), images, labels)
-    grey = _judged("grey", Guess(images=torch.full_like(images, 0.5), labels=labels), seen)
-    for nothing in (
-        seen.nothing("no idea"),
-        Guess(images=images),
-        Guess(images=torch.full_like(images, torch.nan), labels=labels),
+    grey = judge("grey", Guess(images=torch.full_like(images, 0.5), labels=labels), seen)
+    for nothing, why in (
+        (seen.nothing("no idea"), {"failed": "no idea"}),
+        (Guess(images=images), {}),
+        (Guess(images=torch.full_like(images, torch.nan), labels=labels, notes=("odd",)), {"notes": ["odd"]}),
     ):
-        judged = _judged("nothing", nothing, seen)
-        assert _best([judged, grey]).facts["part"] == "grey"
-        assert _best([judged]).facts["parts"] == {"nothing": {"misfit": None, "surprise": None}}
+        judged = judge("nothing", nothing, seen)
+        assert best_guess([judged, grey]).facts["part"] == "grey"
+        assert best_guess([judged]).facts["parts"] == {"nothing": {"misfit": None, "surprise": None} | why}
 
 
 def test_the_answer_is_the_same_bit_for_bit() -> None:

@@ -11,7 +11,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invbench.attacks import answer_all
 from invbench.attacks.map_inversion import MapInversion
 from invbench.data.warfarin import CYP2C9, DEMOGRAPHICS, VKORC1, Warfarin
 from invbench.models.iwpc import IWPC
@@ -150,7 +149,7 @@ def test_an_output_far_from_every_prediction_still_has_an_answer() -> None:
 
 def test_one_answer_does_not_depend_on_the_others_nor_on_the_random_stream() -> None:
     doses = [5.0, 20.0, 35.0, 60.0]
-    together = answer_all(MapInversion(), [observation(WHITE, dose) for dose in doses])
-    backwards = answer_all(MapInversion(), [observation(WHITE, dose, seed=7) for dose in reversed(doses)])
+    together = MapInversion().attack_all([observation(WHITE, dose) for dose in doses])
+    backwards = MapInversion().attack_all([observation(WHITE, dose, seed=7) for dose in reversed(doses)])
     alone = [MapInversion()(observation(WHITE, dose)) for dose in doses]
     assert together == alone == backwards[::-1]

@@ -15,13 +15,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from invbench import registry
-from invbench.attacks import answer_all
 from invbench.attacks.peel import Peel
-from invbench.defenses import apply_update
+from invbench.defenses import Context, Defense
+from invbench.defenses import Stack as Defended
 from invbench.metrics import psnr
 from invbench.models.lenet import LeNet
 from invbench.models.mlp import MLP
 from invbench.observation import Failed, Guess, PublicDefense, Update, UpdateObservation
+from invbench.peeling.descent import peel
+from invbench.peeling.reading import given
 
 Stack = list[tuple[str, dict[str, Any]]]
 
@@ -34,9 +36,10 @@ def pictures(count: int = 1, offset: int = 0) -> tuple[Tensor, Tensor]:
 
 def defended(network: nn.Module, images: Tensor, labels: Tensor, stack: Stack, *, seed: int = 0) -> UpdateObservation:
     """What is seen behind a declared stack of defences, labels hidden."""
-    parts = [registry.load("defense", name).build(settings) for name, settings in stack]
-    stream = torch.Generator().manual_seed(seed)
-    seen = observe(network, images, labels, hidden=True, defend=lambda update: apply_update(parts, update, stream))
+    parts = [registry.load("defense", name).build(settings, Defense) for name, settings in stack]
+    context, defenses = Context(torch.Generator().manual_seed(seed)), Defended(tuple(parts))
+    defend = lambda update: defenses.at("update", update, context)  # noqa: E731
+    seen = observe(network, images, labels, hidden=True, defend=defend)
     declared = tuple(PublicDefense(name, settings) for name, settings in stack)
     return replace(seen, public=replace(seen.public, defenses=declared))
 
@@ -230,6 +233,17 @@ def test_a_relu_that_hides_too_much_is_not_certified() -> None:
     assert not guess.facts["certified"]
 
 
+def test_a_rank_that_another_processor_s_rounding_would_not_leave_full_determines_nothing() -> None:
+    """Variances are those of weights; widened by a factor they are what a certificate may claim anywhere."""
+    images, labels = pictures()
+    what = given(observe(victim(images), images, labels, hidden=True))
+    assert what.widened > 10  # of a LeNet: 1,649 terms, sqrt(1649 / 3) = 23 roundings where weights assume 3
+    for widened, determined in ((1.0, True), (what.widened, True), (1e10, False)):  # 2e-10 of the picture is open
+        peeled = peel(what.chain, what.update, what.variances, widened=widened)
+        assert all(layer.rank == layer.unknowns for layer in peeled.layers)  # by its weights
+        assert peeled.determined == determined
+
+
 def test_a_wide_relu_that_hides_nothing_is_exact_and_certified() -> None:
     images, labels = pictures()
     guess = Peel()(observe(chain(
@@ -270,7 +284,7 @@ def other_update(seen: UpdateObservation, kind: str) -> Update:
 def test_what_is_no_gradient_of_a_picture_is_never_certified(kind: str, activation: nn.Module) -> None:
     images, labels = pictures()
     seen = observe(small(activation), images, labels, hidden=True)
-    [guess] = answer_all(Peel(steps=4), [replace(seen, update=other_update(seen, kind))])
+    [guess] = Peel(steps=4).attack_all([replace(seen, update=other_update(seen, kind))])
     assert not guess.facts.get("certified", False)
 
 
@@ -289,7 +303,7 @@ def test_a_certified_picture_is_the_true_one_whatever_weights_and_picture(
 ) -> None:
     """Weights thirty times too large saturate the softmax: the gradient underflows. Too small ones tell little."""
     images, labels = PICTURES[name], torch.tensor([4])
-    [guess] = answer_all(Peel(steps=4), [observe(small(activation, gain=gain), images, labels, hidden=True)])
+    [guess] = Peel(steps=4).attack_all([observe(small(activation, gain=gain), images, labels, hidden=True)])
     if guess.facts.get("certified", False):
         assert quality(guess, images) > 60
     elif not len(guess.images):
@@ -319,7 +333,7 @@ def test_a_drawn_network_is_certified_only_where_the_picture_is_right(seed: int)
     network = chain(*layers, seed=seed, gain=float(draw.choice([0.3, 1.0, 3.0])))
     images, labels = pictures(1, offset=seed % 8)
     stack = STACKS[seed % len(STACKS)]
-    [guess] = answer_all(Peel(), [defended(network, images, labels, stack, seed=seed)])
+    [guess] = Peel().attack_all([defended(network, images, labels, stack, seed=seed)])
     if guess.facts.get("certified", False):
         assert quality(guess, images) > (35 if stack else 60)
 
@@ -348,7 +362,7 @@ HOSTILE: dict[str, Callable[[Tensor], Tensor]] = {
 def test_any_update_gives_a_guess_that_is_not_certified_or_a_reason(name: str, stack: Stack, bias: bool) -> None:
     images, labels = pictures()
     seen = defended(small(nn.Sigmoid(), bias=bias, top_bias=bias), images, labels, stack)
-    [guess] = answer_all(Peel(steps=2), [replace(seen, update=tuple(HOSTILE[name](t) for t in seen.update))])
+    [guess] = Peel(steps=2).attack_all([replace(seen, update=tuple(HOSTILE[name](t) for t in seen.update))])
     assert not guess.facts.get("certified", False)
     assert bool(guess.images.isfinite().all())
     assert len(guess.images) == 1 or guess.notes

@@ -20,6 +20,8 @@ from _cells import decibels, stage  # type: ignore[import-not-found]
 from _trials import Trial, mean_psnr, median_seconds, share  # type: ignore[import-not-found]
 from command_line import FinishedRun
 
+from invbench.attacks.auto import Auto
+
 
 @pytest.fixture(scope="module")
 def data(shared_data: Path) -> Path:
@@ -50,7 +52,7 @@ def test_a_victim_s_mean_counts_the_pictures_that_were_not_returned() -> None:
 
 
 def test_a_picture_that_auto_does_not_return_has_a_score(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(victims, "answer_all", lambda attack, seen: [seen[0].nothing("the gradient is zero")])
+    monkeypatch.setattr(Auto, "attack_all", lambda self, seen: [seen[0].nothing("the gradient is zero")])
     [found] = victims.attacked(data, "lenet", 1)
     assert found.part is None
     assert not found.certified

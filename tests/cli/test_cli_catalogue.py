@@ -16,7 +16,7 @@ from small_cells import plugged
 
 from invbench import cli, registry
 from invbench.guide import catalogue
-from invbench.numbers.columns import COLUMNS
+from invbench.sheets import columns
 
 PARTS = [(kind, name) for kind, part in catalogue.KIND_OF.items() for name in registry.names(part)]
 COMMANDS = ("init", "run", "merge", "report", "baseline", "check", "compare", "show", "list", "doctor")
@@ -99,7 +99,7 @@ def test_init_writes_a_matrix_that_runs_and_overwrites_nothing(tmp_path: Path) -
 
 def test_list_names_every_part_of_every_kind() -> None:
     words = here("list").stdout.replace(",", "").split()
-    assert {name for _, name in PARTS} | set(COLUMNS) | set(cli.KINDS) <= set(words)
+    assert {name for _, name in PARTS} | set(columns()) | set(cli.KINDS) <= set(words)
 
 
 @pytest.mark.parametrize("kind", cli.KINDS)
@@ -125,11 +125,11 @@ def test_each_part_is_shown_within_80_columns_with_every_setting(kind: str, name
     assert set(part.parameters) <= set(shown)
 
 
-@pytest.mark.parametrize("name", COLUMNS)
+@pytest.mark.parametrize("name", columns())
 def test_each_metric_is_shown_with_its_direction_and_tolerance(name: str) -> None:
     done = here("list", "metrics", name)
     assert done.exit_code == 0
-    assert f"{COLUMNS[name].better} is a stronger attack; tolerance {COLUMNS[name].tolerance:g}" in done.stdout
+    assert f"{columns()[name].better} is a stronger attack; tolerance {columns()[name].tolerance:g}" in done.stdout
 
 
 @pytest.mark.parametrize(("kind", "name"), PARTS)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from command_line import bare, environment, table, write, write_small
+from exact_attack import EXACT
 from their_attacks import install
 
 pty = pytest.importorskip("pty", reason="there are no pseudo-terminals here")
@@ -20,11 +21,11 @@ name: live
 dataset: {name: npz, path: images.npz}
 targets: 2
 grid:
-  attack: [analytic, {name: inverting-gradients, iterations: 150}]
+  attack: [EXACT, {name: inverting-gradients, iterations: 150}]
   model: [{name: mlp, width: 8}]
   batch_size: [1, 2]
   defense: [{name: gaussian, std: 0.0001}]
-"""
+""".replace("EXACT", EXACT)
 
 
 DYING = '''

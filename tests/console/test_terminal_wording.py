@@ -42,20 +42,20 @@ def test_cells_are_told_apart_by_what_differs_and_by_nothing_else(tmp_path: Path
     text = """\
 dataset: digits
 seed: [0, 1]
-grid: {attack: [analytic], model: [linear], batch_size: [4], defense: [none, {name: clip, norm: 1.0}]}
+grid: {attack: [peel], model: [linear], batch_size: [4], defense: [none, {name: clip, norm: 1.0}]}
 include: [{attack: map-inversion, model: iwpc, dataset: {name: warfarin, sensitive: vkorc1}, seed: 5}]
 """
     cells = matrix.load(write(tmp_path / "m.yaml", text)).cells
     assert [cell_namer(cells)(cell.names) for cell in cells] == [
-        "analytic linear b4 none seed 0",
-        "analytic linear b4 none seed 1",
-        "analytic linear b4 clip(norm=1) seed 0",
-        "analytic linear b4 clip(norm=1) seed 1",
+        "peel linear b4 none seed 0",
+        "peel linear b4 none seed 1",
+        "peel linear b4 clip(norm=1) seed 0",
+        "peel linear b4 clip(norm=1) seed 1",
         "map-inversion iwpc seed 5",
     ]
-    assert cell_namer(cells[:1])(cells[0].names) == "analytic linear b4 none"
+    assert cell_namer(cells[:1])(cells[0].names) == "peel linear b4 none"
     two_sets = [cells[0], cells[-1]]
-    assert cell_namer(two_sets)(cells[0].names) == "analytic linear b4 none"
+    assert cell_namer(two_sets)(cells[0].names) == "peel linear b4 none"
 
 
 def test_paragraphs_are_reflowed_and_lists_and_formulas_kept() -> None:

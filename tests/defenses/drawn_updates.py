@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from torch import Tensor
 
+from invbench.defenses import Context
 from invbench.observation import Update
 
 
@@ -45,3 +46,8 @@ def same_bits(a: Update, b: Update) -> bool:
         x.dtype == y.dtype and x.shape == y.shape and x.numpy().tobytes() == y.numpy().tobytes()
         for x, y in zip(a, b, strict=True)
     )
+
+
+def context(seed: int) -> Context:
+    """A client whose stream has this seed."""
+    return Context(seeded(seed))

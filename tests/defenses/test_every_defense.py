@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from drawn_updates import same_bits, seeded, updates
@@ -11,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invbench import registry
-from invbench.defenses import apply_per_example, apply_update, mean, stages
+from invbench.defenses import Context, Defense, Stack, mean
 from invbench.observation import Update
 
 NAMES = registry.names("defense")
 
 
-def built(name: str) -> Any:
+def built(name: str) -> Defense:
     """The defence with its defaults; a setting that must be given is 0.5, or the least whole number allowed."""
     part = registry.load("defense", name)
     given = {
@@ -25,21 +23,21 @@ def built(name: str) -> Any:
         for key, field in part.parameters.items()
         if field.required
     }
-    return part.build(given)
+    return part.build(given, Defense)
 
 
-def act(defense: Any, update: Update, seed: int) -> Update:
+def act(defense: Defense, update: Update, seed: int) -> Update:
     """The defence at each stage that takes gradients, the update and its double being two examples."""
-    generator = seeded(seed)
-    if "per_example" in stages(defense):
+    stack, context = Stack((defense,)), Context(seeded(seed))
+    if stack.acts("per_example"):
         examples = [update, tuple(t + t for t in update)]
-        update = mean(apply_per_example([defense], examples, generator))
-    return apply_update([defense], update, generator)
+        update = mean(stack.at("per_example", examples, context))
+    return stack.at("update", update, context)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_defence_acts_somewhere(name: str) -> None:
-    assert stages(built(name))
+    assert built(name).stages()
 
 
 @pytest.mark.parametrize("name", NAMES)

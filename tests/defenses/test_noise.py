@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from drawn_updates import same_bits, seeded, updates
+from drawn_updates import context, same_bits, updates
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -26,7 +26,7 @@ Noise = type[Gaussian] | type[Laplace]
 
 
 def noise_of(kind: Noise, std: float, seed: int, n: int = N) -> Tensor:
-    (noise,) = kind(std=std).update((torch.zeros(n, dtype=torch.float64),), seeded(seed))
+    (noise,) = kind(std=std).update((torch.zeros(n, dtype=torch.float64),), context(seed))
     return noise
 
 
@@ -70,7 +70,7 @@ def test_kurtosis_tells_laplace_from_gaussian() -> None:
 @pytest.mark.parametrize("kind", [Gaussian, Laplace])
 def test_coordinates_are_independent_across_tensors_and_neighbours(kind: Noise) -> None:
     zeros = (torch.zeros(N // 2, dtype=torch.float64), torch.zeros(N // 2, dtype=torch.float64))
-    first, second = kind(std=1.0).update(zeros, seeded(8))
+    first, second = kind(std=1.0).update(zeros, context(8))
     assert abs((first * second).mean()) < 6 / math.sqrt(N // 2)
     assert abs((first[1:] * first[:-1]).mean()) < 6 / math.sqrt(N // 2)
 
@@ -83,15 +83,15 @@ def test_laplace_is_finite_whatever_the_generator_returns(uniform: list[float]) 
 
 @pytest.mark.parametrize("kind", [Gaussian, Laplace])
 def test_how_the_update_is_cut_into_tensors_does_not_change_the_noise(kind: Noise) -> None:
-    whole = kind(std=1.0).update((torch.zeros(60),), seeded(4))
-    cut = kind(std=1.0).update((torch.zeros(7), torch.zeros(()), torch.zeros(4, 13)), seeded(4))
+    whole = kind(std=1.0).update((torch.zeros(60),), context(4))
+    cut = kind(std=1.0).update((torch.zeros(7), torch.zeros(()), torch.zeros(4, 13)), context(4))
     assert torch.equal(torch.cat([t.reshape(-1) for t in cut]), whole[0])
 
 
 @pytest.mark.parametrize("kind", [Gaussian, Laplace])
 def test_the_type_of_the_update_does_not_change_the_noise(kind: Noise) -> None:
-    (double,) = kind(std=1.0).update((torch.zeros(100, dtype=torch.float64),), seeded(4))
-    (single,) = kind(std=1.0).update((torch.zeros(100),), seeded(4))
+    (double,) = kind(std=1.0).update((torch.zeros(100, dtype=torch.float64),), context(4))
+    (single,) = kind(std=1.0).update((torch.zeros(100),), context(4))
     assert torch.equal(double.float(), single)
     assert not torch.equal(double, single.double())  # drawn in full precision
 
@@ -100,15 +100,15 @@ def test_the_type_of_the_update_does_not_change_the_noise(kind: Noise) -> None:
 @given(update=updates())
 @settings(deadline=None, max_examples=20)
 def test_noise_is_added_to_the_update(kind: Noise, update: Update) -> None:
-    shared = kind(std=1.0).update(update, seeded(9))
-    alone = kind(std=1.0).update(tuple(torch.zeros_like(t) for t in update), seeded(9))
+    shared = kind(std=1.0).update(update, context(9))
+    alone = kind(std=1.0).update(tuple(torch.zeros_like(t) for t in update), context(9))
     torch.testing.assert_close(shared, tuple(t + n for t, n in zip(update, alone, strict=True)))
-    assert not same_bits(kind(std=1.0).update(update, seeded(10)), shared)
+    assert not same_bits(kind(std=1.0).update(update, context(10)), shared)
 
 
 @pytest.mark.parametrize("kind", [Gaussian, Laplace])
 @given(update=updates())
 @settings(deadline=None, max_examples=10)
 def test_no_deviation_is_no_noise(kind: Noise, update: Update) -> None:
-    for shared, given_ in zip(kind(std=0.0).update(update, seeded(9)), update, strict=True):
+    for shared, given_ in zip(kind(std=0.0).update(update, context(9)), update, strict=True):
         assert torch.equal(shared, given_)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from drawn_updates import same_bits, seeded, updates, values
+from drawn_updates import context, same_bits, updates, values
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +24,7 @@ def k_of(update: Update, fraction: float) -> int:
 @given(update=updates(zeros=False), fraction=fractions)
 @settings(deadline=None, max_examples=80)
 def test_top_k_shares_exactly_the_k_largest(update: Update, fraction: float) -> None:
-    shared, before = values(TopK(fraction=fraction).update(update, seeded(0))), values(update)
+    shared, before = values(TopK(fraction=fraction).update(update, context(0))), values(update)
     kept = shared != 0
     assert int(kept.sum()) == k_of(update, fraction)
     assert torch.equal(shared[kept], before[kept])
@@ -37,20 +37,20 @@ def test_top_k_shares_exactly_the_k_largest(update: Update, fraction: float) -> 
 def test_of_equals_top_k_keeps_the_earlier(n: int, k: int) -> None:
     k = min(k, n)
     signs = 1 - 2 * (torch.arange(n) % 2)  # equal in magnitude, not in sign
-    (shared,) = TopK(fraction=k / n).update((signs.float(),), seeded(0))
+    (shared,) = TopK(fraction=k / n).update((signs.float(),), context(0))
     assert torch.equal(shared != 0, torch.arange(n) < k)
 
 
 def test_top_k_competes_across_tensors_not_within_them() -> None:
     small, large = torch.tensor([1.0, 2.0]), torch.tensor([[30.0, -40.0]])
-    shared = TopK(fraction=0.5).update((small, large), seeded(0))
+    shared = TopK(fraction=0.5).update((small, large), context(0))
     assert same_bits(shared, (torch.zeros(2), large))
 
 
 @given(update=updates(zeros=False), fraction=fractions, seed=st.integers(0, 2**32), rescale=st.booleans())
 @settings(deadline=None, max_examples=80)
 def test_random_k_shares_exactly_k_coordinates(update: Update, fraction: float, seed: int, rescale: bool) -> None:
-    shared = values(RandomK(fraction=fraction, rescale=rescale).update(update, seeded(seed)))
+    shared = values(RandomK(fraction=fraction, rescale=rescale).update(update, context(seed)))
     kept, k = shared != 0, k_of(update, fraction)
     assert int(kept.sum()) == k
     factor = shared.numel() / k if rescale else 1.0
@@ -62,7 +62,7 @@ def test_random_k_is_unbiased_when_rescaled_and_shrunk_by_k_over_n_when_not(resc
     """Each coordinate is kept with probability k/n; Hoeffding at 1e-12 over its 0/1 draws."""
     n, k, draws = 20, 5, 4000
     update = (torch.arange(1.0, n + 1, dtype=torch.float64),)
-    defense, generator = RandomK(fraction=k / n, rescale=rescale), seeded(1)
+    defense, generator = RandomK(fraction=k / n, rescale=rescale), context(1)
     average = torch.stack([defense.update(update, generator)[0] for _ in range(draws)]).mean(dim=0)
     relative = average / update[0] * (1 if rescale else n / k)
     assert (relative - 1).abs().max() < n / k * math.sqrt(math.log(2 * n / 1e-12) / (2 * draws))
@@ -70,7 +70,7 @@ def test_random_k_is_unbiased_when_rescaled_and_shrunk_by_k_over_n_when_not(resc
 
 def test_random_k_draws_pairs_as_often_as_chance_does() -> None:
     """Not neighbours together: of k = 2 from n = 10, each of the 45 pairs comes 1/45 of the time."""
-    draws, defense, generator = 4500, RandomK(fraction=0.2), seeded(2)
+    draws, defense, generator = 4500, RandomK(fraction=0.2), context(2)
     ones = (torch.ones(10),)
     kept = torch.stack([defense.update(ones, generator)[0] for _ in range(draws)])
     together = (kept.T @ kept).triu(diagonal=1)
@@ -82,7 +82,7 @@ def test_random_k_draws_pairs_as_often_as_chance_does() -> None:
 
 @pytest.mark.parametrize("kind", [TopK, RandomK])
 def test_a_vanishing_fraction_still_shares_one_coordinate(kind: type[TopK] | type[RandomK]) -> None:
-    (shared,) = kind(fraction=1e-9).update((torch.ones(100),), seeded(0))
+    (shared,) = kind(fraction=1e-9).update((torch.ones(100),), context(0))
     assert int((shared != 0).sum()) == 1
 
 
@@ -90,4 +90,4 @@ def test_a_vanishing_fraction_still_shares_one_coordinate(kind: type[TopK] | typ
 @given(update=updates())
 @settings(deadline=None, max_examples=20)
 def test_all_coordinates_are_the_update_itself(kind: type[TopK] | type[RandomK], update: Update) -> None:
-    assert same_bits(kind(fraction=1.0).update(update, seeded(0)), update)
+    assert same_bits(kind(fraction=1.0).update(update, context(0)), update)

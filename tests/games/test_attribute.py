@@ -16,7 +16,7 @@ from invbench import registry
 from invbench.attacks.map_inversion import MapInversion
 from invbench.cell import Cell, Choice
 from invbench.data.warfarin import CYP2C9, DEMOGRAPHICS, VKORC1, Warfarin
-from invbench.games.attribute import Attribute, AttributeRound, Scores
+from invbench.games.attribute import Attribute, AttributeDeal, Scores
 from invbench.metrics import macro_auc
 from invbench.models import iwpc
 from invbench.models.iwpc import IWPC
@@ -53,11 +53,11 @@ def cell(
     )
 
 
-def stage(**settings: Any) -> AttributeRound:
-    return Attribute().stage(cell(**settings), torch.device("cpu"))
+def stage(**settings: Any) -> AttributeDeal:
+    return Attribute().deal(cell(**settings), torch.device("cpu"))
 
 
-def attacked(played: AttributeRound) -> Scores:
+def attacked(played: AttributeDeal) -> Scores:
     return played.score([MapInversion()(seen) for seen in played.observations])
 
 
@@ -252,7 +252,6 @@ def test_arrays_hold_guesses_and_truth() -> None:
     assert [CYP2C9[k] for k in arrays["truth"]] == [p["cyp2c9"] for p in PEOPLE[10:14]]
     assert list(arrays["people"]) == [10, 11, 12, 13]
     assert list(arrays["output"]) == [seen.output for seen in played.observations]
-    assert played.pictures is None
 
 
 def test_more_people_than_the_cohort_has_is_unsupported_with_both_counts() -> None:
@@ -267,7 +266,7 @@ def test_the_parts_are_found_by_name() -> None:
     game = registry.load("game", "attribute")
     assert game.build({}) == Attribute()
     assert game.facts["data"] == "table"
-    assert Attribute.axes == ("attack", "model")
+    assert registry.load("game", "attribute").facts["axes"] == ("attack", "model")
     assert registry.load("attack", "map-inversion").facts["game"] == "attribute"
     names = cell(residual=0.5, sensitive="cyp2c9").names
     assert (names["attack"], names["model"]) == ("map-inversion", "iwpc(residual=0.5)")

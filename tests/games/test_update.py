@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -12,14 +12,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_cells import MLP, crops, make_cell, make_cells, write_pool
+from exact_attack import EXACT
+from small_cells import MLP, crops, make_cell, make_cells, plugged, write_pool
 from torch import Tensor, nn
 
 from invbench.cell import Cell
 from invbench.core.randomness import seed_of
-from invbench.games.update import UpdateGame, UpdateRound
+from invbench.data import Dataset
+from invbench.games.update import UpdateDeal, UpdateGame
 from invbench.observation import Guess, Public, Update, UpdateObservation
-from invbench.protocol.fedsgd import gradient
+from invbench.protocol._gradient import gradient
 
 CPU = torch.device("cpu")
 HIDDEN = {"name": "fedsgd", "labels": "hidden"}
@@ -32,15 +34,20 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("INVBENCH_CACHE", str(tmp_path / "cache"))
 
 
-def stage(cell: Cell) -> UpdateRound:
-    return UpdateGame().stage(cell, CPU)
+def stage(cell: Cell) -> UpdateDeal:
+    return UpdateGame().deal(cell, CPU)
 
 
-def staged(folder: Path, **said: Any) -> UpdateRound:
+def staged(folder: Path, **said: Any) -> UpdateDeal:
     return stage(make_cell(folder, **said))
 
 
-def originals(played: UpdateRound) -> np.ndarray:
+def noises(cell: Cell) -> Sequence[UpdateObservation]:
+    """What the attack sees in the rerun on noise."""
+    return UpdateGame().reruns(cell)["noise"].observe(CPU)
+
+
+def originals(played: UpdateDeal) -> np.ndarray:
     """What the clients held, `(targets, B, C, H, W)`, as the results folder is told."""
     nothing = [seen.nothing("") for seen in played.observations]
     return played.arrays(nothing)["originals"]
@@ -111,11 +118,11 @@ def forms(picture: np.ndarray, public: Public) -> list[np.ndarray]:
 
 
 def test_an_observation_has_the_fields_that_the_threat_model_grants_and_no_others() -> None:
-    granted = {"public", "model", "update", "labels", "generator", "device"}
+    granted = {"public", "model", "update", "labels", "generator", "device", "prepared"}
     assert {field.name for field in dataclasses.fields(UpdateObservation)} == granted
     assert {field.name for field in dataclasses.fields(Public)} == {
         "model", "network", "image_shape", "classes", "batch_size", "labels", "mean", "std",
-        "protocol", "protocol_settings", "defenses",
+        "protocol", "protocol_settings", "defenses", "clients",
     }  # fmt: skip
 
 
@@ -124,7 +131,10 @@ def test_the_public_part_says_what_the_cell_says(tmp_path: Path) -> None:
     public = stage(cell).observations[0].public
     assert (public.model, public.batch_size) == (cell.model.short, 3)
     assert (public.image_shape, public.classes) == ((3, 16, 16), 3)
-    assert (public.protocol, dict(public.protocol_settings)) == ("fedsgd", {"labels": "hidden"})
+    assert (public.protocol, dict(public.protocol_settings)) == (
+        "fedsgd",
+        {"labels": "hidden", "clients": 1, "batch_norm": "eval"},
+    )
     assert public.labels == "hidden"
     assert (public.mean, public.std) == cell.normalisation
     assert [(d.name, dict(d.parameters)) for d in public.defenses] == [("clip", {"norm": 2.0}), ("sign", {})]
@@ -276,7 +286,7 @@ def test_a_target_does_not_depend_on_which_others_are_attacked(tmp_path: Path) -
 
 
 def test_two_attacks_face_the_same_update_bit_for_bit(tmp_path: Path) -> None:
-    attacks = ["analytic", "dlg", "idlg", {"name": "inverting-gradients", "tv": 0.5}]
+    attacks = [EXACT, "dlg", "idlg", {"name": "inverting-gradients", "tv": 0.5}]
     noise = {"name": "gaussian", "std": 0.1}
     seen = [stage(cell).observations for cell in make_cells(tmp_path, attack=attacks, defense=noise)]
     for others in seen[1:]:
@@ -307,7 +317,7 @@ def test_a_victims_weights_depend_on_seed_model_and_data_alone(tmp_path: Path) -
     write_pool(tmp_path / "pool.npz")
     same_victim = make_cells(
         tmp_path,
-        attack=["analytic", LENET_ATTACK],
+        attack=[EXACT, LENET_ATTACK],
         batch_size=[1, 2],
         defense=["none", {"name": "clip", "norm": 0.1}],
         protocol=["fedsgd", HIDDEN],
@@ -388,13 +398,13 @@ def test_a_stack_acts_in_its_order(tmp_path: Path) -> None:
 
 def test_noise_has_the_size_of_the_update_tensor_by_tensor_and_nothing_else_of_it(tmp_path: Path) -> None:
     played = staged(tmp_path, attack=LENET_ATTACK, model="lenet", batch_size=2)
-    for seen, noise in zip(played.observations, played.noise(), strict=True):
+    for seen, noise in zip(played.observations, noises(played.cell), strict=True):
         sizes = [tensor.norm().item() for tensor in seen.update]
         assert [tensor.norm().item() for tensor in noise.update] == pytest.approx(sizes, rel=1e-5)
         assert [t.shape for t in noise.update] == [t.shape for t in seen.update]
         cosine = torch.cosine_similarity(values(noise.update), values(seen.update), dim=0)
         assert abs(cosine) < 5 / np.sqrt(len(values(seen.update)))
-        assert noise.public is seen.public
+        assert noise.public.model == seen.public.model
         assert torch.equal(noise.labels, seen.labels)
 
 
@@ -403,12 +413,92 @@ def test_the_attack_on_noise_has_the_attack_s_own_start_and_a_model_of_its_own(t
     seen = played.observations[0]
     torch.rand(5, generator=seen.generator)  # the attack has run already
     seen.model.requires_grad_(False)
-    noise = played.noise()[0]
+    noise, other = noises(played.cell)
     fresh = staged(tmp_path).observations[0]
     assert torch.equal(torch.rand(5, generator=noise.generator), torch.rand(5, generator=fresh.generator))
     assert noise.model is not seen.model
-    assert not same(noise.update, played.noise()[1].update)
-    assert same(noise.update, staged(tmp_path).noise()[0].update)
+    assert not same(noise.update, other.update)
+    assert same(noise.update, noises(played.cell)[0].update)
+
+
+# Several clients
+
+
+CLIENTS = {"name": "fedsgd", "clients": 3}
+
+
+def test_a_target_of_several_clients_takes_the_next_pictures_of_all(tmp_path: Path) -> None:
+    together = staged(tmp_path, attack=LENET_ATTACK, model="lenet", batch_size=2, protocol=CLIENTS)
+    alone = staged(tmp_path, attack=LENET_ATTACK, model="lenet", batch_size=6)
+    public = together.observations[0].public
+    assert (public.batch_size, public.clients, public.pictures) == (2, 3, 6)
+    assert np.array_equal(originals(together), originals(alone))
+    assert originals(together).shape == (2, 6, 3, 16, 16)
+    for averaged, whole in zip(together.observations, alone.observations, strict=True):
+        assert torch.equal(averaged.labels, whole.labels)
+        torch.testing.assert_close(averaged.update, whole.update)  # equal shares of one batch: the same mean gradient
+
+
+def test_each_client_defends_its_own_update(tmp_path: Path) -> None:
+    clip = {"name": "clip", "norm": 1e-3}
+    said = {"attack": LENET_ATTACK, "model": "lenet", "batch_size": 2}
+    together = staged(tmp_path, protocol=CLIENTS, defense=clip, **said)
+    [first, *_] = staged(tmp_path, protocol=CLIENTS, **said).observations
+    assert length(together.observations[0].update) < 1e-3  # clipped each to that length, in directions of their own
+    assert length(first.update) > 1e-3
+
+
+def test_too_many_clients_for_the_pool_are_unsupported_with_both_counts(tmp_path: Path) -> None:
+    cell = make_cell(tmp_path, attack=LENET_ATTACK, batch_size=2, targets=3, protocol=CLIENTS)
+    assert reason(cell) == "3 batches of 6 need 18 pictures; the target pool has 12"
+
+
+AIMING = """
+from dataclasses import dataclass
+import torch
+from invbench.attacks import UpdateAttack
+from invbench.observation import Guess
+from invbench.registry import attack
+
+@attack(game="update", aims="client")
+@dataclass(frozen=True, kw_only=True)
+class Aiming(UpdateAttack):
+    '''After the first client's pictures.'''
+
+    def __call__(self, seen):
+        return Guess(images=torch.zeros(seen.public.batch_size, *seen.public.image_shape))
+"""
+
+
+def test_an_attack_that_aims_at_one_client_is_scored_on_its_pictures_and_the_notes_say_so(tmp_path: Path) -> None:
+    with plugged(tmp_path, {"attacks.aiming": AIMING}):
+        played = staged(tmp_path, attack="aiming", model="lenet", batch_size=2, protocol=CLIENTS)
+        whole = staged(tmp_path, attack=LENET_ATTACK, model="lenet", batch_size=2, protocol=CLIENTS)
+        assert np.array_equal(originals(played), originals(whole)[:, :2])
+        assert "the attack aims at one of 3 clients: 2 pictures a target count" in played.notes
+        assert not any("aims" in note for note in whole.notes)
+        assert same(played.observations[0].update, whole.observations[0].update)
+
+
+# BatchNorm with the statistics of the batch
+
+
+def test_in_train_mode_batch_norm_takes_the_batch_s_own_statistics_and_overwrites_nothing(tmp_path: Path) -> None:
+    said = {"attack": LENET_ATTACK, "model": {"name": "convnet", "width": 2}, "batch_size": 2}
+    trains = staged(tmp_path, protocol={"name": "fedsgd", "batch_norm": "train"}, **said)
+    evaluates = staged(tmp_path, **said)
+    [seen, *_], [other, *_] = trains.observations, evaluates.observations
+    assert not same(seen.update, other.update)
+    assert not any("running" in name for name, _ in seen.model.named_buffers())
+    assert not any("running" in name for name, _ in seen.public.network.named_buffers())
+    assert any("running" in name for name, _ in other.public.network.named_buffers())
+
+    client = stage(make_cell(tmp_path, **said)).observations[0].model.train()
+    images = torch.from_numpy(originals(evaluates)[0])
+    mean, std = seen.channel_constants()
+    client.zero_grad()
+    nn.functional.cross_entropy(client((images - mean) / std), seen.labels).backward()
+    torch.testing.assert_close(seen.update, tuple(p.grad for p in client.parameters()))
 
 
 # What cannot be played
@@ -497,7 +587,7 @@ def test_training_repeats_bit_for_bit(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_training_learns_its_pool(tmp_path: Path) -> None:
     cell = make_cell(tmp_path, model={**MLP, "width": 32, "trained": True, "training_steps": 150})
     seen = stage(cell).observations[0]
-    pool = cell.dataset.build().load()
+    pool = cell.dataset.build(Dataset).load()
     mean, std = seen.channel_constants()
     inputs = (torch.from_numpy(pool.unit(pool.train)) - mean) / std
     right = seen.model(inputs).argmax(dim=1).numpy() == pool.labels[pool.train]

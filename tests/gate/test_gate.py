@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from invbench import gate
 from invbench.gate import Direction, GateError, Verdict, as_json, check, compare, freeze, junit, passed
-from invbench.numbers.columns import COLUMNS
+from invbench.sheets import columns
 from invbench.store import AXES, Record, Results
 
 NAMES: dict[str, Any] = {
@@ -95,7 +95,7 @@ def only(verdicts: Sequence[Verdict]) -> Verdict:
 
 VALUES = st.floats(-100, 100)
 SCORES = st.dictionaries(
-    st.sampled_from(sorted(COLUMNS)), st.lists(VALUES | st.none(), min_size=4, max_size=4), min_size=1, max_size=3
+    st.sampled_from(sorted(columns())), st.lists(VALUES | st.none(), min_size=4, max_size=4), min_size=1, max_size=3
 )
 CELLS = st.lists(SCORES, min_size=1, max_size=4).map(lambda cells: [cell(n, scores) for n, scores in enumerate(cells)])
 
@@ -129,7 +129,7 @@ def test_a_baseline_survives_its_file(records: list[Record]) -> None:
 
 @settings(deadline=None, max_examples=40)
 @given(
-    metric=st.sampled_from(sorted(COLUMNS)),
+    metric=st.sampled_from(sorted(columns())),
     values=st.lists(VALUES, min_size=1, max_size=6),
     times=st.floats(1.001, 50),
     sign=st.sampled_from([-1, 1]),
@@ -138,7 +138,7 @@ def test_a_baseline_survives_its_file(records: list[Record]) -> None:
 def test_moving_every_target_beyond_the_tolerance_is_a_regression_in_the_direction_watched_alone(
     metric: str, values: list[float], times: float, sign: int, direction: Direction
 ) -> None:
-    shift = sign * times * COLUMNS[metric].tolerance
+    shift = sign * times * columns()[metric].tolerance
     with (
         temporary(cell(1, {metric: values})) as before,
         temporary(cell(1, {metric: [v + shift for v in values]})) as now,
@@ -154,7 +154,7 @@ def test_moving_every_target_beyond_the_tolerance_is_a_regression_in_the_directi
 
 @settings(deadline=None, max_examples=40)
 @given(
-    metric=st.sampled_from(sorted(COLUMNS)),
+    metric=st.sampled_from(sorted(columns())),
     values=st.lists(VALUES, min_size=1, max_size=6),
     times=st.floats(-1, 1) | st.sampled_from([-1.0, 1.0]),
     direction=st.sampled_from(get_args(Direction)),
@@ -162,7 +162,7 @@ def test_moving_every_target_beyond_the_tolerance_is_a_regression_in_the_directi
 def test_a_difference_of_at_most_the_tolerance_is_none_whatever_its_last_bits(
     metric: str, values: list[float], times: float, direction: Direction
 ) -> None:
-    shift = times * COLUMNS[metric].tolerance
+    shift = times * columns()[metric].tolerance
     with (
         temporary(cell(1, {metric: values})) as before,
         temporary(cell(1, {metric: [v + shift for v in values]})) as now,
@@ -408,10 +408,19 @@ def test_other_numbers_of_targets_under_one_id_cannot_be_paired(tmp_path: Path) 
     assert (verdict.outcome, verdict.message) == ("changed", "4 targets before, 3 now: they cannot be paired")
 
 
-def test_a_metric_that_no_column_describes_is_refused(tmp_path: Path) -> None:
-    results = result(tmp_path, cell(1, {"psnr": PSNR, "psnrr": PSNR}))
-    with pytest.raises(GateError, match="no metric is called 'psnrr'; nearest: 'psnr'"):
-        check(results, freeze(result(tmp_path / "a", cell(1))))
+def test_a_metric_that_nothing_describes_fails_where_it_moves_or_goes_and_costs_no_other(tmp_path: Path) -> None:
+    frozen = freeze(result(tmp_path / "a", cell(1, {"psnr": PSNR, "psnrr": PSNR})))
+    moved = [value + 1 for value in PSNR]
+    for scores, outcome, why in (
+        ({"psnr": PSNR, "psnrr": PSNR}, "same", ""),
+        ({"psnr": PSNR, "psnrr": moved}, "regressed", "moved, which way is better is not known"),
+        ({"psnr": PSNR}, "missing", "has no value any more"),
+    ):
+        verdicts = {v.metric: v for v in check(result(tmp_path / "b", cell(1, scores)), frozen)}
+        assert verdicts["psnr"].outcome == "same"
+        assert verdicts["psnrr"].outcome == outcome
+        assert verdicts["psnrr"].message.startswith(why)
+        assert outcome == "same" or "no metric is called 'psnrr' here; nearest: 'psnr'" in verdicts["psnrr"].message
 
 
 # Baselines
@@ -468,7 +477,6 @@ def baseline_with(**psnr: Any) -> str:
         ('{"schema": 1, "cells": {"ab": 1}}', ": cells.ab: must be a mapping"),
         ('{"schema": 1, "cells": {"ab": {"settings": {}}}}', ": cells.ab: has no 'metrics'"),
         ('{"schema": 1, "cells": {"ab": {"settings": {}, "metrics": {}}}}', ": cells.ab.metrics: has no metric"),
-        (baseline_with().replace("psnr", "pnsr"), "cells.ab.metrics.pnsr: no metric is called 'pnsr'; nearest: 'psnr'"),
         (baseline_with().replace('"settings": {}', '"settings": 1'), "cells.ab.settings: must be a mapping"),
         (baseline_with(values=[math.nan]), ": is not JSON: NaN is not a number that JSON knows"),
         (baseline_with().replace("[1.0]", "[1e999]"), "psnr.values: must be a list of finite numbers or null"),

@@ -134,6 +134,23 @@ def test_patience_is_asked_for_the_first_time_after_its_own_number_of_evaluation
     assert outcome.evaluations.tolist() == [patience + 1]
 
 
+def test_a_lanes_pairs_do_not_depend_on_which_pairs_the_other_lanes_take_or_forget() -> None:
+    stream = torch.Generator().manual_seed(0)
+    together, alone = Ring(drawn(3, 5), 4), [Ring(drawn(1, 5), 4) for _ in range(3)]
+    for turn in range(30):
+        step, change = drawn(3, 5, seed=turn), drawn(3, 5, seed=100 + turn)
+        offered, forgotten = torch.rand(3, generator=stream) < 0.7, torch.rand(3, generator=stream) < 0.1
+        together.push(step, change, offered)
+        together.forget(forgotten)
+        for k, ring in enumerate(alone):
+            ring.push(step[k : k + 1], change[k : k + 1], offered[k : k + 1])
+            ring.forget(forgotten[k : k + 1])
+        gradient = drawn(3, 5, seed=200 + turn)
+        apart = torch.cat([ring.direction(gradient[k : k + 1]) for k, ring in enumerate(alone)])
+        torch.testing.assert_close(together.direction(gradient), apart, rtol=1e-12, atol=1e-12)
+    assert len({int(count) for count in together.count}) > 1
+
+
 def test_a_ring_remembers_as_many_pairs_as_it_has_places_though_some_were_not_taken() -> None:
     ring, plain = Ring(drawn(1, 6), 3), History(1, 3)
     everyone = torch.ones(1, dtype=torch.bool)

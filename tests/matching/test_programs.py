@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from invbench.core import engine
+from invbench.core import execution
 from invbench.matching import compiling, programs
 from invbench.matching.programs import Programs
 
@@ -99,7 +99,7 @@ def test_compiling_for_a_cpu_has_to_pay_back() -> None:
 def test_where_compiling_does_not_pay_back_the_bits_are_those_without_and_a_note_says_why() -> None:
     x = torch.randn(2, 3)
     off = Programs(Counted(), 100).evaluate(x, given(2))
-    with engine.using("on") as steps:
+    with execution.using(execution.Settings("on")) as steps:
         made = Programs(Counted(), 100)
         on = made.evaluate(x, given(2))
     assert all(torch.equal(one, two) for one, two in zip(off, on, strict=True))
@@ -109,7 +109,7 @@ def test_where_compiling_does_not_pay_back_the_bits_are_those_without_and_a_note
 
 def test_too_few_evaluations_are_not_compiled_and_a_note_says_why() -> None:
     function = Counted()
-    with engine.using("on"):
+    with execution.using(execution.Settings("on")):
         made = Programs(function, 5)
         evaluate(made, 5)
     assert function.calls == 5
@@ -122,7 +122,7 @@ def test_without_a_compiler_the_traced_steps_go_on_and_a_note_says_so(monkeypatc
 
     monkeypatch.setattr(torch._inductor, "compile", no_compiler)
     function = Counted()
-    with engine.using("on") as steps:
+    with execution.using(execution.Settings("on")) as steps:
         made = Programs(function, 10**9)
         evaluate(made, 5)
     assert function.calls == 1
@@ -138,7 +138,7 @@ def test_what_inductor_compiles_is_used_for_every_chunk_of_as_many_lanes(monkeyp
         return lambda *tensors: list(step(*tensors))
 
     monkeypatch.setattr(torch._inductor, "compile", compile_)
-    with engine.using("on"):
+    with execution.using(execution.Settings("on")):
         made = Programs(Counted(), 10**9)
         evaluate(made, 3)
         evaluate(made, 3)
@@ -147,7 +147,7 @@ def test_what_inductor_compiles_is_used_for_every_chunk_of_as_many_lanes(monkeyp
 
 
 def test_a_step_that_inductor_compiled_computes_the_same_numbers() -> None:
-    with engine.using("on") as steps:
+    with execution.using(execution.Settings("on")) as steps:
         made = Programs(Counted(), 10**9)
         evaluate(made, 3)
     if made.notes != ["steps compiled by Inductor"]:

@@ -13,9 +13,9 @@ import torch
 from made_updates import digits, noise_like, observe, public, victim
 
 from invbench.core.progress import Progress, listening
-from invbench.matching.answers import take_better
+from invbench.matching.answers import Best, take_better
 from invbench.matching.leakage import LeakageRecipe
-from invbench.matching.outcome import Outcome
+from invbench.matching.outcome import Outcome, Stop
 from invbench.matching.recipe import Recipe
 from invbench.metrics import psnr
 from invbench.models.lenet import LeNet
@@ -290,8 +290,7 @@ def outcome(objective: float, *, diverged: bool, mark: float) -> Outcome:
         variables=torch.full((1, 3), mark),
         objective=torch.tensor([objective]),
         evaluations=torch.tensor([5]),
-        diverged=torch.tensor([diverged]),
-        converged=torch.tensor([False]),
+        stopped=torch.tensor([Stop.DIVERGED if diverged else Stop.AT_REST], dtype=torch.uint8),
     )
 
 
@@ -302,12 +301,31 @@ def test_a_start_that_did_not_diverge_is_kept_before_one_that_did_and_that_befor
     nothing, lost, high, low = (math.inf, True), (0.1, True), (0.9, False), (0.5, False)
     ranked = [nothing, lost, high, low]
     for chosen in (range(first + 1), reversed(range(first + 1))):
-        best = outcome(math.inf, diverged=True, mark=-1.0)
+        best = Best(outcome(math.inf, diverged=True, mark=-1.0), ([],))
         for number in chosen:
             objective, diverged = ranked[number]
             best = take_better(best, torch.tensor([0]), outcome(objective, diverged=diverged, mark=float(number)))
-        assert best.variables.tolist() == [[float(first)] * 3]
-        assert best.evaluations.tolist() == [5 + 5 * (first + 1)]
+        assert best.lane.variables.tolist() == [[float(first)] * 3]
+        assert best.lane.evaluations.tolist() == [5 + 5 * (first + 1)]
+        assert best.lane.diverged.tolist() == [first < 2]
+        assert len(best.stopped[0]) == first + 1
+
+
+def test_a_recipe_cut_short_says_that_it_still_fell_and_one_that_converged_does_not() -> None:
+    short = LeakageRecipe(iterations=12, restarts=2, labels="known", converged=1e-6)
+    whole = replace(short, iterations=2000, restarts=8)
+    [cut], [found] = short.attack_all(one_target(0)), whole.attack_all(one_target(0))
+    assert cut.stopped == {"budget spent": 2}
+    assert found.stopped["converged"] == 1
+    assert "budget spent" not in found.stopped
+    assert objective_of(found) < 0.1 * objective_of(cut)
+
+
+def test_every_start_of_a_target_is_counted_by_why_it_stopped() -> None:
+    for recipe in (ADAM, JOINT_ADAM, PLAIN, Recipe(iterations=8, optimizer="lbfgs-wolfe", restarts=2)):
+        for guess in recipe.attack_all(observed(2)):
+            assert sum(guess.stopped.values()) == recipe.restarts
+            assert set(guess.stopped) <= {"converged", "at rest", "budget spent", "diverged"}
 
 
 def test_one_target_that_diverges_leaves_the_others_as_they_are() -> None:
@@ -332,7 +350,7 @@ def told(recipe: Recipe, seen: Sequence[UpdateObservation]) -> list[Progress]:
 def test_progress_counts_up_to_every_planned_step(recipe: Recipe) -> None:
     heard = told(recipe, observed(3))
     planned = 3 * recipe.restarts * recipe.iterations
-    assert {(report.stage, report.total) for report in heard} == {("attack", planned)}
+    assert {(report.phase, report.total) for report in heard} == {("attack", planned)}
     done = [report.done for report in heard]
     assert done == sorted(set(done))
     assert done[-1] == planned

@@ -177,7 +177,7 @@ def test_a_file_that_is_no_matrix_is_refused(folder: Path, text: str, expected: 
 def test_all_mistakes_of_a_file_are_told_at_once_in_its_order(folder: Path) -> None:
     text = (
         "name: a/b\ntargets: none\ndataset: {name: npz, path: gone.npz}\ngrid:\n  attack: [dgl, {name: dlg, lr: 0}]\n"
-        "  model: []\n  batch_size: [x]\nexclude: [{seeds: 1}]\ninclude: [{attack: analytic}]\nname: twice\n"
+        "  model: []\n  batch_size: [x]\nexclude: [{seeds: 1}]\ninclude: [{attack: peel}]\nname: twice\n"
     )
     places = [refusal.split(": ")[0] for refusal in refusals(text, "timeout=soon")]
     assert places == [
@@ -219,7 +219,7 @@ def test_the_design_s_example_makes_the_cells_that_it_says(folder: Path) -> None
           defense: [none, {name: gaussian, std: 0.001}, [{name: clip, norm: 1.0}, {name: gaussian, std: 0.01}]]
           protocol: [fedsgd]
         exclude: [{attack: dlg, model: convnet}]
-        include: [{attack: analytic, model: mlp, batch_size: 1, defense: none}]
+        include: [{attack: peel, model: mlp, batch_size: 1, defense: none}]
         """
     )
     attacks = ["dlg", "inverting-gradients", "inverting-gradients(iterations=2000,tv=0.001)"]
@@ -227,7 +227,7 @@ def test_the_design_s_example_makes_the_cells_that_it_says(folder: Path) -> None
     defenses = ["none", "gaussian(std=0.001)", "clip(norm=1)+gaussian(std=0.01)"]
     grid = list(itertools.product(attacks, models, [1, 4, 8], defenses, ["fedsgd"]))
     expected = [row for row in grid if row[:2] != ("dlg", "convnet(width=16)")]
-    expected.append(("analytic", "mlp", 1, "none", "fedsgd"))
+    expected.append(("peel", "mlp", 1, "none", "fedsgd"))
     assert names(made.cells, "attack", "model", "batch_size", "defense", "protocol") == expected
     assert {(c.targets, c.offset, c.seed, c.threads, c.compile) for c in made.cells} == {(8, 0, 0, 1, "off")}
     assert {(c.controls, c.timeout) for c in made.cells} == {(("grey", "mean"), 600.0)}
@@ -257,9 +257,9 @@ def test_a_list_of_seeds_is_an_axis_also_for_included_cells_without_their_own(fo
     made = load(
         SMALL + "seed: [3, 1]\n" + GRID + "include:\n"
         "  - {attack: idlg, model: lenet, batch_size: 1, defense: none}\n"
-        "  - {attack: analytic, model: mlp, batch_size: 1, defense: none, seed: 7}\n"
+        "  - {attack: peel, model: mlp, batch_size: 1, defense: none, seed: 7}\n"
     )
-    expected = [("dlg", 3), ("dlg", 1), ("idlg", 3), ("idlg", 1), ("analytic", 7)]
+    expected = [("dlg", 3), ("dlg", 1), ("idlg", 3), ("idlg", 1), ("peel", 7)]
     assert names(made.cells, "attack", "seed") == expected
 
 
@@ -305,9 +305,9 @@ def test_equal_values_of_an_axis_and_equal_cells_count_once_at_their_first_place
         SMALL
         + "grid: {attack: [idlg, {name: dlg, labels: joint}, dlg], model: lenet}\n"
         + "include: [{attack: idlg, model: lenet, batch_size: 1, defense: none},"
-        " {attack: analytic, model: lenet, batch_size: 1, defense: none}]\n"
+        " {attack: peel, model: lenet, batch_size: 1, defense: none}]\n"
     )
-    assert names(made.cells, "attack") == ["idlg", "dlg", "analytic"]
+    assert names(made.cells, "attack") == ["idlg", "dlg", "peel"]
 
 
 def test_of_two_cells_of_one_id_the_first_is_kept(folder: Path) -> None:
@@ -471,7 +471,7 @@ def test_only_keeps_the_cells_that_agree(folder: Path) -> None:
     ],
 )
 def test_only_refuses_what_selects_nothing(folder: Path, only: list[str], expected: list[str]) -> None:
-    cells = load(SMALL + GRID + "include: [{attack: analytic, model: mlp, batch_size: 1, defense: none}]\n").cells
+    cells = load(SMALL + GRID + "include: [{attack: peel, model: mlp, batch_size: 1, defense: none}]\n").cells
     with pytest.raises(MatrixErrors) as caught:
         matrix.select(cells, only)
     assert [str(error) for error in caught.value.errors] == expected

@@ -15,8 +15,8 @@ from torch import nn
 
 from invbench import registry
 from invbench.models import ImageModel
-from invbench.models._building import build_victim
 from invbench.models._layers import ACTIVATIONS, Activation
+from invbench.victims.building import build_victim
 
 CIFAR = (3, 32, 32)
 OWN = ["linear", "mlp", "lenet", "convnet", "resnet20", "resnet18", "vgg11"]

@@ -12,9 +12,9 @@ from torch.nn import functional
 from torchvision.models.vision_transformer import EncoderBlock  # type: ignore[import-untyped]
 
 from invbench import registry
-from invbench.models._building import build_victim
 from invbench.models._layers import ACTIVATIONS
 from invbench.models._second_derivative import make_twice_differentiable
+from invbench.victims.building import build_victim
 
 LANES, BATCH, CLASSES = 2, 2, 3
 

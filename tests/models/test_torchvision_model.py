@@ -10,8 +10,8 @@ import torchvision  # type: ignore[import-untyped]
 from torch import nn
 
 from invbench import registry
-from invbench.models._building import build_victim
 from invbench.models.torchvision import Torchvision, variants
+from invbench.victims.building import build_victim
 
 FAMILIES = [
     "alexnet",

@@ -6,38 +6,39 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from invbench.numbers.columns import COLUMNS, GAME_COLUMNS
+from invbench.sheets import columns, every_sheet, sheet_of
 
 
 def test_the_first_games_have_the_columns_of_their_contract() -> None:
     update = ("psnr", "ssim", "lpips", "label_accuracy", "identified", "recovered", "exact")
-    assert GAME_COLUMNS["update"] == update
-    assert GAME_COLUMNS["attribute"] == ("accuracy", "macro_auc")
+    assert tuple(sheet_of("update").by_name) == update
+    assert tuple(sheet_of("attribute").by_name) == ("accuracy", "macro_auc")
+    assert list(columns()) == [*update, "accuracy", "macro_auc"]
 
 
 def test_every_column_belongs_to_a_game_and_every_game_s_columns_are_known() -> None:
-    assert {name for names in GAME_COLUMNS.values() for name in names} == set(COLUMNS)
-    assert all(column.name == name and column.help for name, column in COLUMNS.items())
+    assert {name for sheet in every_sheet() for name in sheet.by_name} == set(columns())
+    assert all(column.name == name and column.help for name, column in columns().items())
 
 
 def test_the_gate_puts_up_with_half_a_decibel_and_with_two_hundredths_of_anything_else() -> None:
-    tolerances = {name: column.tolerance for name, column in COLUMNS.items()}
+    tolerances = {name: column.tolerance for name, column in columns().items()}
     assert tolerances.pop("psnr") == 0.5
     assert set(tolerances.values()) == {0.02}
 
 
 def test_only_a_lower_perceptual_distance_is_a_stronger_attack() -> None:
-    assert {name for name, column in COLUMNS.items() if column.better == "lower"} == {"lpips"}
-    assert COLUMNS["lpips"].gain(-0.1) == 0.1
-    assert COLUMNS["psnr"].gain(-0.1) == -0.1
+    assert {name for name, column in columns().items() if column.better == "lower"} == {"lpips"}
+    assert columns()["lpips"].gain(-0.1) == 0.1
+    assert columns()["psnr"].gain(-0.1) == -0.1
 
 
 def test_a_value_prints_with_its_column_s_decimals_and_an_empty_one_as_nothing() -> None:
-    assert COLUMNS["psnr"].show(31.256) == "31.26"
-    assert COLUMNS["ssim"].show(0.98765) == "0.988"
-    assert COLUMNS["psnr"].show(None) == ""
+    assert columns()["psnr"].show(31.256) == "31.26"
+    assert columns()["ssim"].show(0.98765) == "0.988"
+    assert columns()["psnr"].show(None) == ""
 
 
 def test_a_column_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
-        COLUMNS["psnr"].tolerance = 1.0  # type: ignore[misc]
+        columns()["psnr"].tolerance = 1.0  # type: ignore[misc]

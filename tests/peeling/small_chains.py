@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from invbench.models._building import build_victim
 from invbench.models.lenet import LeNet
-from invbench.peeling.chain import Stage, read_chain, with_weights
-from invbench.protocol.fedsgd import gradient
+from invbench.peeling.chain import Link, read_chain, with_weights
+from invbench.protocol._gradient import gradient
+from invbench.victims.building import build_victim
 
 LABEL = 2
 
@@ -21,7 +21,7 @@ LABEL = 2
 class Known:
     """A chain, a picture, and its gradient by parameter name as a function of the picture."""
 
-    chain: tuple[Stage, ...]
+    chain: tuple[Link, ...]
     picture: Tensor
     gradient: Callable[[Tensor], dict[str, Tensor]]
 

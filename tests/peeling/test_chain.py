@@ -9,13 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
-from invbench.models._building import build_victim
 from invbench.models.lenet import LeNet
 from invbench.models.resnet20 import ResNet20
-from invbench.peeling.chain import NotAChain, Stage, prefix, read_chain, with_weights
+from invbench.peeling.chain import Link, NotAChain, prefix, read_chain, with_weights
+from invbench.victims.building import build_victim
 
 
-def chain_of(network: nn.Module, shape: tuple[int, ...] = (3, 8, 8)) -> tuple[Stage, ...]:
+def chain_of(network: nn.Module, shape: tuple[int, ...] = (3, 8, 8)) -> tuple[Link, ...]:
     return read_chain(copy.deepcopy(network).eval().to("meta"), shape)
 
 
@@ -23,9 +23,9 @@ def classifier(*layers: nn.Module, features: int = 192) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(features, 4))
 
 
-def through(chain: tuple[Stage, ...], pictures: Tensor) -> Tensor:
-    for stage in chain:
-        pictures = stage.layer(pictures)
+def through(chain: tuple[Link, ...], pictures: Tensor) -> Tensor:
+    for link in chain:
+        pictures = link.layer(pictures)
     return pictures
 
 
@@ -33,14 +33,14 @@ def test_a_nested_sequential_is_read_in_order_with_the_names_of_its_parameters()
     inner = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.Identity(), nn.Tanh())
     network = nn.Sequential(nn.Sequential(inner, nn.Dropout()), nn.Flatten(), nn.Linear(192, 4)).eval()
     chain = chain_of(network)
-    assert [stage.name for stage in chain] == ["0.0.0", "0.0.2", "1", "2"]
-    assert [(stage.before, stage.after) for stage in chain] == [
+    assert [link.name for link in chain] == ["0.0.0", "0.0.2", "1", "2"]
+    assert [(link.before, link.after) for link in chain] == [
         ((3, 8, 8), (3, 8, 8)),
         ((3, 8, 8), (3, 8, 8)),
         ((3, 8, 8), (192,)),
         ((192,), (4,)),
     ]
-    named = {prefix(stage) + name for stage in chain for name, _ in stage.layer.named_parameters()}
+    named = {prefix(link) + name for link in chain for name, _ in link.layer.named_parameters()}
     assert named == {name for name, _ in network.named_parameters()}
 
 
@@ -49,20 +49,20 @@ def test_a_chain_with_weights_computes_what_the_network_does() -> None:
     pictures = torch.randn(2, 3, 8, 8)
     chain = with_weights(chain_of(network), network)
     assert torch.allclose(through(chain, pictures.double()).float(), network(pictures), rtol=1e-4, atol=1e-4)
-    assert {p.dtype for stage in chain for p in stage.layer.parameters()} == {torch.float64}
+    assert {p.dtype for link in chain for p in link.layer.parameters()} == {torch.float64}
 
 
 def test_a_network_that_is_one_layer_has_no_prefix() -> None:
     network = nn.Linear(5, 4)
-    [stage] = with_weights(chain_of(network, (5,)), network)
-    assert (stage.name, prefix(stage)) == ("", "")
+    [link] = with_weights(chain_of(network, (5,)), network)
+    assert (link.name, prefix(link)) == ("", "")
 
 
 def test_an_activation_that_is_used_twice_is_a_layer_each_time() -> None:
     same = nn.Tanh()
     network = classifier(nn.Conv2d(3, 3, 3, padding=1), same, nn.Conv2d(3, 3, 3, padding=1), same)
     chain = with_weights(chain_of(network), network)
-    assert [type(stage.layer).__name__ for stage in chain] == ["Conv2d", "Tanh", "Conv2d", "Tanh", "Flatten", "Linear"]
+    assert [type(link.layer).__name__ for link in chain] == ["Conv2d", "Tanh", "Conv2d", "Tanh", "Flatten", "Linear"]
     pictures = torch.randn(2, 3, 8, 8)
     assert torch.allclose(through(chain, pictures.double()).float(), network(pictures), atol=1e-5)
 
@@ -70,7 +70,7 @@ def test_an_activation_that_is_used_twice_is_a_layer_each_time() -> None:
 def test_frozen_layers_have_a_gradient_here_as_they_have_at_the_client() -> None:
     network = classifier(nn.Conv2d(3, 3, 3, padding=1)).requires_grad_(False)
     chain = with_weights(chain_of(network), network)
-    assert all(p.requires_grad for stage in chain for p in stage.layer.parameters())
+    assert all(p.requires_grad for link in chain for p in link.layer.parameters())
     assert not any(p.requires_grad for p in network.parameters())
 
 

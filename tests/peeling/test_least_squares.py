@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from invbench.peeling.chain import Stage
+from invbench.peeling.chain import Link
 from invbench.peeling.least_squares import (
     Equations,
     NotSolvable,
@@ -35,8 +35,8 @@ def equations_of(layer: nn.Conv2d, before: tuple[int, int, int], *, noise: float
     layer = layer.double()
     h = torch.randn(before, dtype=torch.float64)
     z = layer(h[None])[0].detach()
-    stage = Stage("", layer, before, tuple(z.shape))
-    shape, weight = geometry(stage), kernel(layer)
+    link = Link("", layer, before, tuple(z.shape))
+    shape, weight = geometry(link), kernel(layer)
     rows = unfolded_error(shape, torch.randn(len(weight), len(shape.patch), dtype=torch.float64))
     targets = h.reshape(shape.channels, -1) @ rows.T
     variance = noise**2 * torch.logspace(-1, 1, targets.numel(), dtype=torch.float64).reshape(targets.shape)
@@ -49,7 +49,7 @@ def equations_of(layer: nn.Conv2d, before: tuple[int, int, int], *, noise: float
         forward_rows=lambda: forward_matrix(shape, weight),
         forward_normal=lambda: forward_normal(shape, weight, 1 / spread),
         forward=lambda h: apply(layer, h.reshape(1, *before)).flatten(),
-        forward_transpose=lambda v: transposed(stage, v.reshape(1, *stage.after)).flatten(),
+        forward_transpose=lambda v: transposed(link, v.reshape(1, *link.after)).flatten(),
         forward_target=(z.reshape(len(weight), -1) - bias).flatten(),
         forward_precision=(1 / spread).flatten(),
         prior_mean=torch.linspace(-0.5, 0.5, shape.channels, dtype=torch.float64),

@@ -9,7 +9,7 @@ from small_chains import LABEL, Known, known
 from torch import Tensor
 
 from invbench.peeling.refine import Refined, refine
-from invbench.peeling.sensitivity import information, misfit
+from invbench.peeling.sensitivity import information, weighted_residual
 
 
 def noisy(one: Known, std: float, seed: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -34,7 +34,7 @@ def test_it_lowers_the_posterior_s_objective() -> None:
     start = one.picture + 0.3 * torch.randn(one.picture.shape, generator=torch.Generator().manual_seed(9))
 
     def objective(picture: Tensor) -> float:
-        return misfit(one.chain, picture, LABEL, seen, variances) + float(picture.square().sum())
+        return weighted_residual(one.chain, picture, LABEL, seen, variances) + float(picture.square().sum())
 
     heights = [objective(start)]
     for steps in (1, 2, 4):

@@ -7,7 +7,7 @@ import torch
 from small_chains import LABEL, Known, flat, known, networks
 from torch import Tensor
 
-from invbench.peeling.sensitivity import gradient_of, information, misfit
+from invbench.peeling.sensitivity import gradient_of, information, weighted_residual
 
 NAMES = sorted(networks())
 
@@ -48,8 +48,8 @@ def test_information_is_that_of_the_jacobian(name: str, hidden: bool) -> None:
     matrix, pull = rows.T @ (precision[:, None] * rows), rows.T @ (precision * residual)
     assert torch.allclose(found.matrix, matrix, atol=1e-10 * float(matrix.abs().max()))
     assert torch.allclose(found.pull, pull, atol=1e-10 * float(pull.abs().max()))
-    assert found.misfit == pytest.approx(float((precision * residual.square()).sum()))
-    assert found.misfit == pytest.approx(misfit(one.chain, one.picture, LABEL, seen, variances))
+    assert found.residual == pytest.approx(float((precision * residual.square()).sum()))
+    assert found.residual == pytest.approx(weighted_residual(one.chain, one.picture, LABEL, seen, variances))
 
 
 def test_an_update_of_which_nothing_was_shared_tells_nothing() -> None:
@@ -60,4 +60,4 @@ def test_an_update_of_which_nothing_was_shared_tells_nothing() -> None:
     )
     assert not found.matrix.any()
     assert not found.pull.any()
-    assert found.misfit == 0.0
+    assert found.residual == 0.0

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from invbench.peeling.chain import Stage
+from invbench.peeling.chain import Link
 from invbench.peeling.weighted import (
     apply,
     forward_matrix,
@@ -32,66 +32,66 @@ SHAPES = [
 ]
 
 
-def stage_of(layer: nn.Module, before: tuple[int, ...]) -> Stage:
+def stage_of(layer: nn.Module, before: tuple[int, ...]) -> Link:
     layer = layer.double()
-    return Stage("", layer, before, tuple(layer(torch.zeros(1, *before, dtype=torch.float64)).shape[1:]))
+    return Link("", layer, before, tuple(layer(torch.zeros(1, *before, dtype=torch.float64)).shape[1:]))
 
 
 @pytest.fixture(params=SHAPES, ids=lambda pair: f"{pair[0]} on {pair[1]}")
-def stage(request: pytest.FixtureRequest) -> Stage:
+def link(request: pytest.FixtureRequest) -> Link:
     torch.manual_seed(0)
     return stage_of(*request.param)
 
 
-def drawn(stage: Stage) -> tuple[Tensor, Tensor]:
+def drawn(link: Link) -> tuple[Tensor, Tensor]:
     """An input and an error signal at the output."""
-    return torch.randn(stage.before, dtype=torch.float64), torch.randn(stage.after, dtype=torch.float64)
+    return torch.randn(link.before, dtype=torch.float64), torch.randn(link.after, dtype=torch.float64)
 
 
-def test_the_forward_matrix_is_the_layer_without_its_bias(stage: Stage) -> None:
-    h, _ = drawn(stage)
-    matrix = forward_matrix(geometry(stage), kernel(stage.layer))
-    bias = stage.layer.bias
-    expected = stage.layer(h[None])[0]
+def test_the_forward_matrix_is_the_layer_without_its_bias(link: Link) -> None:
+    h, _ = drawn(link)
+    matrix = forward_matrix(geometry(link), kernel(link.layer))
+    bias = link.layer.bias
+    expected = link.layer(h[None])[0]
     if bias is not None:
         expected = expected - bias.reshape(-1, *(1,) * (expected.dim() - 1))  # type: ignore[operator]
     assert torch.allclose(matrix @ h.flatten(), expected.flatten())
-    assert torch.allclose(apply(stage.layer, h[None])[0], expected)
+    assert torch.allclose(apply(link.layer, h[None])[0], expected)
 
 
-def test_the_rows_of_the_error_signal_give_the_weight_s_gradient(stage: Stage) -> None:
-    h, error = drawn(stage)
-    scores = (stage.layer(h[None])[0] * error).sum()
-    [gradient] = torch.autograd.grad(scores, stage.layer.weight)  # type: ignore[arg-type]
-    shape = geometry(stage)
+def test_the_rows_of_the_error_signal_give_the_weight_s_gradient(link: Link) -> None:
+    h, error = drawn(link)
+    scores = (link.layer(h[None])[0] * error).sum()
+    [gradient] = torch.autograd.grad(scores, link.layer.weight)  # type: ignore[arg-type]
+    shape = geometry(link)
     rows = unfolded_error(shape, error.reshape(len(gradient), -1))
     assert torch.allclose(h.reshape(shape.channels, -1) @ rows.T, rows_of(gradient))
 
 
-def test_the_transposed_layer_is_what_autograd_sends_down(stage: Stage) -> None:
-    h, error = drawn(stage)
+def test_the_transposed_layer_is_what_autograd_sends_down(link: Link) -> None:
+    h, error = drawn(link)
     h.requires_grad_()
-    [expected] = torch.autograd.grad((stage.layer(h[None])[0] * error).sum(), h)
-    assert torch.allclose(transposed(stage, error[None])[0], expected)
+    [expected] = torch.autograd.grad((link.layer(h[None])[0] * error).sum(), h)
+    assert torch.allclose(transposed(link, error[None])[0], expected)
 
 
-def test_variances_go_through_squared_weights(stage: Stage) -> None:
-    variance = drawn(stage)[1].square()
-    matrix = forward_matrix(geometry(stage), kernel(stage.layer))
-    expected = (matrix.square().T @ variance.flatten()).reshape(stage.before)
-    assert torch.allclose(transposed(stage, variance[None], squared=True)[0], expected)
+def test_variances_go_through_squared_weights(link: Link) -> None:
+    variance = drawn(link)[1].square()
+    matrix = forward_matrix(geometry(link), kernel(link.layer))
+    expected = (matrix.square().T @ variance.flatten()).reshape(link.before)
+    assert torch.allclose(transposed(link, variance[None], squared=True)[0], expected)
 
 
-def test_the_normal_matrix_is_that_of_the_forward_matrix(stage: Stage) -> None:
-    shape, weight = geometry(stage), kernel(stage.layer)
+def test_the_normal_matrix_is_that_of_the_forward_matrix(link: Link) -> None:
+    shape, weight = geometry(link), kernel(link.layer)
     precision = torch.rand(len(weight), len(shape.patch), dtype=torch.float64) + 0.1
     matrix = forward_matrix(shape, weight)
     assert torch.allclose(forward_normal(shape, weight, precision), matrix.T @ (precision.reshape(-1, 1) * matrix))
 
 
 def test_a_transposed_convolution_agrees_with_pytorch_s() -> None:
-    stage = stage_of(nn.Conv2d(2, 3, 5, 2, 2), (2, 8, 8))
-    error = torch.randn(1, *stage.after, dtype=torch.float64)
-    weight = stage.layer.weight
+    link = stage_of(nn.Conv2d(2, 3, 5, 2, 2), (2, 8, 8))
+    error = torch.randn(1, *link.after, dtype=torch.float64)
+    weight = link.layer.weight
     assert isinstance(weight, Tensor)
-    assert torch.allclose(transposed(stage, error), functional.conv_transpose2d(error, weight, None, 2, 2, 1))
+    assert torch.allclose(transposed(link, error), functional.conv_transpose2d(error, weight, None, 2, 2, 1))

@@ -14,15 +14,27 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from exact_attack import EXACT
 from small_cells import MLP, crops, make_cell, make_cells, plugged, write_pool
 
-from invbench import matrix, play
-from invbench.attacks import answer_all
+from invbench import matrix
+from invbench.attacks import Attack
 from invbench.cell import Cell
 from invbench.core.progress import Progress, listening
 from invbench.games.update import UpdateGame
 from invbench.matching import compiling
-from invbench.numbers.columns import GAME_COLUMNS
+from invbench.play.asking import (
+    artefacts,
+    make_artefact,
+    requested_controls,
+    unplayable,
+    why_unsupported,
+    with_unplayable,
+)
+from invbench.play.forecasting import _trial_seconds, forecast
+from invbench.play.outcomes import unplayed, with_seconds
+from invbench.play.playing import play
+from invbench.sheets import sheet_of
 from invbench.store import Record
 
 CPU = "cpu"
@@ -111,9 +123,14 @@ def theirs(tmp_path: Path) -> Iterator[None]:
         yield
 
 
+def to_make(cell: Cell) -> dict[str, str]:
+    """Name and description of everything not yet made that the cell needs made first."""
+    return {artefact.name: artefact.what for artefact in artefacts(cell) if not artefact.made}
+
+
 def record(cell: Cell) -> Record:
     """The cell's record, which must be one that the store reads back."""
-    found = play.play(cell, CPU).record
+    found = play(cell, CPU).record
     text = found.to_json()
     assert Record.from_json(json.loads(text), "here").to_json() == text
     assert found.id == cell.id
@@ -140,13 +157,14 @@ def test_the_record_of_a_good_cell_is_whole(tmp_path: Path) -> None:
     assert found.names == cell.names
     assert json.loads(found.to_json())["settings"] == json.loads(json.dumps(cell.settings))
     assert (found.targets, found.images) == (2, 6)
-    assert found.scores.keys() == set(GAME_COLUMNS["update"])
+    assert found.scores.keys() == set(sheet_of("update").by_name)
     assert found.controls.keys() == {"grey", "mean", "noise"}
     for scores in (found.scores, *found.controls.values()):
         assert all(np.shape(targets) == (2, 3) for targets in scores.values())
     assert found.evaluations == (4, 4)
     assert all(0 < objective < 2 for objective in found.objectives)
     assert found.diverged == 0
+    assert found.stopped == {"budget spent": 2}  # three iterations each, and not a converged one among them
     assert found.seconds.keys() == {"attack", "scoring", "controls", "cell"}
     assert min(found.seconds.values()) > 0
     assert sum(found.seconds[part] for part in ("attack", "scoring", "controls")) <= found.seconds["cell"]
@@ -175,12 +193,12 @@ def test_compile_reaches_the_attack_and_its_time_stands_apart(tmp_path: Path, mo
 
 
 def test_arrays_and_grid_come_with_it(tmp_path: Path) -> None:
-    played = play.play(make_cell(tmp_path, batch_size=1), CPU)
+    played = play(make_cell(tmp_path, batch_size=1), CPU)
     assert played.arrays is not None
     assert played.arrays["originals"].shape == played.arrays["reconstructions"].shape == (2, 1, 3, 16, 16)
-    assert np.allclose(played.arrays["originals"], played.arrays["reconstructions"], atol=1e-4)  # analytic is exact
-    assert played.grid is not None
-    assert played.grid.startswith(b"\x89PNG")
+    assert np.allclose(played.arrays["originals"], played.arrays["reconstructions"], atol=1e-4)  # its attack is exact
+    assert list(played.files) == ["grid.png"]
+    assert played.files["grid.png"].startswith(b"\x89PNG")
 
 
 def test_a_cell_of_people_has_a_whole_record_and_no_picture(tmp_path: Path) -> None:
@@ -193,24 +211,24 @@ def test_a_cell_of_people_has_a_whole_record_and_no_picture(tmp_path: Path) -> N
     (cell,) = matrix.load(tmp_path / "m.yaml", []).cells
     found = record(cell)
     assert (found.status, found.targets, found.images) == ("ok", 30, 30)
-    assert found.scores.keys() == set(GAME_COLUMNS["attribute"])
+    assert found.scores.keys() == set(sheet_of("attribute").by_name)
     assert found.controls.keys() == {"mode", "imputation"}
     assert found.names["batch_size"] is None
-    played = play.play(cell, CPU)
-    assert played.grid is None
+    played = play(cell, CPU)
+    assert not played.files
     assert played.arrays is not None
     assert len(played.arrays["truth"]) == 30
 
 
 def test_the_same_cell_has_the_same_bits_whatever_was_played_before(tmp_path: Path) -> None:
     cell, other = make_cells(tmp_path, attack=QUICK, batch_size=2, model=[MLP, "lenet"])
-    first = play.play(cell, CPU)
-    play.play(other, CPU)
-    again = play.play(cell, CPU)
+    first = play(cell, CPU)
+    play(other, CPU)
+    again = play(cell, CPU)
     assert first.record.scores == again.record.scores
     assert first.record.controls == again.record.controls
     assert first.record.objectives == again.record.objectives
-    assert first.grid == again.grid
+    assert first.files == again.files
     assert first.arrays is not None
     assert again.arrays is not None
     assert all(np.array_equal(first.arrays[name], again.arrays[name]) for name in first.arrays)
@@ -218,16 +236,16 @@ def test_the_same_cell_has_the_same_bits_whatever_was_played_before(tmp_path: Pa
 
 def test_the_scores_are_those_of_the_attack_on_the_game_s_observations(tmp_path: Path) -> None:
     cell = make_cell(tmp_path, attack=QUICK, batch_size=2)
-    staged = UpdateGame().stage(cell, torch.device(CPU))
-    expected = staged.score(answer_all(cell.attack.build(), staged.observations))
+    staged = UpdateGame().deal(cell, torch.device(CPU))
+    expected = staged.score(cell.attack.build(Attack).attack_all(staged.observations))
     assert record(cell).scores == expected
 
 
 def test_the_attack_tells_how_far_it_is(tmp_path: Path) -> None:
     heard: list[Progress] = []
     with listening(heard.append):
-        play.play(make_cell(tmp_path), CPU)
-    assert [(p.stage, p.done, p.total) for p in heard] == [("attack", 1, 2), ("attack", 2, 2)]
+        play(make_cell(tmp_path), CPU)
+    assert [(p.phase, p.done, p.total) for p in heard] == [("attack", 1, 2), ("attack", 2, 2)]
 
 
 # What goes wrong
@@ -246,10 +264,10 @@ def test_an_attack_that_raises_is_a_failed_cell_with_the_place(tmp_path: Path) -
 
 @pytest.mark.usefixtures("theirs")
 def test_a_part_that_fails_to_say_whether_it_can_costs_its_cell_alone(tmp_path: Path) -> None:
-    refused = play.refused(make_cell(tmp_path, attack="undecided"))
-    assert refused is not None
-    assert (refused.status, "no_such_fact" in str(refused.reason)) == ("failed", True)
-    assert play.refused(make_cell(tmp_path)) is None
+    untold = unplayable(make_cell(tmp_path, attack="undecided"))
+    assert untold is not None
+    assert (untold.status, "no_such_fact" in str(untold.reason)) == ("failed", True)
+    assert unplayable(make_cell(tmp_path)) is None
 
 
 @pytest.mark.usefixtures("theirs")
@@ -262,7 +280,7 @@ def test_no_memory_is_told_as_such(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("theirs")
 def test_a_wrong_number_of_guesses_is_a_failure(tmp_path: Path) -> None:
-    assert "short gave 2 guesses for 3 observations" in failure(make_cell(tmp_path, attack="short", targets=3))
+    assert "2 guesses for 3 observations" in failure(make_cell(tmp_path, attack="short", targets=3))
 
 
 @pytest.mark.usefixtures("theirs")
@@ -296,7 +314,7 @@ def test_data_that_changed_since_planning_are_a_failure_that_says_so(tmp_path: P
 
 def test_a_cell_that_did_not_end_by_itself_has_a_record_too(tmp_path: Path) -> None:
     cell = make_cell(tmp_path, batch_size=3)
-    found = play.with_seconds(play.unplayed(cell, "timeout", "took more than 5 s"), 5.1, CPU)
+    found = with_seconds(unplayed(cell, "timeout", "took more than 5 s"), 5.1, CPU)
     assert Record.from_json(json.loads(found.to_json()), "here").to_json() == found.to_json()
     assert (found.status, found.reason, found.images) == ("timeout", "took more than 5 s", 6)
     assert (dict(found.seconds), found.device, found.torch) == ({"cell": 5.1}, "cpu", torch.__version__)
@@ -307,30 +325,30 @@ def test_a_cell_that_did_not_end_by_itself_has_a_record_too(tmp_path: Path) -> N
 
 @pytest.mark.usefixtures("theirs")
 def test_the_game_s_reason_comes_first_then_the_attack_s(tmp_path: Path) -> None:
-    assert play.why_unsupported(make_cell(tmp_path)) is None
-    assert play.why_unsupported(make_cell(tmp_path, attack="picky")) == "not on mlp(width=8,depth=1)"
-    game_s = play.why_unsupported(make_cell(tmp_path, attack="picky", targets=13))
+    assert why_unsupported(make_cell(tmp_path)) is None
+    assert why_unsupported(make_cell(tmp_path, attack="picky")) == "not on mlp(width=8,depth=1)"
+    game_s = why_unsupported(make_cell(tmp_path, attack="picky", targets=13))
     assert game_s == "13 batches of 1 need 13 pictures; the target pool has 12"
 
 
 @pytest.mark.parametrize(
     ("said", "words"),
     [
-        ({"attack": "analytic", "batch_size": 2}, ["analytic", "batch"]),
-        ({"attack": "analytic", "model": "lenet"}, ["lenet", "Conv2d"]),
+        ({"attack": EXACT, "batch_size": 2}, ["needs batch_size 1"]),
+        ({"attack": "peel", "model": {"name": "lenet", "pool": "max"}}, ["max pooling"]),
         ({"attack": QUICK, "batch_size": 2, "protocol": HIDDEN}, ["hides the labels", "batch_size 1"]),
         ({"attack": "idlg", "batch_size": 2}, ["idlg", "batch_size 1"]),
     ],
 )
 def test_an_attack_says_what_it_cannot_do(tmp_path: Path, said: dict[str, Any], words: list[str]) -> None:
-    reason = play.why_unsupported(make_cell(tmp_path, **said))
+    reason = why_unsupported(make_cell(tmp_path, **said))
     assert reason is not None
-    assert all(word in reason for word in words if word != "analytic")
+    assert all(word in reason for word in words)
 
 
 def test_an_attack_is_of_one_game(tmp_path: Path) -> None:
     cell = dataclasses.replace(make_cell(tmp_path), game="attribute")
-    assert play.why_unsupported(cell) == "analytic is no attack of game attribute"
+    assert why_unsupported(cell) == f"{EXACT} is no attack of game attribute"
 
 
 # The control `noise`, and what cells share
@@ -338,14 +356,17 @@ def test_an_attack_is_of_one_game(tmp_path: Path) -> None:
 
 def test_a_game_s_controls_are_asked_for_only_where_it_has_them(tmp_path: Path) -> None:
     cell = make_cell(tmp_path, controls=["grey", "noise"])
-    assert play.requested_controls(cell) == {"grey", "noise"}
-    assert play.requested_controls(dataclasses.replace(cell, game="attribute")) == set()
+    assert requested_controls(cell) == {"grey", "noise"}
+    assert requested_controls(dataclasses.replace(cell, game="attribute")) == set()
 
 
 def test_noise_scores_what_the_attack_makes_of_noise(tmp_path: Path) -> None:
     cell = make_cell(tmp_path, attack=QUICK, batch_size=2, defense="sign", controls=["noise"])
-    bare = UpdateGame().stage(dataclasses.replace(cell, defense=()), torch.device(CPU))
-    expected = bare.score(answer_all(cell.attack.build(), bare.noise()))
+    bare = UpdateGame().deal(dataclasses.replace(cell, defense=()), torch.device(CPU))
+    seen = UpdateGame().reruns(cell)["noise"].observe(torch.device(CPU))
+    honest = zip(seen, bare.observations, strict=True)
+    assert all(torch.allclose(n.norm(), u.norm()) for a, b in honest for n, u in zip(a.update, b.update, strict=True))
+    expected = bare.score(cell.attack.build(Attack).attack_all(seen))
     found = record(cell)
     assert found.controls == {"noise": expected}
     assert found.scores != expected
@@ -356,19 +377,19 @@ def test_noise_is_made_once_for_all_defences_and_for_nothing_else(tmp_path: Path
     defended = make_cells(
         tmp_path, attack=QUICK, defense=["none", "sign", {"name": "clip", "norm": 1.0}], controls=controls
     )
-    (name,) = {name for cell in defended for name in play.artefacts(cell)}
-    play.make_artefact(name, defended[1], CPU)
+    (name,) = {name for cell in defended for name in to_make(cell)}
+    make_artefact(name, defended[1], CPU)
     (file,) = cache.glob("*.safetensors")
     made = file.stat().st_mtime_ns
-    assert all(play.artefacts(cell) == {} for cell in defended)
+    assert all(to_make(cell) == {} for cell in defended)
     noises = [record(cell).controls["noise"] for cell in defended]
     assert noises[0] == noises[1] == noises[2]
     assert list(cache.glob("*.safetensors")) == [file]
     assert file.stat().st_mtime_ns == made
     for change in ({"seed": 1}, {"batch_size": 2}, {"attack": {**QUICK, "tv": 0.5}}, {"protocol": HIDDEN},
                    {"model": "lenet"}, {"targets": 3}, {"offset": 1}):  # fmt: skip
-        assert name not in play.artefacts(make_cell(tmp_path, **{"attack": QUICK, "controls": controls} | change))
-        assert len(play.artefacts(make_cell(tmp_path, **{"attack": QUICK, "controls": controls} | change))) == 1
+        assert name not in to_make(make_cell(tmp_path, **{"attack": QUICK, "controls": controls} | change))
+        assert len(to_make(make_cell(tmp_path, **{"attack": QUICK, "controls": controls} | change))) == 1
 
 
 @pytest.mark.usefixtures("theirs")
@@ -391,12 +412,12 @@ def test_any_guess_at_noise_is_kept(tmp_path: Path, attack: str) -> None:
 def test_a_trained_victim_is_the_first_thing_to_make(tmp_path: Path, cache: Path) -> None:
     trained = {**MLP, "trained": True, "training_steps": 5}
     cell = make_cell(tmp_path, model=trained, controls=["noise"])
-    needed = play.artefacts(cell)
-    assert [what.split()[0] for what in needed.values()] == ["training", "analytic"]
-    play.make_artefact(next(iter(needed)), cell, CPU)
-    assert list(play.artefacts(cell)) == list(needed)[1:]
+    needed = to_make(cell)
+    assert [what.split()[0] for what in needed.values()] == ["training", EXACT]
+    make_artefact(next(iter(needed)), cell, CPU)
+    assert list(to_make(cell)) == list(needed)[1:]
     assert record(cell).status == "ok"
-    assert play.artefacts(cell) == {}
+    assert to_make(cell) == {}
     assert len(list(cache.glob("*.safetensors"))) == 2
 
 
@@ -405,7 +426,7 @@ def test_a_trained_victim_is_the_first_thing_to_make(tmp_path: Path, cache: Path
 
 def test_the_forecast_is_near_the_truth(tmp_path: Path) -> None:
     cell = make_cell(tmp_path, attack={"name": "inverting-gradients", "iterations": 60}, model="lenet")
-    forecasts = [play.forecast(cell, CPU) for _ in range(2)]
+    forecasts = [forecast(cell, CPU) for _ in range(2)]
     truth = record(cell).seconds["attack"]
     assert min(f.seconds for f in forecasts) > 0
     assert any(truth / 8 < f.seconds < 12 * truth for f in forecasts)  # lanes share work, machines are busy
@@ -415,7 +436,7 @@ def test_the_forecast_is_near_the_truth(tmp_path: Path) -> None:
 def test_the_forecast_grows_with_the_work(tmp_path: Path) -> None:
     def seconds(iterations: int) -> float:
         cell = make_cell(tmp_path, attack={"name": "inverting-gradients", "iterations": iterations}, model="lenet")
-        return min(play.forecast(cell, CPU).seconds for _ in range(3))
+        return min(forecast(cell, CPU).seconds for _ in range(3))
 
     assert seconds(2000) > 2.5 * seconds(200)
 
@@ -430,13 +451,13 @@ def test_the_forecast_of_an_attack_that_runs_others_adds_theirs(
         asked.append(type(attack).__name__)
         return 2.0
 
-    monkeypatch.setattr(play, "_trial_seconds", seconds)
-    assert play.forecast(cell, CPU).seconds == 2.0 * len(asked) * 3
-    assert {"Peel", "Analytic", "Recipe"} <= set(asked)
+    monkeypatch.setattr("invbench.play.forecasting._trial_seconds", seconds)
+    assert forecast(cell, CPU).seconds == 2.0 * len(asked) * 3
+    assert {"Peel", "Recipe"} <= set(asked)
 
 
 def test_a_trial_of_targets_that_share_no_work_is_of_one() -> None:
-    class Alone:
+    class Alone(Attack[Any, str]):
         def __init__(self) -> None:
             self.calls = 0
 
@@ -445,29 +466,28 @@ def test_a_trial_of_targets_that_share_no_work_is_of_one() -> None:
             return "guess"
 
     alone = Alone()
-    assert play._trial_seconds(alone, [1, 2, 3]) >= 0
+    assert _trial_seconds(alone, [1, 2, 3]) >= 0
     assert alone.calls == 2  # one to load kernels, one that counts
 
 
 def test_a_forecast_trains_no_victim(tmp_path: Path, cache: Path) -> None:
     trained = {**MLP, "trained": True}
-    forecast = play.forecast(make_cell(tmp_path, model=trained, controls=["noise"]), CPU)
-    assert forecast.seconds > 0
+    assert forecast(make_cell(tmp_path, model=trained, controls=["noise"]), CPU).seconds > 0
     assert not cache.exists()
 
 
 def test_refusals_are_those_of_each_cell_alone_though_seeds_share_an_answer(tmp_path: Path) -> None:
-    said: dict[str, Any] = {"attack": ["analytic", QUICK], "batch_size": [1, 2], "seed": [0, 1, 2]}
+    said: dict[str, Any] = {"attack": [EXACT, QUICK], "batch_size": [1, 2], "seed": [0, 1, 2]}
     cells = make_cells(tmp_path, **said)
-    told = list(play.refusals(cells))
+    told = list(with_unplayable(cells))
     assert [cell for cell, _ in told] == list(cells)
-    assert [record for _, record in told] == [play.refused(cell) for cell in cells]
+    assert [record for _, record in told] == [unplayable(cell) for cell in cells]
     assert [record.id for cell, record in told if record] == [cell.id for cell, record in told if record]
     assert {record.status for _, record in told if record} == {"unsupported"}
 
 
 def test_what_an_attack_does_to_the_network_it_is_given_stays_its_own(tmp_path: Path) -> None:
     cell = make_cell(tmp_path)
-    first, second = (UpdateGame().stage(cell, torch.device(CPU)).observations[0].public.network for _ in range(2))
+    first, second = (UpdateGame().deal(cell, torch.device(CPU)).observations[0].public.network for _ in range(2))
     assert first is not second
     assert first is not UpdateGame().public(cell).network

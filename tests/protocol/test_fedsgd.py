@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from invbench import registry
 from invbench.observation import Update
-from invbench.protocol.fedsgd import gradient, per_example_gradients
+from invbench.protocol._gradient import gradient, per_example_gradients
 
 CLASSES = 5
 

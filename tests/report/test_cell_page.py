@@ -88,6 +88,18 @@ def test_targets_beyond_the_most_are_counted(tmp_path: Path) -> None:
     assert "8 more targets stand in the record." in page
 
 
+def test_a_page_says_why_lanes_stopped_and_where_more_iterations_would_help(tmp_path: Path) -> None:
+    for k, (stopped, words) in enumerate((
+        ({"budget spent": 3, "converged": 1}, "budget spent 3, converged 1 (budget spent: those still fell, so more"
+         " iterations would help)"),
+        ({"at rest": 2}, "at rest 2"),
+    )):  # fmt: skip
+        record = update_record([30.0, 34.0], facts={"stopped": stopped})
+        facts, *_ = tables(cell_page(made_results(tmp_path / str(k), [record]), record.id))
+        assert ["lanes stopped", words] in facts.rows
+    assert "lanes stopped" not in cell_page(made_results(tmp_path / "none", [RECORDS[1]]), RECORDS[1].id)
+
+
 def test_a_page_says_how_many_answers_are_certified_and_which_part_gave_them(tmp_path: Path) -> None:
     said = ({"certified": True, "part": "peel"}, {"certified": False, "part": "long search"})
     record = update_record([30.0, 34.0], facts={"facts": said})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from command_line import FinishedRun, invbench, outcomes, records, table, write_small, written
+from exact_attack import EXACT
 
 
 def test_one_worker_and_two_give_equal_tables(finished: FinishedRun, tmp_path: Path) -> None:
@@ -43,9 +44,9 @@ def test_a_control_asked_for_later_recomputes_only_what_lacks_it(finished: Finis
         assert ("noise" in record["controls"]) == is_attacked
         assert record["scores"] == known[id]["scores"]
     assert invbench(*words, folder=tmp_path).stderr.startswith("0 cells to compute, 6 kept")
-    analytic = [row for row in table(result) if (row["attack"], row["status"]) == ("analytic", "ok")]
-    assert {row["defense"] for row in analytic} == {"none", "gaussian(std=0.1)"}
-    assert len({row["control_noise_psnr_mean"] for row in analytic}) == 1  # noise knows nothing of the defence
+    exact = [row for row in table(result) if (row["attack"], row["status"]) == (EXACT, "ok")]
+    assert {row["defense"] for row in exact} == {"none", "gaussian(std=0.1)"}
+    assert len({row["control_noise_psnr_mean"] for row in exact}) == 1  # noise knows nothing of the defence
 
 
 def test_only_the_chosen_cells_run_as_set_says_and_quiet_says_nothing(tmp_path: Path) -> None:
@@ -53,12 +54,12 @@ def test_only_the_chosen_cells_run_as_set_says_and_quiet_says_nothing(tmp_path: 
     (tmp_path / "elsewhere").mkdir()
     write_small(tmp_path / "elsewhere")
     (tmp_path / "elsewhere/images.npz").rename(tmp_path / "mine.npz")
-    chosen = ["--only", "attack=analytic", "--only", "defense=none", "--only", "batch_size=1"]
+    chosen = ["--only", f"attack={EXACT}", "--only", "defense=none", "--only", "batch_size=1"]
     changed = ["--set", "dataset.path=mine.npz", "--set", "targets=2"]
     done = invbench("run", "elsewhere/small.yaml", *chosen, *changed, "--quiet", "-o", "there", folder=tmp_path)
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
     (record,) = records(tmp_path / "there").values()
-    assert (record["names"]["attack"], record["names"]["defense"], record["targets"]) == ("analytic", "none", 2)
+    assert (record["names"]["attack"], record["names"]["defense"], record["targets"]) == (EXACT, "none", 2)
     assert record["dataset"]["path"] == "mine.npz"
     assert not (tmp_path / "results").exists()
     assert "mine.npz" in (tmp_path / "there/matrix.yaml").read_text()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from command_line import FinishedRun, invbench, outcomes, records, table, write_small
+from exact_attack import EXACT
 from hypothesis import given
 from hypothesis import strategies as st
 from small_cells import make_cells
@@ -19,7 +20,7 @@ from invbench.runs.shards import BadShard, Shard, read_shard
 def cells(tmp_path_factory: pytest.TempPathFactory) -> tuple[Cell, ...]:
     """Twelve cells in four groups of three."""
     folder = tmp_path_factory.mktemp("cells")
-    return make_cells(folder, attack=["analytic", "dlg", "idlg", "inverting-gradients"], seed=[0, 1, 2])
+    return make_cells(folder, attack=[EXACT, "dlg", "idlg", "inverting-gradients"], seed=[0, 1, 2])
 
 
 @given(parts=st.integers(1, 15))

@@ -15,11 +15,11 @@ from hypothesis.extra import numpy as arrays
 from small_cells import crops, make_cell, write_pool
 from torch import Tensor
 
-from invbench.games.update import UpdateGame, UpdateRound
+from invbench.games.update import UpdateDeal, UpdateGame
 from invbench.metrics import lpips, psnr, ssim
-from invbench.numbers.columns import GAME_COLUMNS
 from invbench.observation import Guess
 from invbench.scoring.reconstruction import Scores
+from invbench.sheets import sheet_of
 
 BATCH = 4
 LABELS = np.array([2, 0, 1, 2, 1, 1, 0, 2, 0, 0, 1, 2])
@@ -28,12 +28,12 @@ PERFECT = {"psnr": 100.0, "ssim": 1.0, "lpips": 0.0, "label_accuracy": 1.0, "exa
 FEW = settings(deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def play(folder: Path, images: np.ndarray | None = None, labels: np.ndarray | None = None, **said: Any) -> UpdateRound:
+def play(folder: Path, images: np.ndarray | None = None, labels: np.ndarray | None = None, **said: Any) -> UpdateDeal:
     """One batch of four of a user's own pictures, unless told otherwise."""
     images = crops(12) if images is None else images
     write_pool(folder / "pool.npz", images, LABELS if labels is None and len(images) == 12 else labels)
     said = {"batch_size": BATCH, "targets": 1, "attack": {"name": "inverting-gradients"}} | said
-    return UpdateGame().stage(make_cell(folder, **said), torch.device("cpu"))
+    return UpdateGame().deal(make_cell(folder, **said), torch.device("cpu"))
 
 
 @pytest.fixture(autouse=True)
@@ -42,11 +42,11 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def played(tmp_path: Path) -> UpdateRound:
+def played(tmp_path: Path) -> UpdateDeal:
     return play(tmp_path)
 
 
-def truth(played: UpdateRound, target: int = 0) -> Tensor:
+def truth(played: UpdateDeal, target: int = 0) -> Tensor:
     return torch.from_numpy(played.arrays([seen.nothing("") for seen in played.observations])["originals"][target])
 
 
@@ -58,7 +58,7 @@ def blurred() -> Tensor:
     return (torch.from_numpy(crops(BATCH)).float() / 255 + shift * noise).clamp(0, 1)
 
 
-def one(played: UpdateRound, images: Tensor, labels: Tensor | None = None) -> dict[str, list[float | None]]:
+def one(played: UpdateDeal, images: Tensor, labels: Tensor | None = None) -> dict[str, list[float | None]]:
     """The scores of one batch, metric to picture."""
     return first(played.score([Guess(images=images, labels=labels)]))
 
@@ -67,9 +67,9 @@ def first(scores: Scores) -> dict[str, list[float | None]]:
     return {name: targets[0] for name, targets in scores.items()}
 
 
-def test_every_metric_of_the_game_is_scored_and_no_other(played: UpdateRound) -> None:
+def test_every_metric_of_the_game_is_scored_and_no_other(played: UpdateDeal) -> None:
     scores = played.score([Guess(images=truth(played))])
-    assert scores.keys() == set(GAME_COLUMNS["update"])
+    assert scores.keys() == set(sheet_of("update").by_name)
     assert all(np.shape(targets) == (1, BATCH) for targets in scores.values())
     assert all(control.keys() <= scores.keys() for control in played.controls().values())
 
@@ -95,7 +95,7 @@ def test_matching_undoes_any_permutation_for_every_metric(tmp_path: Path, order:
     assert one(played, blurred()[order], labels[order]) == plain
 
 
-def test_one_assignment_serves_every_metric_and_the_labels(played: UpdateRound) -> None:
+def test_one_assignment_serves_every_metric_and_the_labels(played: UpdateDeal) -> None:
     """The two middle pictures swap their labels: each picture keeps the label that it came with."""
     labels = torch.tensor([2, 1, 0, 2])
     assert one(played, blurred()[[3, 2, 1, 0]], labels[[3, 2, 1, 0]])["label_accuracy"] == [1.0, 0.0, 0.0, 1.0]
@@ -108,7 +108,7 @@ def test_every_target_is_matched_with_its_own_batch(tmp_path: Path) -> None:
     assert max(map(max, played.score(right[::-1])["psnr"][::2])) < 40
 
 
-def test_a_missing_picture_is_scored_as_the_data_set_s_mean(played: UpdateRound) -> None:
+def test_a_missing_picture_is_scored_as_the_data_set_s_mean(played: UpdateDeal) -> None:
     mean = torch.from_numpy(crops(12)).double().mean(dim=0) / 255
     scores = one(played, blurred()[2:3], torch.tensor([1]))
     filled = one(played, torch.stack([mean, mean, blurred()[2].double(), mean]))
@@ -124,19 +124,19 @@ def test_a_missing_picture_is_never_exact_however_near_the_mean_is(tmp_path: Pat
     assert scores["exact"] == scores["recovered"] == [0.0] * BATCH
 
 
-def test_a_guess_of_nothing_is_scored(played: UpdateRound) -> None:
+def test_a_guess_of_nothing_is_scored(played: UpdateDeal) -> None:
     scores = first(played.score([played.observations[0].nothing("why")]))
     assert scores["recovered"] == [0.0] * BATCH
     assert scores["label_accuracy"] == [None] * BATCH
     assert scores["psnr"] == first(played.controls()["mean"])["psnr"]
 
 
-def test_a_label_that_went_missing_with_its_picture_is_a_wrong_one(played: UpdateRound) -> None:
+def test_a_label_that_went_missing_with_its_picture_is_a_wrong_one(played: UpdateDeal) -> None:
     """A mean over what was returned would flatter."""
     assert one(played, blurred()[1:3], torch.tensor([0, 2]))["label_accuracy"] == [0.0, 1.0, 0.0, 0.0]
 
 
-def test_pictures_beyond_the_batch_are_ignored(played: UpdateRound) -> None:
+def test_pictures_beyond_the_batch_are_ignored(played: UpdateDeal) -> None:
     others = torch.from_numpy(crops(12)[8:]).float() / 255
     more, labels = torch.cat([others, blurred()]), torch.tensor([0, 0, 0, 0, 2, 0, 1, 2])
     assert one(played, more, labels) == one(played, blurred(), labels[4:])
@@ -151,23 +151,23 @@ def test_numbers_that_are_no_brightness_are_clamped_and_nan_is_black(tmp_path: P
     assert one(played, images) == one(played, clean)
 
 
-def test_a_guess_that_is_all_nan_is_scored_as_black(played: UpdateRound) -> None:
+def test_a_guess_that_is_all_nan_is_scored_as_black(played: UpdateDeal) -> None:
     scores = one(played, torch.full((BATCH, 3, 16, 16), torch.nan))
     assert scores["psnr"] == pytest.approx(psnr(np.zeros((BATCH, 3, 16, 16)), truth(played)).tolist())
     assert scores["recovered"] == [1.0] * BATCH
 
 
 @pytest.mark.parametrize("shape", [(BATCH, 3, 8, 8), (BATCH, 1, 16, 16), (BATCH, 768)])
-def test_pictures_of_another_shape_are_no_guess(played: UpdateRound, shape: tuple[int, ...]) -> None:
+def test_pictures_of_another_shape_are_no_guess(played: UpdateDeal, shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match=r"shape|dimension"):
         one(played, torch.zeros(shape))
 
 
-def test_a_guess_without_labels_leaves_their_accuracy_empty(played: UpdateRound) -> None:
+def test_a_guess_without_labels_leaves_their_accuracy_empty(played: UpdateDeal) -> None:
     assert one(played, blurred())["label_accuracy"] == [None] * BATCH
 
 
-def test_exact_means_above_80_decibels(played: UpdateRound) -> None:
+def test_exact_means_above_80_decibels(played: UpdateDeal) -> None:
     off = torch.tensor([0.9e-4, 1.1e-4, 0.0, 0.0]).reshape(-1, 1, 1, 1)  # 80 dB is a distance of 1e-4
     images = truth(played).double()
     guess = torch.where(images > 0.5, images - off, images + off)
@@ -179,7 +179,7 @@ def test_exact_means_above_80_decibels(played: UpdateRound) -> None:
 # `identified`
 
 
-def test_a_guess_nearer_to_another_target_is_not_identified(played: UpdateRound) -> None:
+def test_a_guess_nearer_to_another_target_is_not_identified(played: UpdateDeal) -> None:
     other = torch.from_numpy(crops(12)[7]).float() / 255
     guess = truth(played).clone()
     guess[1] = 0.3 * guess[1] + 0.7 * other
@@ -219,7 +219,7 @@ def test_fewer_targets_than_100_are_all_candidates(tmp_path: Path) -> None:
 # Controls
 
 
-def test_the_grey_control_is_the_best_of_all_levels(played: UpdateRound) -> None:
+def test_the_grey_control_is_the_best_of_all_levels(played: UpdateDeal) -> None:
     ours = first(played.controls()["grey"])["psnr"]
     levels = torch.linspace(0, 1, 10_001, dtype=torch.float64)
     for picture, value in zip(truth(played).double(), ours, strict=True):
@@ -227,7 +227,7 @@ def test_the_grey_control_is_the_best_of_all_levels(played: UpdateRound) -> None
         assert value == pytest.approx(-10 * float(errors.min().log10()), abs=1e-3)
 
 
-def test_the_mean_control_is_the_mean_of_the_whole_data_set(played: UpdateRound) -> None:
+def test_the_mean_control_is_the_mean_of_the_whole_data_set(played: UpdateDeal) -> None:
     mean = np.broadcast_to(crops(12).astype(np.float64).mean(axis=0) / 255, (BATCH, 3, 16, 16))
     control, pictures = first(played.controls()["mean"]), truth(played)
     assert control["psnr"] == pytest.approx(psnr(mean, pictures).tolist(), abs=1e-6)
@@ -323,7 +323,7 @@ def test_arrays_are_originals_and_guesses_in_the_batch_s_order(tmp_path: Path, c
 def test_the_grid_is_a_picture_of_every_pair(tmp_path: Path) -> None:
     played = play(tmp_path, targets=2)
     guesses = [Guess(images=blurred()), Guess(images=torch.zeros(0, 3, 16, 16))]
-    drawn = played.grid(guesses, played.score(guesses))
-    assert drawn.startswith(b"\x89PNG")
+    drawn = played.files(guesses, played.score(guesses))
+    assert drawn["grid.png"].startswith(b"\x89PNG")
     all_missing = [Guess(images=torch.zeros(0, 3, 16, 16))] * 2
-    assert drawn != played.grid(all_missing, played.score(all_missing))
+    assert drawn != played.files(all_missing, played.score(all_missing))

@@ -287,7 +287,7 @@ def test_records_come_in_plan_order_and_others_are_counted_apart(results: Result
 
 
 def test_create_on_a_result_of_ours_brings_it_up_to_date_and_keeps_its_cells(results: Results) -> None:
-    results.write(record(1), {"images": np.ones(3)}, b"png")
+    results.write(record(1), {"images": np.ones(3)}, {"grid.png": b"png"})
     (results.path / "my-notes.txt").write_text("mine")
     results.create("name: second\n", [cell_id(1)], {"python": "4"})
     assert results.matrix_text() == "name: second\n"
@@ -352,7 +352,7 @@ def test_arrays_and_picture_come_back_bit_for_bit(results: Results) -> None:
         "labels": np.arange(2),
         "empty": np.zeros((0, 3)),
     }
-    results.write(record(), arrays, b"\x89PNG bytes")
+    results.write(record(), arrays, {"grid.png": b"\x89PNG bytes"})
     back = results.arrays(cell_id(1))
     assert back.keys() == arrays.keys()
     for name, array in arrays.items():
@@ -362,7 +362,7 @@ def test_arrays_and_picture_come_back_bit_for_bit(results: Results) -> None:
 
 
 def test_a_cell_written_again_keeps_nothing_of_before(results: Results) -> None:
-    results.write(record(), {"images": np.ones(3)}, b"png")
+    results.write(record(), {"images": np.ones(3)}, {"grid.png": b"png"})
     results.write(record(status="failed", reason="out of memory"))
     assert sorted(p.name for p in results.cell(cell_id(1)).iterdir()) == ["record.json"]
     with pytest.raises(StoreError, match=r"arrays\.npz: there is no such file"):
@@ -409,13 +409,14 @@ results = Results(Path(sys.argv[1]))
 with results.lock():
     for turn in range(10_000):
         number = turn % 4
-        results.write(record(number, notes=(str(turn),)), {"turn": np.full(50_000, turn)}, str(turn).encode())
+        files = {"grid.png": str(turn).encode()}
+        results.write(record(number, notes=(str(turn),)), {"turn": np.full(50_000, turn)}, files)
 """
 
 
 @pytest.mark.parametrize("after", [0.0, 0.031, 0.107])
 def test_killed_at_any_moment_every_cell_is_whole_or_not_done(results: Results, after: float) -> None:
-    process = python(f"import sys; sys.path.insert(0, {str(ROOT / 'tests')!r})" + WRITER, results.path)
+    process = python(f"import sys; sys.path.insert(0, {str(ROOT / 'tests/store')!r})" + WRITER, results.path)
     while not (results.cell(cell_id(0)) / "record.json").exists():
         assert process.poll() is None
         time.sleep(0.005)
@@ -435,7 +436,7 @@ def test_killed_at_any_moment_every_cell_is_whole_or_not_done(results: Results, 
 
 @pytest.mark.parametrize("count", [3, MANY + 3])
 def test_many_records_are_written_as_one_by_one_and_replace_what_a_cell_had(results: Results, count: int) -> None:
-    results.write(record(1), {"images": np.ones(3)}, b"grid")
+    results.write(record(1), {"images": np.ones(3)}, {"grid.png": b"grid"})
     records = [record(number, notes=("anew",)) for number in range(count)]
     results.write_many(records)
     assert [results.record(cell_id(number)) for number in range(count)] == records
@@ -609,8 +610,18 @@ def test_store_and_gate_import_neither_torch_nor_pandas() -> None:
 
 def test_a_record_from_before_attacks_said_anything_of_their_answers_is_read() -> None:
     plain = json.loads(record().to_json())
-    del plain["facts"]
+    del plain["facts"], plain["stopped"]
     assert Record.from_json(plain, "here").facts == ()
+    assert Record.from_json(plain, "here").stopped == {}
+
+
+def test_why_lanes_stopped_is_kept_as_counts_by_word() -> None:
+    stopped = {"at rest": 1, "budget spent": 3}
+    plain = json.loads(replace(record(), stopped=stopped).to_json())
+    assert Record.from_json(plain, "here").stopped == stopped
+    for wrong in ({"at rest": -1}, {"at rest": "two"}, ["at rest"]):
+        with pytest.raises(StoreError, match="'stopped' must be a mapping to counts"):
+            Record.from_json(plain | {"stopped": wrong}, "here")
 
 
 def test_what_an_attack_says_of_its_answers_is_kept_and_no_number_but_a_finite_one() -> None:

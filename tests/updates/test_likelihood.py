@@ -13,15 +13,16 @@ from torch import Tensor
 from torch.nn import functional
 
 from invbench import registry
-from invbench.defenses import apply_per_example, apply_update, hides_scale, mean
+from invbench.defenses import Context, Defense, Stack, mean
 from invbench.models.lenet import LeNet
 from invbench.observation import PublicDefense, UpdateObservation
-from invbench.protocol.fedsgd import per_example_gradients
-from invbench.updates.likelihood import misfit, noise
+from invbench.protocol._gradient import per_example_gradients
+from invbench.updates import likelihood
+from invbench.updates.likelihood import noise, simulated, squared_residual
 
-Stack = list[tuple[str, dict[str, Any]]]
+Declared = list[tuple[str, dict[str, Any]]]
 GAUSSIAN = ("gaussian", {"std": 1e-3})
-STACKS: list[Stack] = [
+STACKS: list[Declared] = [
     [GAUSSIAN],
     [("laplace", {"std": 1e-3})],
     [("quantize", {"bits": 8, "rounding": "nearest"})],
@@ -42,25 +43,30 @@ def pictures(count: int) -> tuple[Tensor, Tensor]:
     return functional.avg_pool2d(images, 2), labels
 
 
-def parts(stack: Stack) -> list[Any]:
-    return [registry.load("defense", name).build(settings) for name, settings in stack]
+def parts(stack: Declared) -> Stack:
+    return Stack(tuple(registry.load("defense", name).build(settings, Defense) for name, settings in stack))
 
 
-def seen_behind(stack: Stack, *, seed: int = 0, batch: int = 1) -> UpdateObservation:
+def seen_behind(stack: Declared, *, seed: int = 0, batch: int = 1) -> UpdateObservation:
     images, labels = pictures(batch)
     network = victim(images, model=LeNet(), seed=seed)
     weights = {name: p.detach() for name, p in network.named_parameters()}
     stream = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         own = per_example_gradients(network, weights, dict(network.named_buffers()), normalised(images), labels)
-    update = apply_update(parts(stack), mean(apply_per_example(parts(stack), own, stream)), stream)
+    context = Context(stream)
+    update = parts(stack).at("update", mean(parts(stack).at("per_example", own, context)), context)
     seen = observe(network, images, labels)
     declared = tuple(PublicDefense(name, settings) for name, settings in stack)
     return replace(seen, update=update, public=replace(seen.public, defenses=declared))
 
 
+def misfit(seen: UpdateObservation, images: Tensor, labels: Tensor, **error: float) -> float:
+    return likelihood.misfit(seen, simulated(seen, images, labels), **error)
+
+
 @pytest.mark.parametrize("stack", STACKS, ids=str)
-def test_at_the_truth_it_is_about_one_and_elsewhere_more(stack: Stack) -> None:
+def test_at_the_truth_it_is_about_one_and_elsewhere_more(stack: Declared) -> None:
     images, labels = (tensor[:1] for tensor in pictures(2))
     other = normalised(pictures(2)[0][1:])
     for seed in range(4):
@@ -90,6 +96,17 @@ def test_where_nothing_is_done_the_truth_agrees_to_rounding() -> None:
         assert misfit(seen, normalised(images) + 1e-3, labels, error=0.03) < 1  # which counts as none here
 
 
+def test_a_guess_simulated_once_is_judged_at_any_error() -> None:
+    images, labels = pictures(1)
+    seen = seen_behind([])
+    update = simulated(seen, normalised(images) + 1e-3, labels)
+    assert update is not None
+    (strict, count), (loose, as_many) = (squared_residual(seen, update, error=error) for error in (1e-6, 1e-2))
+    assert count == as_many == sum(tensor.numel() for tensor in seen.update)
+    assert strict == pytest.approx(1e8 * loose, rel=1e-6)  # the variance is the error's square
+    assert likelihood.misfit(seen, update, error=1e-2) == loose / count
+
+
 def test_signs_that_differ_are_counted() -> None:
     images, labels = pictures(1)
     seen = seen_behind([("sign", {})])
@@ -98,7 +115,7 @@ def test_signs_that_differ_are_counted() -> None:
 
 
 def test_a_batch_is_judged_in_any_order_and_each_example_is_clipped() -> None:
-    stack: Stack = [("per-example-clip", {"norm": 0.3}), ("gaussian", {"std": 1e-3})]
+    stack: Declared = [("per-example-clip", {"norm": 0.3}), ("gaussian", {"std": 1e-3})]
     images, labels = pictures(2)
     seen = seen_behind(stack, batch=2)
     here = misfit(seen, normalised(images), labels)
@@ -127,8 +144,8 @@ def test_the_known_factor_is_that_of_a_rescaled_subsample() -> None:
 
 
 def test_a_clip_hides_the_scale_and_noise_does_not() -> None:
-    assert hides_scale(parts([GAUSSIAN, ("clip", {"norm": 0.5})]))
-    assert hides_scale(parts([("per-example-clip", {"norm": 0.5})]))
-    assert hides_scale(parts([("sign", {})]))
-    assert not hides_scale(parts([GAUSSIAN, ("top-k", {"fraction": 0.5}), ("quantize", {"bits": 8})]))
-    assert not hides_scale([])
+    assert parts([GAUSSIAN, ("clip", {"norm": 0.5})]).hides_scale
+    assert parts([("per-example-clip", {"norm": 0.5})]).hides_scale
+    assert parts([("sign", {})]).hides_scale
+    assert not parts([GAUSSIAN, ("top-k", {"fraction": 0.5}), ("quantize", {"bits": 8})]).hides_scale
+    assert not Stack().hides_scale

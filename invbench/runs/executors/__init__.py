@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from invbench.core.progress import Progress
 
@@ -71,7 +71,7 @@ class Ended:
 
     key: str
     result: Any = None
-    problem: str | None = None
+    problem: Literal["timeout", "failed"] | None = None
     reason: str = ""
     seconds: float = 0.0
 
@@ -89,7 +89,10 @@ class Crew:
 
 
 class Queue:
-    """Tasks in their order, each handed out once what it needs has ended."""
+    """Tasks in their order, each handed out once what it needs was made.
+
+    A task of which something was not made ends as that did: it would try the same once more.
+    """
 
     def __init__(self, tasks: Sequence[Task]) -> None:
         self.waiting = list(tasks)
@@ -105,8 +108,16 @@ class Queue:
     def put_back(self, task: Task) -> None:
         self.waiting.insert(0, task)
 
-    def end(self, key: str) -> None:
-        self.pending.discard(key)
+    def end(self, ended: Ended) -> list[Ended]:
+        """Take note of a task's end; the ends of those that wait for what it has not made."""
+        self.pending.discard(ended.key)
+        if ended.problem is None:
+            return []
+        lost = [task for task in self.waiting if ended.key in task.needs]
+        self.waiting = [task for task in self.waiting if task not in lost]
+        why = f"what it needs was not made: {ended.reason}"
+        ends = [Ended(task.key, problem=ended.problem, reason=why) for task in lost]
+        return [*ends, *(more for end in ends for more in self.end(end))]
 
 
 def cores() -> int:

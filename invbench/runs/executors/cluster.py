@@ -96,6 +96,8 @@ def execute(tasks: Sequence[Task], workers: int, share: Share) -> Generator[Even
             for call in answered:
                 for event in _hear(calls[call], queue, losses):
                     yield _kept(event, stored)
+                    if isinstance(event, Ended):
+                        yield from queue.end(event)
             slots = [slot for slot in slots if slot.actor is not None]
     finally:
         for slot in slots:
@@ -163,7 +165,6 @@ def _hear(slot: _Slot, queue: Queue, losses: Counter[str]) -> Iterator[Event]:
         return
     for event in answer:
         if isinstance(event, Ended):
-            queue.end(event.key)
             slot.task = None
         yield event
     slot.call = slot.actor.news.remote() if slot.task else None
@@ -177,7 +178,6 @@ def _lost(task: Task, why: str, queue: Queue, losses: Counter[str] | None) -> Ev
             queue.put_back(task)
             return Repeated(task.key, f"its worker was lost: {why}")
         why = f"its worker was lost {LIVES} times, at last: {why}"
-    queue.end(task.key)
     return Ended(task.key, problem="failed", reason=why)
 
 

@@ -30,9 +30,9 @@ def execute(
                     worker.begin(task)
                     yield Started(task.key, worker.number)
             for event in _events(pool):
-                if isinstance(event, Ended):
-                    queue.end(event.key)
                 yield event
+                if isinstance(event, Ended):
+                    yield from queue.end(event)
     finally:
         for worker in pool:
             worker.kill()

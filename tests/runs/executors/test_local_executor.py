@@ -63,7 +63,7 @@ def test_tasks_run_in_order_but_after_their_needs_whether_those_failed_or_not(tm
     progress = [event.progress for event in events if isinstance(event, Advanced)]
     assert progress[0].done == 1
     assert [p.done for p in progress] == sorted({p.done for p in progress})
-    assert all((p.stage, p.total, p.objective) == ("climb", 40, 1 / p.done) for p in progress)
+    assert all((p.phase, p.total, p.objective) == ("climb", 40, 1 / p.done) for p in progress)
     assert 2 <= len(progress) <= 1 + results["climb"].seconds / 0.1
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import small_tasks
 from command_line import alive, children, invbench, outcomes, running, table, wait_until, write, write_small
+from exact_attack import EXACT
 from ray_nodes import ENVIRONMENT, HEAD, OTHER, Nodes, two_nodes
 from their_attacks import WAITING, install
 
@@ -30,14 +31,14 @@ name: mixed
 dataset: {name: npz, path: images.npz}
 targets: 3
 grid:
-  attack: [analytic, {name: inverting-gradients, iterations: 8}]
+  attack: [EXACT, {name: inverting-gradients, iterations: 8}]
   model: [{name: mlp, width: 8, trained: true, training_steps: 3}]
   batch_size: [1]
   defense: [none, {name: gaussian, std: 0.1}]
 include:
   - {attack: {name: waiting, go: a}, model: iwpc, dataset: {name: warfarin, sensitive: vkorc1}, targets: 5}
   - {attack: {name: waiting, go: b}, model: iwpc, dataset: {name: warfarin, sensitive: vkorc1}, targets: 6}
-"""
+""".replace("EXACT", EXACT)
 """Four cells that share a trained victim, and two that go on until a file is there."""
 
 
@@ -49,8 +50,7 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.syspath_prepend(site)
         registry._plugins.cache_clear()
         yield site
-    registry._plugins.cache_clear()
-    registry.load.cache_clear()
+    registry.forget()
 
 
 @pytest.fixture(scope="module")

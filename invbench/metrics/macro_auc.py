@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from invbench.metrics._images import Floats
+from invbench.numbers.columns import Column
+from invbench.numbers.metric import Metric
 
 
 def macro_auc(scores: npt.NDArray[np.floating[Any]], truth: npt.NDArray[np.integer[Any]]) -> float:
@@ -73,3 +75,16 @@ def _pseudo_values(scores: npt.NDArray[Any], member: npt.NDArray[np.bool_]) -> F
     left_out = np.full(n, area)
     np.divide(right[member].sum() - right, pairs_left, out=left_out, where=pairs_left > 0)
     return n * area - (n - 1) * left_out
+
+
+METRIC = Metric(
+    column=Column(
+        "macro_auc",
+        "area under the ROC curve, averaged over the attribute's values",
+        title="macro AUC",
+        pooled=True,
+    ),
+    games=("attribute",),
+    inputs=("probabilities", "truth"),
+    values=macro_auc_pseudo_values,
+)

@@ -10,9 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from invbench.core import progress
-
-RECIPE = "adam-1"
-"""Names everything below that shapes a trained victim's weights; part of its artefact's key."""
+from invbench.core.training import Training
 
 BATCH = 32
 PEAK_LR = 2e-3
@@ -30,8 +28,10 @@ class Trained:
     accuracy: float
 
 
-def train(network: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator, *, steps: int) -> Trained:
-    """Train `network` in place by `steps` batches of 32 (of the whole pool where it is smaller).
+def train(
+    network: nn.Module, images: Tensor, labels: Tensor, generator: torch.Generator, training: Training
+) -> Trained:
+    """Train `network` in place by `training.steps` batches of 32 (of the whole pool where it is smaller).
 
     Adam on the cross-entropy, no augmentation and no weight decay; the learning rate climbs to 2e-3 over
     the first tenth and falls to zero along a cosine. Each epoch is a new permutation; what is left of it
@@ -44,7 +44,7 @@ def train(network: nn.Module, images: Tensor, labels: Tensor, generator: torch.G
     """
     if len(images) == 0:
         raise ValueError("the training pool is empty")
-    device = next(network.parameters()).device
+    device, steps = next(network.parameters()).device, training.steps
     optimizer = torch.optim.Adam(network.parameters(), lr=PEAK_LR)
     dropout_seed = int(torch.randint(2**62, (), generator=generator))
     network.train()
@@ -54,8 +54,7 @@ def train(network: nn.Module, images: Tensor, labels: Tensor, generator: torch.G
             for group in optimizer.param_groups:
                 group["lr"] = PEAK_LR * _schedule(step, steps)
             optimizer.zero_grad()
-            loss = functional.cross_entropy(network(images[batch].to(device)), labels[batch].to(device))
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss = training.backward(network, training.loss, images[batch].to(device), labels[batch].to(device))
             optimizer.step()
             progress.report("training", step + 1, steps, loss.item())
     optimizer.zero_grad()

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from invbench import registry
-from invbench.models._building import build_victim
+from invbench.victims.building import build_victim
 
 
 def same_bits(a: nn.Module, b: nn.Module) -> bool:

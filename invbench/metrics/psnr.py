@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from invbench.metrics._images import Floats, image_pairs
+from invbench.numbers.columns import Column
+from invbench.numbers.metric import Metric
 
 if TYPE_CHECKING:
     from invbench.metrics._images import Images
@@ -23,3 +25,19 @@ def psnr(a: Images, b: Images) -> Floats:
     first, second = image_pairs(a, b)
     mse = np.square(first - second).mean(axis=(1, 2, 3))
     return np.asarray(-10 * np.log10(np.maximum(mse, _LEAST_MSE)))
+
+
+METRIC = Metric(
+    column=Column(
+        "psnr",
+        "peak signal-to-noise ratio, capped at 100",
+        unit="dB",
+        decimals=2,
+        tolerance=0.5,
+        margin=1.0,
+        title="PSNR",
+    ),
+    games=("update",),
+    inputs=("pictures", "originals"),
+    values=psnr,
+)

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from invbench import registry
 from invbench.core import progress
-from invbench.models._building import build_victim
-from invbench.models._training import RECIPE, _batches, _schedule, train
+from invbench.core.training import Training
+from invbench.victims.building import build_victim
+from invbench.victims.training import _batches, _schedule, train
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +66,7 @@ def test_a_victim_learns_digits(
     name: str, settings: dict[str, Any], steps: int, least: float, digits: tuple[Tensor, Tensor]
 ) -> None:
     images, labels = digits
-    trained = train(victim(name, images.shape[1:], **settings), images, labels, seeded(0), steps=steps)
+    trained = train(victim(name, images.shape[1:], **settings), images, labels, seeded(0), Training(steps=steps))
     assert trained.accuracy > least
 
 
@@ -76,14 +77,14 @@ def test_a_victim_learns_digits(
 def test_a_victim_learns_cifar_far_above_chance(
     name: str, settings: dict[str, Any], steps: int, least: float, cifar: tuple[Tensor, Tensor]
 ) -> None:
-    trained = train(victim(name, (3, 32, 32), **settings), *cifar, seeded(0), steps=steps)
+    trained = train(victim(name, (3, 32, 32), **settings), *cifar, seeded(0), Training(steps=steps))
     assert trained.accuracy > least  # chance is 0.1
 
 
 def test_the_report_is_what_the_network_scores_on_the_pool(digits: tuple[Tensor, Tensor]) -> None:
     images, labels = digits
     network = victim("mlp", (1, 8, 8), width=16)
-    trained = train(network, images, labels, seeded(0), steps=30)
+    trained = train(network, images, labels, seeded(0), Training(steps=30))
     with torch.no_grad():
         scores = network(images)
     assert trained.loss == pytest.approx(nn.functional.cross_entropy(scores, labels).item(), rel=1e-5)
@@ -99,7 +100,7 @@ def bits_after_training(seed: int, global_seed: int, pool: tuple[Tensor, Tensor]
         nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(), nn.Linear(4 * 36, 10)
     )
     torch.manual_seed(global_seed)
-    train(network, *pool, seeded(seed), steps=10)
+    train(network, *pool, seeded(seed), Training(steps=10))
     return list(network.state_dict().values())
 
 
@@ -111,7 +112,7 @@ def test_the_same_generator_trains_to_the_same_bits_whatever_the_process_drew(di
 
 def test_training_leaves_the_global_generator_as_it_was(digits: tuple[Tensor, Tensor]) -> None:
     before = torch.get_rng_state()
-    train(victim("linear", (1, 8, 8)), *digits, seeded(0), steps=2)
+    train(victim("linear", (1, 8, 8)), *digits, seeded(0), Training(steps=2))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -120,7 +121,7 @@ def test_a_trained_victim_is_in_eval_mode_without_gradients_and_its_statistics_h
 ) -> None:
     network = victim("resnet20", (1, 8, 8))
     before = {name: buffer.clone() for name, buffer in network.named_buffers()}
-    train(network, *digits, seeded(0), steps=3)
+    train(network, *digits, seeded(0), Training(steps=3))
     assert not any(layer.training for layer in network.modules())
     assert all(p.grad is None and p.requires_grad for p in network.parameters())
     moved = [name for name, buffer in network.named_buffers() if not torch.equal(buffer, before[name])]
@@ -130,24 +131,24 @@ def test_a_trained_victim_is_in_eval_mode_without_gradients_and_its_statistics_h
 def test_every_step_is_reported_with_its_loss(digits: tuple[Tensor, Tensor]) -> None:
     seen: list[progress.Progress] = []
     with progress.listening(seen.append):
-        train(victim("linear", (1, 8, 8)), *digits, seeded(0), steps=5)
-    assert [(p.stage, p.done, p.total) for p in seen] == [("training", k, 5) for k in range(1, 6)]
+        train(victim("linear", (1, 8, 8)), *digits, seeded(0), Training(steps=5))
+    assert [(p.phase, p.done, p.total) for p in seen] == [("training", k, 5) for k in range(1, 6)]
     assert all(p.objective is not None and 0 < p.objective < 10 for p in seen)
 
 
 def test_a_pool_below_a_batch_is_used_whole_and_an_empty_one_refused(digits: tuple[Tensor, Tensor]) -> None:
     images, labels = digits
-    trained = train(victim("linear", (1, 8, 8)), images[:7], labels[:7], seeded(0), steps=300)
+    trained = train(victim("linear", (1, 8, 8)), images[:7], labels[:7], seeded(0), Training(steps=300))
     assert trained.accuracy == 1
     assert trained.epochs == 300
     with pytest.raises(ValueError, match="the training pool is empty"):
-        train(victim("linear", (1, 8, 8)), images[:0], labels[:0], seeded(0), steps=1)
+        train(victim("linear", (1, 8, 8)), images[:0], labels[:0], seeded(0), Training(steps=1))
 
 
 def test_a_training_whose_loss_is_not_finite_is_an_error(digits: tuple[Tensor, Tensor]) -> None:
     images, labels = digits
     with pytest.raises(ArithmeticError, match=r"training diverged: the loss is (inf|nan) after 5 steps"):
-        train(victim("mlp", (1, 8, 8)), torch.full_like(images, torch.inf), labels, seeded(0), steps=5)
+        train(victim("mlp", (1, 8, 8)), torch.full_like(images, torch.inf), labels, seeded(0), Training(steps=5))
 
 
 @pytest.mark.parametrize(("pool", "steps"), [(100, 7), (32, 3), (5, 4), (1, 2)])
@@ -171,7 +172,3 @@ def test_the_learning_rate_climbs_to_its_peak_and_falls_to_almost_nothing() -> N
     assert rates[19:] == sorted(rates[19:], reverse=True)
     assert 0 < rates[-1] < 1e-3
     assert _schedule(0, 1) == 1
-
-
-def test_the_recipe_has_a_version() -> None:
-    assert RECIPE == "adam-1"

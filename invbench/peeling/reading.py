@@ -6,52 +6,65 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from invbench.defenses import hides_scale
 from invbench.observation import Public, UpdateObservation
-from invbench.peeling.chain import NotAChain, Stage, has_weights, read_chain, with_weights
-from invbench.updates.likelihood import defenses, noise
+from invbench.peeling.chain import Link, NotAChain, has_weights, read_chain, with_weights
+from invbench.updates.equations import independent_equations
+from invbench.updates.likelihood import noise, widened
+from invbench.updates.simulation import multiple_of, not_one_gradient, stack_of
 
 _LARGEST = 8192
 """Most unknowns of one layer: its normal matrix then takes 512 MB."""
 
 
 @dataclass(frozen=True, eq=False)
-class Given:
+class Reading:
     """`update` and `variances` by parameter name, float64 on the CPU, without the factor that is known to be on them.
 
     An entry that was not shared has infinite variance. `scaled`: a hidden factor may still be on the update.
+    `widened`: how many times larger variances may be on another processor. `equations`: how many are independent.
     """
 
-    chain: tuple[Stage, ...]
+    chain: tuple[Link, ...]
     update: Mapping[str, Tensor]
     variances: Mapping[str, Tensor]
     scaled: bool
+    widened: float
+    equations: int
 
 
 def why_not(public: Public) -> str | None:
     """Why a victim's update cannot be read layer by layer, or None."""
-    if public.batch_size != 1:
-        return f"needs batch_size 1, not {public.batch_size}: pictures of a batch share every equation"
+    if public.pictures != 1:
+        return f"needs batch_size 1, not {public.pictures}: pictures of a batch share every equation"
+    if (reason := not_one_gradient(public)) is not None:
+        return reason
     if any(defense.name == "sign" for defense in public.defenses):
         return "needs the values of an update, and only signs are shared"
     try:
         chain = read_chain(public.network, public.image_shape)
     except NotAChain as reason:
         return str(reason)
-    largest = max(math.prod(stage.before) for stage in chain if has_weights(stage))
+    largest = max(math.prod(link.before) for link in chain if has_weights(link))
     return None if largest <= _LARGEST else f"solves for at most {_LARGEST} values a layer, not {largest}"
 
 
-def given(seen: UpdateObservation) -> Given:
-    """What is given of an update that can be read; see `why_not`."""
+def read(seen: UpdateObservation) -> Reading:
+    """The update, its variances and the chain with its weights, of an update that can be read; see `why_not`."""
     variance, factor = noise(seen)
+    factor *= multiple_of(seen.public).factor
     names = [name for name, _ in seen.model.named_parameters()]
     update = (tensor.cpu().double() / factor for tensor in seen.update)
-    return Given(
-        with_weights(read_chain(seen.public.network, seen.public.image_shape), seen.model),
+    variances = {name: tensor.cpu() / factor**2 for name, tensor in zip(names, variance, strict=True)}
+    shared = {name: torch.isfinite(tensor) for name, tensor in variances.items()}
+    public = seen.public
+    return Reading(
+        with_weights(read_chain(public.network, public.image_shape), seen.model),
         dict(zip(names, update, strict=True)),
-        {name: tensor.cpu() / factor**2 for name, tensor in zip(names, variance, strict=True)},
-        hides_scale(defenses(seen.public)),
+        variances,
+        stack_of(public).hides_scale,
+        widened(seen),
+        independent_equations(public.network, public.image_shape, public.pictures, shared),
     )

@@ -1,0 +1,63 @@
+"""What an attack is: observations in, answers out. An attack has one of
+
+- `__call__(seen) -> answer`: answers one observation;
+- `attack_all(observations) -> answers`: answers all of a cell's at once. The answer for one observation may not
+  depend on the others.
+
+Everything else has a default, which `Attack` states. Of game `update` an answer is a `Guess` (`observation.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Generic, Self, TypeVar
+
+from invbench.core import progress
+from invbench.observation import Failed, Guess, Observation, Preparation, UpdateObservation
+
+Seen = TypeVar("Seen", bound=Observation)
+Said = TypeVar("Said")
+
+
+class Attack(Generic[Seen, Said]):
+    """What an attack is asked, and what it says by default. `Seen`, `Said`: its game's observation and answer."""
+
+    def unsupported(self, public: Any) -> str | None:
+        """Why it cannot attack this cell, from what is `public` of it; None where it can."""
+        return None
+
+    def preparations(self, public: Any) -> Mapping[str, Preparation]:
+        """What it makes once from public knowledge, by name; each observation holds it as `seen.prepared[name]`."""
+        return {}
+
+    def trial(self) -> tuple[Self, float]:
+        """A short version of itself, and how many times longer the whole takes at most: for the forecast."""
+        return self, 1.0
+
+    def parts(self, public: Any) -> Sequence[tuple[str, Attack[Seen, Said]]]:
+        """The attacks that it runs in turn, by name, whose forecasts add up to its own."""
+        return [("", self)]
+
+    def __call__(self, seen: Seen) -> Said:
+        """The answer to one observation; `Failed` where there is none."""
+        raise NotImplementedError(f"{type(self).__name__} has neither __call__ nor attack_all")
+
+    def attack_all(self, observations: Sequence[Seen]) -> list[Said]:
+        """The answers to all of a cell's observations, in order; by default computed one after the other."""
+        answers = []
+        for index, seen in enumerate(observations):
+            try:
+                answers.append(self(seen))
+            except Failed as failure:
+                answers.append(seen.nothing(str(failure)))  # type: ignore[arg-type]  # its game's own kind of answer
+            progress.report("attack", index + 1, len(observations))
+        return answers
+
+    @property
+    def shares_work(self) -> bool:
+        """Whether it answers all observations as one program, so that one alone costs nearly as much as several."""
+        return type(self).attack_all is not Attack.attack_all
+
+
+class UpdateAttack(Attack[UpdateObservation, Guess]):
+    """An attack of game `update`; what it is told as `public` is a `Public`."""

@@ -1,0 +1,57 @@
+"""The code that makes a thing, as a hash: part of an artefact's key, so an edit of it makes the artefact anew."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from functools import cache
+from pathlib import Path
+
+import invbench
+
+_ROOT = Path(invbench.__file__).parent
+ATTACKER = (
+    "attacks",
+    "matching",
+    "peeling",
+    "updates",
+    "protocol",
+    "defenses",
+    "core",
+    "observation.py",
+    "registry.py",
+)
+"""Everything that computes an attack's answers."""
+VICTIM = ("models", "victims", "defenses", "core/training.py", "core/randomness.py")
+"""Everything that shapes a victim's weights."""
+GAME = ("games", "scoring", "metrics", "data", "cell.py")
+"""What deals observations and scores answers."""
+
+
+def hash_of(places: tuple[str, ...], *classes: type) -> str:
+    """SHA-256 of the source files at these places of invbench, and of the packages of these classes beside it."""
+    digest = hashlib.sha256()
+    for place in (*(_ROOT / place for place in places), *_foreign(*classes)):
+        digest.update(_of_place(place).encode())
+    return digest.hexdigest()
+
+
+def _foreign(*classes: type) -> list[Path]:
+    """The packages (or single files) of classes that are not invbench's own."""
+    found = dict[Path, None]()
+    for cls in classes:
+        top = sys.modules.get(cls.__module__.partition(".")[0])
+        file = getattr(top, "__file__", None)
+        if file is not None and top is not invbench:
+            path = Path(file)
+            found[path.parent if path.name == "__init__.py" else path] = None
+    return list(found)
+
+
+@cache
+def _of_place(place: Path) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(place.rglob("*.py")) if place.is_dir() else [place]:
+        digest.update(file.relative_to(place.parent).as_posix().encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()

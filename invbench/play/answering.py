@@ -1,0 +1,40 @@
+"""An attack and its observations, answered: no cell, no game and no truth are needed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import torch
+
+from invbench.core import execution
+from invbench.core.attack import Attack
+from invbench.core.execution import DEFAULT, Settings
+from invbench.observation import Observation
+
+Seen = TypeVar("Seen", bound=Observation)
+Said = TypeVar("Said")
+
+
+@dataclass(frozen=True, eq=False)
+class Answers(Generic[Said]):
+    """One answer an observation, in order; wall seconds of the attack, and of compiling its steps apart."""
+
+    answers: list[Said]
+    seconds: float
+    compile_seconds: float
+
+
+def answer(attack: Attack[Seen, Said], observations: Sequence[Seen], settings: Settings = DEFAULT) -> Answers[Said]:
+    """What the attack answers. ValueError where it gives another number of answers than there are observations."""
+    started = time.perf_counter()
+    with execution.using(settings) as steps:
+        answers = attack.attack_all(observations)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.synchronize()
+    seconds = time.perf_counter() - started - steps.compile_seconds
+    if len(answers) != len(observations):
+        raise ValueError(f"{len(answers)} guesses for {len(observations)} observations")
+    return Answers(list(answers), seconds, steps.compile_seconds)

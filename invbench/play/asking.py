@@ -1,0 +1,72 @@
+"""What is asked of a cell before it is played: whether it can be, and what must be made first.
+
+No answer here depends on the cell's seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from invbench.cell import Cell
+from invbench.core.artefacts import Artefact, fetch, in_order
+from invbench.core.attack import Attack
+from invbench.games import game_of
+from invbench.play.outcomes import unplayed, why_failed
+from invbench.play.preparing import preparations
+from invbench.play.reruns import rerun_artefacts
+from invbench.sheets import sheet_of
+from invbench.store import Record
+
+
+def attack_of(cell: Cell) -> Attack[Any, Any]:
+    """The cell's attack."""
+    return cell.attack.build(Attack)
+
+
+def why_unsupported(cell: Cell) -> str | None:
+    """Why the cell cannot be played, by its protocol, its game, then its attack; None where it can."""
+    if cell.attack.part.facts["game"] != cell.game:
+        return f"{cell.attack.name} is no attack of game {cell.game}"
+    if cell.protocol is not None and cell.game not in cell.protocol.part.facts["games"]:
+        served = ", ".join(cell.protocol.part.facts["games"])
+        return f"protocol {cell.protocol.name} serves {served}, not game {cell.game}"
+    game = game_of(cell)
+    return game.unsupported(cell) or attack_of(cell).unsupported(game.public(cell))
+
+
+def unplayable(cell: Cell) -> Record | None:
+    """The record of a cell that cannot be played: unsupported, or failed where even that could not be told."""
+    try:
+        reason = why_unsupported(cell)
+    except Exception as error:  # a part's own mistake costs its cell, not the run
+        return unplayed(cell, "failed", why_failed(error, cell))
+    return None if reason is None else unplayed(cell, "unsupported", reason)
+
+
+def with_unplayable(cells: Iterable[Cell]) -> Iterator[tuple[Cell, Record | None]]:
+    """Each cell with its record if it is `unplayable`. Nobody's answer depends on the seed: it is asked for once."""
+    known: dict[Cell, Record | None] = {}
+    for cell in cells:
+        alike = replace(cell, seed=0)
+        if alike not in known:
+            known[alike] = unplayable(cell)
+        record = known[alike]
+        yield cell, record and replace(record, id=cell.id, names=cell.names, settings=cell.settings)
+
+
+def requested_controls(cell: Cell) -> frozenset[str]:
+    """Those of the matrix's controls that the cell's game has."""
+    return frozenset(cell.controls) & frozenset(sheet_of(cell.game).said.controls)
+
+
+def artefacts(cell: Cell, device: str = "cpu") -> list[Artefact]:
+    """All that the cell reads, and all that it takes to make that, each after what it needs."""
+    reruns = rerun_artefacts(cell, device).values()
+    return in_order([*game_of(cell).artefacts(cell), *preparations(cell).values(), *reruns])
+
+
+def make_artefact(name: str, cell: Cell, device: str) -> None:
+    """Make the one of the cell's artefacts that has this name."""
+    fetch(next(artefact for artefact in artefacts(cell, device) if artefact.name == name))

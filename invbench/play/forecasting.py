@@ -1,0 +1,59 @@
+"""What a cell should cost, from a short version of its attack run here and now."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from invbench.cell import Cell, Choice
+from invbench.core.attack import Attack
+from invbench.core.memory import peak_memory
+from invbench.games import game_of
+from invbench.observation import Observation
+from invbench.play.asking import attack_of
+from invbench.play.preparing import preparations, prepared
+
+_TRIAL_TARGETS = 16
+"""Targets of a forecast: as many as one chunk of lanes holds, for lanes share the cost of a step."""
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a cell should take at most: seconds of one worker, and the peak in MB (None where it is unknown)."""
+
+    seconds: float
+    memory_mb: float | None
+
+
+def forecast(cell: Cell, device: str) -> Forecast:
+    """An upper estimate, from a short version of the attack run here and now on the first targets.
+
+    Nothing is trained or prepared for it: an untrained victim of the same architecture costs the same.
+    """
+    if not all(artefact.made for artefact in preparations(cell).values()):
+        raise ValueError(f"{cell.attack.name} first makes what it prepares, which has not been timed")
+    few = replace(cell, targets=min(cell.targets, _TRIAL_TARGETS), model=_untrained(cell.model))
+    with peak_memory(torch.device(device)) as peak:
+        seen = prepared(few, game_of(few).deal(few, torch.device(device)).observations)
+        parts = attack_of(cell).parts(seen[0].public)
+        seconds = sum(_trial_seconds(part, seen) for _, part in parts)
+    return Forecast(seconds * cell.targets, peak.mb)
+
+
+def _trial_seconds(attack: Attack[Any, Any], observations: Sequence[Observation]) -> float:
+    """Seconds of the whole attack a target, from its trial. One target is enough where they share no work."""
+    trial, factor = attack.trial()
+    few = observations if attack.shares_work else observations[:1]
+    trial.attack_all(few)  # the first call pays for loading kernels
+    started = time.perf_counter()
+    trial.attack_all(few)
+    seconds: float = (time.perf_counter() - started) * factor / len(few)
+    return seconds
+
+
+def _untrained(model: Choice) -> Choice:
+    return replace(model, settings=tuple((key, False if key == "trained" else v) for key, v in model.settings))

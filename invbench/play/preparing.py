@@ -1,0 +1,52 @@
+"""What an attack prepares from public knowledge, as artefacts that cells share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from invbench.cell import Cell
+from invbench.core.artefacts import Artefact, Tensors, fetch
+from invbench.core.attack import Attack
+from invbench.core.sources import ATTACKER, hash_of
+from invbench.games import game_of
+from invbench.observation import Observation, Preparation
+
+Seen = TypeVar("Seen", bound=Observation)
+
+
+def preparations(cell: Cell) -> dict[str, Artefact]:
+    """The artefacts of the cell's attack, by the names that it gives them.
+
+    Their keys hold what is public of the cell: its model, data, protocol, defences and batch size, not its seed's
+    victim, its targets or the attack's name, so attacks that prepare the same from one code share it.
+    """
+    attack = cell.attack.build(Attack)
+    wanted = attack.preparations(game_of(cell).public(cell))
+    public = {
+        "game": cell.game,
+        "data": cell.data_hash,
+        "normalisation": cell.normalisation,
+        "model": cell.model.key,
+        "batch_size": cell.batch_size,
+        "defense": None if cell.defense is None else [d.key for d in cell.defense],
+        "protocol": None if cell.protocol is None else cell.protocol.key,
+        "code": hash_of(ATTACKER, cell.attack.part.cls),
+    }
+    return {name: _artefact(preparation, public) for name, preparation in wanted.items()}
+
+
+def prepared(cell: Cell, observations: Sequence[Seen]) -> Sequence[Seen]:
+    """The observations with what the attack prepared."""
+    made = {name: fetch(artefact) for name, artefact in preparations(cell).items()}
+    return [replace(seen, prepared=made) for seen in observations] if made else observations
+
+
+def _artefact(preparation: Preparation, public: Mapping[str, object]) -> Artefact:
+    needs = {name: _artefact(need, public) for name, need in preparation.needs.items()}
+
+    def make() -> Tensors:
+        return dict(preparation.make({name: fetch(need) for name, need in needs.items()}))
+
+    return Artefact(preparation.what, {"prepared": preparation.key, "public": public}, make, tuple(needs.values()))

@@ -1,0 +1,57 @@
+"""The scores of an attack on other observations than the cell's: computed once for all cells that share them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import torch
+
+from invbench.cell import Cell
+from invbench.core.artefacts import Artefact, Tensors, fetch
+from invbench.core.attack import Attack
+from invbench.core.execution import Settings
+from invbench.core.sources import ATTACKER, GAME, VICTIM, hash_of
+from invbench.games import Rerun, Scores, game_of
+from invbench.play.answering import answer
+from invbench.play.preparing import preparations, prepared
+
+_TEXT = "scores"
+
+
+def requested_reruns(cell: Cell) -> dict[str, Rerun[Any]]:
+    """Those of the game's reruns that the matrix asks for."""
+    return {name: rerun for name, rerun in game_of(cell).reruns(cell).items() if name in cell.controls}
+
+
+def rerun_artefacts(cell: Cell, device: str) -> dict[str, Artefact]:
+    """What holds the scores of each requested rerun."""
+    return {name: _artefact(name, rerun, device) for name, rerun in requested_reruns(cell).items()}
+
+
+def rerun_scores(cell: Cell, device: str) -> dict[str, Scores]:
+    """The scores of each requested rerun."""
+    return {name: _read(fetch(artefact)) for name, artefact in rerun_artefacts(cell, device).items()}
+
+
+def _artefact(name: str, rerun: Rerun[Any], device: str) -> Artefact:
+    cell = rerun.cell
+    parts = [cell.attack.part.cls, type(game_of(cell)), *(d.part.cls for d in cell.defense or ())]
+    code = hash_of((*ATTACKER, *VICTIM, *GAME), *parts)
+    key = {"rerun": name, "cell": {**cell.settings, "defense": [d.key for d in cell.defense or ()]}, "code": code}
+
+    def make() -> Tensors:
+        attack = cell.attack.build(Attack)
+        seen = prepared(cell, rerun.observe(torch.device(device)))
+        answers = answer(attack, seen, Settings(compile=cell.compile)).answers
+        text = json.dumps(game_of(cell).deal(cell, torch.device(device)).score(answers))
+        return {_TEXT: torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)}
+
+    needs = (*rerun.needs, *preparations(cell).values())
+    what = f"{cell.attack.short} on {name}, {cell.model.short}"
+    return Artefact(what if cell.batch_size is None else f"{what}, batch {cell.batch_size}", key, make, needs)
+
+
+def _read(tensors: Tensors) -> Scores:
+    scores: Scores = json.loads(bytes(tensors[_TEXT].tolist()))
+    return scores

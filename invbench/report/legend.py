@@ -1,0 +1,80 @@
+"""How to read a report's tables, said of the games that it holds."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from invbench.numbers.columns import Column
+from invbench.numbers.sheet import Evidence, GameSheet
+from invbench.report import wording
+
+WIDTH = 120
+"""Columns of a line of the report's source."""
+
+ARROWS = "↑ and ↓ point to where more leaks; the value of each column that leaks most is in bold."
+CONTROLS = """\
+A control answers without reading anything from the victim. Beside a metric stands the strongest one, or each."""
+FINDING = f"""\
+"{wording.NOTHING.capitalize()}": no metric's mean is more than a margin above its strongest control's: {{margins}}.
+"{wording.UNSURE.capitalize()}": it is more, but the 95 % interval of the difference, paired by target, holds zero.
+"By" names the metric that shows what the first one does not."""
+LAST = """\
+The last column is the beginning of the cell's id, for `invbench show DIR CELL`; it leads to the cell's pictures."""
+
+
+def legend(sheets: Sequence[GameSheet]) -> str:
+    """The legend of a report of these games, as Markdown."""
+    known = [sheet for sheet in sheets if sheet.plain is None]
+    values = dict.fromkeys(sentence for sheet in known for sentence in _values(sheet))
+    margins = dict.fromkeys(_margin(sheet, one) for sheet in known for one in sheet.evidence)
+    points = [" ".join([*values, ARROWS]), CONTROLS]
+    points += [FINDING.format(margins=_listed(list(margins)))] if margins else []
+    points += dict.fromkeys(" ".join(sheet.said.legend) for sheet in known if sheet.said.legend)
+    return "How to read the tables:\n\n" + "\n".join(map(_point, [*points, LAST]))
+
+
+def _values(sheet: GameSheet) -> list[str]:
+    """What stands in the columns of a game's tables: means with their spread, statistics of whole cells."""
+    shown = [sheet.column(metric) for metric in sheet.layout.metrics]
+    means = [column.written for column in shown if column.statistic is None]
+    spread = {
+        "std": f"mean ± standard deviation over {sheet.said.item.many}",
+        "interval": "mean and 95 % bootstrap interval over targets",
+    }[sheet.layout.spread]
+    sentences = [f"{_capital(_listed(means))}: {spread}."] if means else []
+    for unit in ("items", "targets"):
+        drawn = [column.written for column in shown if column.statistic and column.statistic.resampled == unit]
+        if drawn:
+            many = sheet.said.item.many
+            over = f"95 % bootstrap interval over {many if unit == 'items' else 'targets'}"
+            sentences.append(f"{_capital(_listed(drawn))}: of all {many}, with the {over}.")
+    return sentences + [_no_leak(column) for column in shown if column.role in ("cost", "limit")]
+
+
+def _no_leak(column: Column) -> str:
+    what = {"cost": "a cost", "limit": "a limit to what can leak"}[column.role]
+    return f"{_capital(column.written)} is {what}, and no leak: {column.better} is better."
+
+
+def _margin(sheet: GameSheet, evidence: Evidence) -> str:
+    """`1 dB of PSNR`, `0.02 of LPIPS where the control `noise` was asked for`."""
+    column = sheet.column(evidence.metric)
+    unit = f" {column.unit}" if column.unit else ""
+    beside = f" where the control `{evidence.beside}` was asked for" if evidence.beside else ""
+    return f"{column.least_gain:g}{unit} of {column.written}{beside}"
+
+
+def _listed(words: Sequence[str]) -> str:
+    """`PSNR, SSIM and LPIPS`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]]) if len(words) > 1 else "".join(words)
+
+
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _point(words: str) -> str:
+    return textwrap.fill(
+        words, WIDTH, initial_indent="- ", subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+    )

@@ -1,0 +1,16 @@
+"""Game `update`: what its reports, its gate and its matrix show and ask for."""
+
+from invbench.numbers.sheet import Evidence, Layout, Noun, Sheet
+
+SHEET = Sheet(
+    columns=("psnr", "ssim", "lpips", "label_accuracy", "identified", "recovered", "exact"),
+    item=Noun("picture", "pictures"),
+    # LPIPS finds any busy picture, noise included, closer to a photograph than a flat one: against `grey` and `mean`
+    # alone an attack that read nothing can look certain.
+    evidence=(Evidence("psnr"), Evidence("identified"), Evidence("lpips", beside="noise")),
+    layout=Layout(metrics=("psnr", "ssim", "lpips"), spread="std"),
+    controls=("grey", "mean", "noise"),
+    controls_by_default=("grey", "mean"),
+    controls_by_name=(("grey", "psnr"), ("mean", "psnr"), ("noise", "psnr")),
+    place=0,
+)

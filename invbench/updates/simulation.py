@@ -1,0 +1,102 @@
+"""What the server would see if these were the clients' pictures: the one door to a protocol, for games and attacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any
+
+from torch import Tensor, nn
+
+from invbench import registry
+from invbench.defenses import Context, Defense, Stack, mean
+from invbench.observation import Public, Tensors, Update, UpdateObservation
+from invbench.protocol import NO_DRAWS, Gradient, Multiple, UpdateProtocol
+from invbench.protocol._gradient import gradient, mean_of_examples
+
+
+def simulate(
+    public: Public,
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    gradient: Gradient = gradient,
+    draws: Tensors = NO_DRAWS,
+) -> Update:
+    """The update of all clients together, before defences act on it: one tensor a parameter of `model`.
+
+    `images`: normalised `(pictures, C, H, W)`, client by client; `labels`: `(pictures,)` int64, or probabilities
+    `(pictures, classes)`. `gradient`: how a client computes the mean gradient of a batch (`defended_gradient`, where
+    defences act on examples). Differentiable with respect to images and labels, and fit for `torch.func.vmap`.
+    """
+    return simulator(public, model, gradient=gradient, draws=draws)(images, labels)
+
+
+def simulator(
+    public: Public, model: nn.Module, *, gradient: Gradient = gradient, draws: Tensors = NO_DRAWS
+) -> Callable[[Tensor, Tensor], Update]:
+    """`simulate` as a function of images and labels alone, for whoever calls it very often."""
+    protocol = protocol_of(public)
+    weights = {name: p.detach() for name, p in model.named_parameters()}
+    buffers = dict(model.named_buffers())
+
+    def one(images: Tensor, labels: Tensor) -> Update:
+        return protocol.share(model, weights, buffers, images, labels, draws, gradient).update
+
+    def averaged(images: Tensor, labels: Tensor) -> Update:
+        clients = zip(images.chunk(public.clients), labels.chunk(public.clients), strict=True)
+        return mean([one(*batch) for batch in clients])
+
+    return one if public.clients == 1 else averaged  # a chunk is a view, through which slopes round otherwise
+
+
+def gradient_of(model: nn.Module) -> Callable[[Tensor, Tensor], Update]:
+    """The mean gradient at the model's weights, as a function of images and labels: one step of any protocol."""
+    weights = {name: p.detach() for name, p in model.named_parameters()}
+    buffers = dict(model.named_buffers())
+    return lambda images, labels: gradient(model, weights, buffers, images, labels)
+
+
+def protocol_of(public: Public) -> UpdateProtocol:
+    """The protocol by which the update was shared."""
+    return _protocol(public.protocol, tuple(sorted(public.protocol_settings.items())))
+
+
+def stack_of(public: Public) -> Stack:
+    """The declared defences, as parts."""
+    return Stack(tuple(_defense(d.name, d.parameters) for d in public.defenses))
+
+
+def defended_gradient(stack: Stack, context: Context) -> Gradient:
+    """The mean gradient of a batch behind the defences that act on its examples."""
+    if not stack.acts("per_example"):
+        return gradient
+    return mean_of_examples(lambda gradients: mean(stack.at("per_example", gradients, context)))
+
+
+def multiple_of(public: Public) -> Multiple:
+    """What the update seen is, as a multiple of one gradient; not an exact one where several clients are averaged."""
+    return protocol_of(public).multiple(public.batch_size)
+
+
+def not_one_gradient(public: Public) -> str | None:
+    """Why the update is no multiple of one gradient, None where it is one."""
+    if multiple_of(public).exact:
+        return None
+    return f"needs an update that is a multiple of one gradient; {public.protocol} shares the sum of several steps"
+
+
+def as_gradient(seen: UpdateObservation) -> Update:
+    """The update seen, taken for the mean gradient that it is a multiple of, or about one."""
+    factor = multiple_of(seen.public).factor
+    return seen.update if factor == 1.0 else tuple(tensor / factor for tensor in seen.update)
+
+
+@cache
+def _protocol(name: str, settings: tuple[tuple[str, Any], ...]) -> UpdateProtocol:
+    return registry.load("protocol", name).build(dict(settings), UpdateProtocol)
+
+
+def _defense(name: str, parameters: Mapping[str, Any]) -> Defense:
+    return registry.load("defense", name).build(dict(parameters), Defense)

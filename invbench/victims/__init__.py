@@ -1,0 +1,108 @@
+"""Victims: the network that a cell attacks, built from its seed, trained where the model asks for it.
+
+Its weights depend on seed, model, data and the defences that change the network, and on nothing else.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from invbench.cell import Cell, Choice
+from invbench.core.artefacts import Artefact, fetch
+from invbench.core.randomness import seed_of, stream
+from invbench.core.sources import VICTIM, hash_of
+from invbench.core.training import Training
+from invbench.data import Dataset, ImagePool
+from invbench.defenses import NETWORK, Context, Defense, Stack
+from invbench.models import ImageModel
+from invbench.victims.building import build_victim
+from invbench.victims.training import train
+
+Shape = tuple[int, int, int]
+
+
+def pool_of(cell: Cell) -> ImagePool:
+    """The cell's pictures."""
+    return cast(ImagePool, cell.dataset.build(Dataset).load())
+
+
+def model_of(cell: Cell) -> ImageModel:
+    """The cell's architecture."""
+    return cell.model.build(ImageModel)
+
+
+def stack_of(cell: Cell) -> Stack:
+    """The cell's defences; an empty stack where its game has none."""
+    return Stack(tuple(choice.build(Defense) for choice in cell.defense or ()))
+
+
+def network_defenses(cell: Cell) -> tuple[Choice, ...]:
+    """Those of the cell's defences that change the network itself."""
+    return tuple(d for d in cell.defense or () if NETWORK & set(d.build(Defense).stages()))
+
+
+def shape_of(pool: ImagePool) -> Shape:
+    """The pictures' shape `(C, H, W)`."""
+    return cast(Shape, tuple(pool.images.shape[1:]))
+
+
+def architecture(cell: Cell) -> nn.Module:
+    """The victim on the meta device: layers and shapes, no weights. Shared by all who ask: to be looked at."""
+    pool = pool_of(cell)
+    return _architecture(cell.model, network_defenses(cell), shape_of(pool), pool.classes)
+
+
+def victim(cell: Cell) -> nn.Module:
+    """The network that the cell attacks, on the CPU and in eval mode."""
+    network = _untrained(cell)
+    if model_of(cell).trained:
+        network.load_state_dict(fetch(trained_victim(cell)))
+    return network.eval()
+
+
+def victim_artefacts(cell: Cell) -> tuple[Artefact, ...]:
+    """The trained victim, where the model is to be trained."""
+    return (trained_victim(cell),) if model_of(cell).trained else ()
+
+
+def trained_victim(cell: Cell) -> Artefact:
+    """The weights of a victim trained on the data set's training pool."""
+
+    def make() -> dict[str, Tensor]:
+        assert cell.normalisation is not None
+        pool, network, model = pool_of(cell), _untrained(cell), model_of(cell)
+        mean, std = (torch.tensor(c, dtype=torch.float32).reshape(-1, 1, 1) for c in cell.normalisation)
+        images = (torch.from_numpy(pool.unit(pool.train)) - mean) / std
+        labels = torch.from_numpy(pool.labels[pool.train])
+        draws = Context(stream("defended training", *_key(cell)))
+        training = stack_of(cell).at("training", Training(model.training_steps), draws)
+        train(network, images, labels, stream("training", *_key(cell)), training)
+        return network.state_dict()
+
+    parts = (cell.model.part.cls, *(d.part.cls for d in network_defenses(cell)))
+    key = {"victim": _key(cell), "normalisation": cell.normalisation, "code": hash_of(VICTIM, *parts)}
+    return Artefact(f"training {cell.model.short} on {cell.dataset.short}", key, make)
+
+
+def _untrained(cell: Cell) -> nn.Module:
+    pool = pool_of(cell)
+    return build_victim(model_of(cell), shape_of(pool), pool.classes, seed_of(*_key(cell)), stack_of(cell))
+
+
+def _key(cell: Cell) -> list[Any]:
+    """What a victim's weights depend on, and nothing else; the defences only where any changes the network."""
+    changing = [d.key for d in network_defenses(cell)]
+    return ["victim", cell.seed, cell.model.key, cell.data_hash, *([changing] if changing else [])]
+
+
+@lru_cache(maxsize=64)
+def _architecture(model: Choice, defenses: tuple[Choice, ...], shape: Shape, classes: int) -> nn.Module:
+    stack = Stack(tuple(choice.build(Defense) for choice in defenses))
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        network = model.build(ImageModel).build(shape, classes)
+        network = stack.at("model", network, Context(torch.Generator(device="cpu").manual_seed(0)))
+    return network.eval()
