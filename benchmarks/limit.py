@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _cells import DATA, decibels, link
+from _cells import DATA, decibels, stage
 from _measure import record
 from _raw import Kept
 from _table import Table
@@ -101,7 +101,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
 
 def fishers(data: Path, pictures: int) -> list[Tensor]:
     """J'J `(n, n)` of every picture at the truth: its Fisher information under noise of variance 1."""
-    round_ = link(data, "lenet", 1, pictures, labels="hidden")
+    round_ = stage(data, "lenet", 1, pictures, labels="hidden")
     found = []
     for seen, truth in zip(round_.observations, round_.truths, strict=True):
         chain = with_weights(read_chain(seen.public.network, seen.public.image_shape), seen.model)
@@ -120,7 +120,7 @@ def normalised(seen: UpdateObservation, truth: Any) -> Tensor:
 def level(data: Path, settings: Settings, std: float, fisher: list[Tensor]) -> Level:
     """Both attacks on every picture under noise of that standard deviation, and the limits."""
     noisy = {"labels": "hidden", "defense": f"{{name: gaussian, std: {std!r}}}"}
-    round_, matched = (link(data, "lenet", 1, settings.pictures, **noisy) for _ in range(2))
+    round_, matched = (stage(data, "lenet", 1, settings.pictures, **noisy) for _ in range(2))
     started = time.process_time()
     guesses = Auto().attack_all(round_.observations)
     seconds = (time.process_time() - started) / settings.pictures
