@@ -42,7 +42,8 @@ def _line(record: Record, other: Record) -> str:
     controls = [mean(target_means(scores["psnr"])) or 0.0 for scores in record.controls.values()]
     return (
         f"{start}simulated {statistics.mean(one):.2f} dB, as one gradient {statistics.mean(two):.2f} dB, "
-        f"gain {gain:+.2f} dB [{low:+.2f}, {high:+.2f}], {record.targets} targets, strongest control {max(controls):.2f} dB"
+        f"gain {gain:+.2f} dB [{low:+.2f}, {high:+.2f}], {record.targets} targets, "
+        f"strongest control {max(controls):.2f} dB"
     )
 
 
