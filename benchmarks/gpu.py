@@ -154,7 +154,14 @@ def large(device: str, side: int, iterations: int) -> Large:
     public = Public("resnet18", network, shape, 1000, 1, "known", (0.5,) * 3, (0.25,) * 3)
     with torch.no_grad():
         update = gradient(network, weights, dict(network.named_buffers()), image, label)
-    seen = UpdateObservation(public, network, update, label, torch.Generator().manual_seed(0), where)
+    seen = UpdateObservation(
+        public=public,
+        model=network,
+        update=update,
+        labels=label,
+        generator=torch.Generator().manual_seed(0),
+        device=where,
+    )
     with peak_memory(where) as peak:
         seconds = wall(lambda steps: ours(seen, steps), iterations, seen)
     return Large(peak.mb, seconds)

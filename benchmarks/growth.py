@@ -40,11 +40,11 @@ class Settings(Kept, frozen=True):
 
 
 class Point(Kept, frozen=True):
-    """CPU seconds and peak memory (MB) at one size; the wall seconds of cells."""
+    """CPU seconds and peak memory (MB; None: not kept) at one size; the wall seconds of cells."""
 
     size: int
     cpu: float
-    peak_mb: float
+    peak_mb: float | None
     wall: float | None = None
 
 
@@ -161,11 +161,14 @@ def observations(batch: int, side: int, lanes: int) -> tuple[Any, ...]:
     return seen
 
 
-def exponent(name: str, points: list[Point], what: str) -> float:
+def exponent(name: str, points: list[Point], what: str) -> float | None:
     """The power of the size with which `what` grows over the larger half of the points (least squares of logs).
 
+    None where it was not kept.
     Of cells: what is above the smallest point's, which is the loading of libraries and data.
     """
+    if any(getattr(point, what) is None for point in points):
+        return None
     held = getattr(points[0], what) if name.startswith("cells") else 0.0
     half = points[-2:] if name.startswith("cells") else points[len(points) // 2 :]
     sizes, values = np.log([point.size for point in half]), np.log([getattr(point, what) - held for point in half])
@@ -178,10 +181,15 @@ def _row(name: str, points: list[Point]) -> list[str]:
         name,
         f"{first.size:,} - {last.size:,}",
         f"{first.cpu:.3g} - {last.cpu:.3g}",
-        f"**{exponent(name, points, 'cpu'):.2f}**",
-        f"{first.peak_mb:.0f} - {last.peak_mb:.0f}",
-        f"**{exponent(name, points, 'peak_mb'):.2f}**",
+        _power(name, points, "cpu"),
+        "not kept" if first.peak_mb is None or last.peak_mb is None else f"{first.peak_mb:.0f} - {last.peak_mb:.0f}",
+        _power(name, points, "peak_mb"),
     ]
+
+
+def _power(name: str, points: list[Point], what: str) -> str:
+    power = exponent(name, points, what)
+    return "" if power is None else f"**{power:.2f}**"
 
 
 def draw(samples: Samples, path: Path = _raw.HERE / PLOT) -> None:
@@ -197,9 +205,12 @@ def draw(samples: Samples, path: Path = _raw.HERE / PLOT) -> None:
         sizes = [point.size for point in points]
         for row, (key, label) in enumerate({"cpu": "CPU s", "peak_mb": "peak, MB"}.items()):
             axis = axes[row][column]
-            values = [getattr(point, key) for point in points]
+            values, power = [getattr(point, key) for point in points], exponent(name, points, key)
+            if power is None:
+                axis.set_axis_off()
+                continue
             axis.loglog(sizes, values, "o-", color="tab:blue" if row == 0 else "tab:orange")
-            axis.set_title(f"{name}, power {exponent(name, points, key):.2f}", fontsize=9)
+            axis.set_title(f"{name}, power {power:.2f}", fontsize=9)
             axis.set_xticks(sizes, [f"{size:,.0f}" for size in sizes], fontsize=7)
             ticks = np.geomspace(min(values), max(values), 4).tolist()
             axis.set_yticks(ticks, [f"{tick:.2g}" if tick < 100 else f"{tick:.0f}" for tick in ticks], fontsize=7)

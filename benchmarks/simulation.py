@@ -6,6 +6,7 @@ python benchmarks/simulation.py results/fedavg
 
 from __future__ import annotations
 
+import statistics
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,23 +22,38 @@ def main() -> None:
 
 
 def lines(records: list[Record]) -> list[str]:
-    """One line a pair: PSNR with and without, the gain and its paired 95 % interval over targets, the control."""
+    """One line a pair: PSNR with and without, the gain and its paired 95 % interval over targets, the control.
+
+    A pair of which a side failed, or has a target without a PSNR, is told without a gain: no mean is over survivors.
+    """
     found = {_without(record.settings): record for record in records if not _simulates(record)}
-    told = []
-    for record in records:
-        other = found.get(_without(record.settings))
-        if not _simulates(record) or other is None or "psnr" not in record.scores or "psnr" not in other.scores:
-            continue
-        one, two = target_means(record.scores["psnr"]), target_means(other.scores["psnr"])
-        gain = mean([a - b for a, b in zip(one, two, strict=True) if a is not None and b is not None])
-        low, high = paired_interval(two, one) or (float("nan"), float("nan"))
-        controls = [mean(target_means(scores["psnr"])) or 0.0 for scores in record.controls.values()]
-        told.append(
-            f"{record.names['protocol']}, {record.names['model']}, batch {record.names['batch_size']}: simulated "
-            f"{mean(one):.2f} dB, as one gradient {mean(two):.2f} dB, gain {gain:+.2f} dB [{low:+.2f}, {high:+.2f}], "
-            f"{record.targets} targets, strongest control {max(controls):.2f} dB"
-        )
-    return told
+    pairs = [(record, found.get(_without(record.settings))) for record in records if _simulates(record)]
+    return [_line(record, other) for record, other in pairs if other is not None]
+
+
+def _line(record: Record, other: Record) -> str:
+    names = record.names
+    start = f"{names['protocol']}, {names['model']}, batch {names['batch_size']}: "
+    one, two = (_every_target(side) for side in (record, other))
+    if one is None or two is None:
+        return f"{start}no gain, simulated: {record.status}, as one gradient: {other.status}, or targets without a PSNR"
+    gain = statistics.mean([a - b for a, b in zip(one, two, strict=True)])
+    low, high = paired_interval(two, one) or (float("nan"), float("nan"))
+    controls = [mean(target_means(scores["psnr"])) or 0.0 for scores in record.controls.values()]
+    return (
+        f"{start}simulated {statistics.mean(one):.2f} dB, as one gradient {statistics.mean(two):.2f} dB, "
+        f"gain {gain:+.2f} dB [{low:+.2f}, {high:+.2f}], {record.targets} targets, "
+        f"strongest control {max(controls):.2f} dB"
+    )
+
+
+def _every_target(record: Record) -> list[float] | None:
+    """The mean PSNR of each target; None where the cell has not ended or any picture is without one."""
+    targets = record.scores.get("psnr", [])
+    complete = [[value for value in target if value is not None] for target in targets]
+    if not targets or any(len(there) < len(target) for there, target in zip(complete, targets, strict=True)):
+        return None
+    return [statistics.mean(target) for target in complete]
 
 
 def _simulates(record: Record) -> bool:

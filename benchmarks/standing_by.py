@@ -47,11 +47,11 @@ class Settings(Kept, frozen=True):
 
 
 class Task(Kept, frozen=True):
-    """Seconds and peak memory (MB) of one task in a process of its own."""
+    """Seconds and peak memory (MB; None: not kept) of one task in a process of its own."""
 
     cpu: float
     wall: float
-    peak_mb: float
+    peak_mb: float | None
 
 
 class Samples(Kept, frozen=True):
@@ -117,10 +117,10 @@ def answer(settings: Settings, samples: Samples) -> Table:
     )
 
 
-def alone(*words: object, file: str = __file__) -> dict[str, float]:
+def alone(*words: object, file: str = __file__) -> dict[str, Any]:
     """CPU and wall seconds and peak memory (MB) of one task in a process of its own, as it tells them itself."""
     done = subprocess.run([sys.executable, file, *map(str, words)], capture_output=True, text=True, check=True)
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
@@ -176,8 +176,19 @@ def _children() -> float:
 def _told(task: Any, *arguments: Path) -> None:
     began = time.perf_counter()
     task(*arguments)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000
-    print(json.dumps({"cpu": time.process_time(), "wall": time.perf_counter() - began, "peak_mb": peak}))
+    print(json.dumps({"cpu": time.process_time(), "wall": time.perf_counter() - began, "peak_mb": peak_memory()}))
+
+
+def peak_memory() -> float | None:
+    """This process's peak in MB, None where the system does not tell it.
+
+    Not `ru_maxrss`, which on Linux a process inherits from the one that started it.
+    """
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 / 1e6 for line in lines if line.startswith("VmHWM:")), None)
 
 
 if __name__ == "__main__":

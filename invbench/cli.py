@@ -9,17 +9,25 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
 
 import click
 
 from invbench import __version__
 from invbench.core.errors import Refusal
 
+if TYPE_CHECKING:
+    from invbench.cell import Cell
+    from invbench.gate import Direction
+    from invbench.matrix import Matrix
+    from invbench.runs.executors import Crew
+
+P = ParamSpec("P")
+T = TypeVar("T")
 WRONG, INTERRUPTED = 2, 130
 
 RESULT = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -30,8 +38,9 @@ KINDS = ("attacks", "models", "defenses", "datasets", "protocols", "metrics", "g
 class Kind(click.Choice):  # type: ignore[type-arg]  # generic only since click 8.2
     """One of KINDS; the singular is as good."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return super().convert(f"{value}s" if f"{value}s" in KINDS else value, param, ctx)
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        kind: str = super().convert(f"{value}s" if f"{value}s" in KINDS else value, param, ctx)
+        return kind
 
 
 def main() -> NoReturn:
@@ -110,46 +119,66 @@ def run(
     for option, given in (("--ray-address", ray_address), ("--gpus-per-cell", gpus_per_cell)):
         if executor != "ray" and given is not None:
             raise Refused(f"{option} needs --executor ray")
+    read, cells, name = _read(matrix, sets, only, shard)
+    for warning in () if quiet else read.warnings:
+        click.echo(f"warning: {warning}", err=True)
+    from invbench import report
+    from invbench.console import plan, progress, tables
+    from invbench.runs.run import is_done
+    from invbench.runs.run import run as run_cells
+    from invbench.store import Results, environment
+
+    results = Results(output or Path("results") / name)
+    with ExitStack() as stack:
+        if executor == "ray" and not dry_run:
+            crew, where = _on_ray(stack, ray_address, device, workers, read.threads, gpus_per_cell or 1.0)
+        else:
+            crew, where = _here(device, workers, read.threads)
+        if dry_run:
+            kept: Callable[[Cell], bool] = (lambda cell: False) if fresh else partial(is_done, results)
+            refusing(plan.print_plan, cells, kept, where, crew.workers, read.threads)
+            return 0
+        facts = {"device": where, "threads": read.threads, "executor": executor, "workers": crew.workers}
+        facts = {**environment(), **facts, "command": sys.argv[1:]}
+        listen = stack.enter_context(progress.progress_display(quiet, cells, crew.workers))
+        conclude = report.write_files
+        records = refusing(
+            run_cells, read, cells, results, facts, crew=crew, fresh=fresh, listen=listen, conclude=conclude
+        )
+    if not quiet:
+        tables.print_outcome(records, results.path)
+    return int(any(record.status in ("failed", "timeout") for record in records))
+
+
+def _read(matrix: Path, sets: Sequence[str], only: Sequence[str], shard: str | None) -> tuple[Matrix, list[Cell], str]:
+    """The matrix, those of its cells that are asked for, and the name of their results."""
     from invbench.matrix import load, select
     from invbench.runs.shards import read_shard
 
     part = refusing(read_shard, shard) if shard is not None else None
     read = refusing(load, matrix, sets)
     cells = refusing(select, read.cells, only) if only else list(read.cells)
-    cells = part.of(cells) if part else cells
-    for warning in () if quiet else read.warnings:
-        click.echo(f"warning: {warning}", err=True)
-    from invbench import report
-    from invbench.console import plan, progress, tables
+    return read, part.of(cells) if part else cells, f"{read.name}-{part}" if part else read.name
+
+
+def _here(device: str, workers: int | None, threads: int) -> tuple[Crew, str]:
+    """Workers on this machine, and the device as it is told."""
     from invbench.runs.devices import resolve
-    from invbench.runs.run import default_workers, is_done, local_crew
-    from invbench.runs.run import run as run_cells
-    from invbench.store import Results, environment
+    from invbench.runs.run import default_workers, local_crew
 
-    results = Results(output or Path("results") / (f"{read.name}-{part}" if part else read.name))
-    with ExitStack() as stack:
-        if executor == "ray" and not dry_run:
-            from invbench.runs.executors.cluster import cluster_crew
+    where = refusing(resolve, device)
+    return local_crew(where, workers or default_workers(where, threads), threads), where
 
-            address = ray_address or os.environ.get("RAY_ADDRESS")
-            waiting = cluster_crew(address, device, workers, read.threads, gpus_per_cell or 1.0)
-            crew = refusing(stack.enter_context, waiting)
-            where = crew.device
-        else:
-            where = refusing(resolve, device)
-            crew = local_crew(where, workers or default_workers(where, read.threads), read.threads)
-        if dry_run:
-            kept = (lambda cell: False) if fresh else partial(is_done, results)
-            refusing(plan.print_plan, cells, kept, where, crew.workers, read.threads)
-            return 0
-        facts = {"device": where, "threads": read.threads, "executor": executor, "workers": crew.workers}
-        facts = {**environment(), **facts, "command": sys.argv[1:]}
-        listen = stack.enter_context(progress.progress_display(quiet, cells, crew.workers))
-        told = {"listen": listen, "conclude": report.write_files}
-        records = refusing(run_cells, read, cells, results, facts, crew=crew, fresh=fresh, **told)
-    if not quiet:
-        tables.print_outcome(records, results.path)
-    return int(any(record.status in ("failed", "timeout") for record in records))
+
+def _on_ray(
+    stack: ExitStack, address: str | None, device: str, workers: int | None, threads: int, gpus: float
+) -> tuple[Crew, str]:
+    """Workers on a Ray cluster until the stack closes, and the device as it is told."""
+    from invbench.runs.executors.cluster import cluster_crew
+
+    waiting = cluster_crew(address or os.environ.get("RAY_ADDRESS"), device, workers, threads, gpus)
+    crew = refusing(stack.enter_context, waiting)
+    return crew, crew.device
 
 
 @invbench.command()
@@ -214,7 +243,7 @@ def check(
     result: Path,
     frozen: Path,
     tolerance: tuple[str, ...],
-    direction: Any,
+    direction: Direction,
     junit: Path | None,
     github: bool,
     as_json: bool,
@@ -265,8 +294,11 @@ def show(result: Path, cell: str | None) -> None:
     from invbench import report
     from invbench.store import Results
 
-    page = refusing(report.cell_list, Results(result)) if cell is None else None
-    click.echo(page or refusing(report.cell_page, Results(result), cell), nl=False)
+    if cell is None:
+        page = refusing(report.cell_list, Results(result))
+    else:
+        page = refusing(report.cell_page, Results(result), cell)
+    click.echo(page, nl=False)
 
 
 @invbench.command("list")
@@ -311,11 +343,11 @@ class Refused(click.ClickException):
 
     exit_code = WRONG
 
-    def show(self, file: Any = None) -> None:
+    def show(self, file: IO[str] | None = None) -> None:
         click.echo(self.message, err=True)
 
 
-def refusing(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+def refusing(call: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
     """The call's answer; what it refuses with becomes a message and exit code 2."""
     try:
         return call(*arguments, **options)
@@ -324,5 +356,5 @@ def refusing(call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         raise Refused(f"{error}; nearest: {nearest!r}" if nearest else str(error)) from None
 
 
-def _interrupt(*_: Any) -> NoReturn:
+def _interrupt(*_: object) -> NoReturn:
     raise KeyboardInterrupt

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import _breaching  # type: ignore[import-not-found]
 import evaluation  # type: ignore[import-not-found]
 import gpu  # type: ignore[import-not-found]
+import growth  # type: ignore[import-not-found]
 import matching  # type: ignore[import-not-found]
 import pytest
 import restarts  # type: ignore[import-not-found]
+import standing_by  # type: ignore[import-not-found]
 import torch
 from made_updates import observe, photographs, victim
 
@@ -100,3 +103,21 @@ def test_without_a_gpu_the_table_says_that_nothing_was_measured(monkeypatch: pyt
     table = gpu.answer(settings, samples)
     assert {row[2] for row in table.rows} == {"not measured: no GPU here"}
     assert all(len(row) == len(table.columns) for row in table.rows)
+
+
+def test_a_task_s_peak_memory_is_its_own_and_not_that_of_who_started_it() -> None:
+    own = standing_by.peak_memory()
+    if own is None:
+        pytest.skip("this system does not tell a process's peak memory")
+    words = "import standing_by; print(standing_by.peak_memory())"
+    folder, ballast = Path(standing_by.__file__).parent, bytearray(10**9)
+    done = subprocess.run([sys.executable, "-c", words], cwd=folder, capture_output=True, text=True, check=True)
+    assert standing_by.peak_memory() > len(ballast) / 1e6
+    assert float(done.stdout) < 800
+
+
+def test_growth_says_where_memory_was_not_kept() -> None:
+    kept = [growth.Point(size, size / 10, size * 3.0) for size in (1, 2, 4)]
+    lost = [growth.Point(point.size, point.cpu, None) for point in kept]
+    assert growth._row("lanes", kept)[3:] == ["**1.00**", "3 - 12", "**1.00**"]
+    assert growth._row("lanes", lost)[3:] == ["**1.00**", "not kept", ""]

@@ -12,6 +12,7 @@ import auto  # type: ignore[import-not-found]
 import gpu  # type: ignore[import-not-found]
 import matching  # type: ignore[import-not-found]
 import pytest
+import simulation  # type: ignore[import-not-found]
 import strongest  # type: ignore[import-not-found]
 import success  # type: ignore[import-not-found]
 import torch
@@ -154,3 +155,23 @@ def test_strongest_keeps_every_row_of_a_real_summary(finished: FinishedRun) -> N
     kept = [strongest.cell(row) for row in rows]
     assert [one.status for one in kept] == [row["status"] for row in rows]
     assert all((one.psnr_mean is not None) == (one.status == "ok") for one in kept)
+
+
+def test_simulating_the_client_has_no_gain_where_a_side_or_a_target_failed() -> None:
+    def record(simulate: bool, psnr: list[list[float | None]], status: str = "ok") -> Any:
+        return SimpleNamespace(
+            status=status,
+            targets=2,
+            settings={"attack": {"name": "dlg", "simulate": simulate}},
+            names={"protocol": "fedavg", "model": "lenet", "batch_size": 1},
+            scores={"psnr": psnr} if psnr else {},
+            controls={"grey": {"psnr": [[12.0], [12.0]]}},
+        )
+
+    whole = record(False, [[10.0], [20.0]])
+    [told] = simulation.lines([record(True, [[20.0], [30.0]]), whole])
+    assert "gain +10.00 dB" in told
+    for survivor in (record(True, [[20.0], [30.0, None]]), record(True, [], "timeout")):
+        [told] = simulation.lines([survivor, whole])
+        assert "no gain" in told
+        assert survivor.status in told
