@@ -120,7 +120,12 @@ def read_name(kind: str, node: Node, reader: Reader) -> Named | None:
         return None
     word, slash, variant = name.value.partition("/")
     known = registry.names(kind)
-    if word not in known or (slash and "variant" not in registry.load(kind, word).parameters):
+    try:
+        part = registry.load(kind, word) if word in known else None
+    except registry.BrokenPart as error:
+        reader.errors.add(name.place, str(error))
+        return None
+    if part is None or (slash and "variant" not in part.parameters):
         choices = [*known, NONE] if kind == "defense" else known
         near = nearest_name(word, choices)
         reader.errors.add(name.place, f"no {kind} is called {name.value!r}", near)
@@ -129,7 +134,7 @@ def read_name(kind: str, node: Node, reader: Reader) -> Named | None:
         if "variant" in given:
             reader.errors.add(given["variant"].place, f"{name.value} names its variant already")
         given["variant"] = Entry("variant", name.place, Scalar(name.place, variant))
-    return Named(registry.load(kind, word), name.place, given)
+    return Named(part, name.place, given)
 
 
 def setting_of(named: Named, key: str, entry: Entry, reader: Reader) -> Any:

@@ -199,6 +199,11 @@ def test_compile_reaches_the_attack_and_its_time_stands_apart(tmp_path: Path, mo
     assert on.id != off.id
 
 
+def test_a_record_counts_what_was_scored_the_pictures_of_every_client_too(tmp_path: Path) -> None:
+    protocol = {"name": "fedsgd", "clients": 2}
+    assert record(make_cell(tmp_path, attack=QUICK, batch_size=3, protocol=protocol)).images == 12
+
+
 def test_arrays_and_grid_come_with_it(tmp_path: Path) -> None:
     played = play(make_cell(tmp_path, batch_size=1), CPU)
     assert played.arrays is not None
