@@ -277,6 +277,10 @@ def alike(one: Any, two: Any, rounding: float = 0.0) -> bool:
     if hasattr(one, "__dataclass_fields__"):
         asked = [name for name in vars(one) if not (rounding and name in ("notes", "facts", "stopped"))]
         return type(one) is type(two) and all(alike(getattr(one, f), getattr(two, f), rounding) for f in asked)
+    if isinstance(one, Mapping):
+        return one.keys() == two.keys() and all(alike(one[key], two[key], rounding) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(two) and all(alike(a, b, rounding) for a, b in zip(one, two, strict=True))
     if rounding and isinstance(one, float):
         return math.isclose(one, two, rel_tol=rounding, abs_tol=rounding)
     return bool(one == two)

@@ -8,14 +8,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from contracts import Answers, answered, cells_of, check_company, check_fresh_process, check_sealed
+from contracts import Answers, alike, answered, cells_of, check_company, check_fresh_process, check_sealed
 from defense_contract import built, check_global_stream, check_stage, seeded
 from installed import PARTS, entry, install, installed
+from small_cells import MLP, make_cell
 
 from invbench import registry
 from invbench.defenses import STAGES
+from invbench.defenses import mean as mean_of
 from invbench.games import game_of
 from invbench.guide import catalogue
+from invbench.observation import Update
+from invbench.play.playing import play
+from invbench.updates.simulation import gradient_of, simulate
 
 NOSY = '''
 """Looks at who else is attacked."""
@@ -121,6 +126,34 @@ def test_who_is_a_member_does_not_cross_the_wall() -> None:
             crossed = pickle.dumps(seen)
             assert member.tobytes() not in crossed
             assert pickle.dumps(member).find(member.tobytes()) > 0  # it would have been found
+
+
+def test_a_client_draws_for_itself_which_half_of_its_batch_it_shares(tmp_path: Path) -> None:
+    cell = make_cell(tmp_path, attack="random-search", model=MLP, batch_size=2, protocol="half-batch", targets=6)
+    deal, again = (game_of(cell).deal(cell, torch.device("cpu")) for _ in range(2))
+    kept = []
+    for seen, same, truth in zip(deal.observations, again.observations, deal.truths, strict=True):
+        assert alike(seen.update, same.update), "the draw follows from the cell's settings"
+        mean, std = seen.channel_constants()
+        pictures = (torch.from_numpy(truth.images) - mean) / std
+        alone = [gradient_of(seen.model)(pictures[k : k + 1], seen.labels[k : k + 1]) for k in range(2)]
+        kept.append(tuple(close(one, seen.update) for one in alone))
+        whole = simulate(seen.public, seen.model, pictures, seen.labels)
+        assert close(whole, mean_of(alone)), "who does not know the draw takes the whole batch"
+    assert set(kept) == {(True, False), (False, True)}
+
+
+def close(one: Update, two: Update) -> bool:
+    return all(torch.allclose(a, b, atol=1e-6) for a, b in zip(one, two, strict=True))
+
+
+def test_a_victim_answers_no_more_than_its_budget(tmp_path: Path) -> None:
+    asked = {"name": "access", "candidates": 10, "queries": 9}
+    model = {"name": "tiny", "trained": True, "training_steps": 5}
+    cell = make_cell(tmp_path, dataset="few-digits", model=model, attack="confidence", protocol=asked)
+    record = play(cell, "cpu").record
+    assert record.notes == ("needs 10 queries, 9 are left (2 of 2 targets)",)
+    assert {score for target in record.scores["score"] for score in target} == {0.0}
 
 
 def test_every_stage_has_a_defence_and_each_keeps_its_contract() -> None:

@@ -60,8 +60,10 @@ dataset: few-digits
 targets: 1
 timeout: 10
 grid: {attack: [confidence, shadows], model: [{name: tiny, trained: true}], defense: [slow]}
-include: [{attack: analytic, model: tiny, batch_size: 1, defense: none}]
+include:
+  - {attack: map-inversion, model: iwpc, dataset: {name: warfarin, sensitive: vkorc1}}
 """
+"""The cell of another game takes milliseconds, however busy the machine."""
 
 
 def theirs(folder: Path, *words: object) -> Finished:
@@ -208,6 +210,6 @@ def test_a_training_that_takes_too_long_ends_as_timeout_and_so_do_the_cells_that
     assert ended == {
         ("confidence", "slow"): ("timeout", why),
         ("shadows", "slow"): ("timeout", why),
-        ("analytic", "none"): ("ok", None),
+        ("map-inversion", None): ("ok", None),
     }
     assert "training tiny(trained=true) on 10 pictures of few-digits" in done.stderr
