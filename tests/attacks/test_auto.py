@@ -119,13 +119,13 @@ def test_no_picture_is_simulated_twice_and_a_record_says_why_polishing_gave_noth
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     simulated: list[tuple[float, ...]] = []
-    computed = likelihood._computed
+    simulate = likelihood.simulate
 
-    def counted(seen: Any, stack: Any, images: Tensor, given: Tensor) -> Any:
+    def counted(public: Any, model: Any, images: Tensor, given: Tensor, **more: Any) -> Any:
         simulated.append((*images.flatten().tolist(), *given.tolist()))
-        return computed(seen, stack, images, given)
+        return simulate(public, model, images, given, **more)
 
-    monkeypatch.setattr(likelihood, "_computed", counted)
+    monkeypatch.setattr(likelihood, "simulate", counted)
     images, labels = photographs(1)
     seen = observed(pooled(6), functional.adaptive_avg_pool2d(images, 8), labels)
     loud = (PublicDefense("gaussian", {"std": 10.0}),)  # so much noise that any picture explains what is seen

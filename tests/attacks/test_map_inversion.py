@@ -39,7 +39,9 @@ def observation(
         prior=TABLE.prior,
     )
     generator = torch.Generator().manual_seed(seed)
-    return AttributeObservation(public, known, output, IWPC(residual=residual), generator)
+    return AttributeObservation(
+        public=public, attributes=known, output=output, model=IWPC(residual=residual), generator=generator
+    )
 
 
 def brute_force(seen: AttributeObservation, residual: float) -> list[float]:

@@ -94,7 +94,7 @@ def test_seventy_per_cent_of_each_class_train_in_file_order() -> None:
 
 def test_data_sets_of_pictures_are_registered_and_import_no_torch() -> None:
     for name in IMAGE_SETS:
-        assert registry.load("dataset", name).facts == {"data": "images"}
+        assert registry.load("dataset", name).facts["data"] == "images"
     code = (
         "import sys; from invbench import registry; "
         f"[registry.load('dataset', name) for name in {IMAGE_SETS}]; "
