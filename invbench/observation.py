@@ -234,7 +234,7 @@ class AttributeObservation(Observation):
         return AttributeGuess(probabilities=(1 / count,) * count, notes=(reason,))
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class AttributeGuess(Answer):
     """Probabilities `(len(values),)` over the sensitive attribute's values; the guess is the largest."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -42,17 +43,24 @@ METRIC = Metric(
 '''
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with the metric installed, and a baseline of it."""
-    write_pool(tmp_path / "images.npz")
-    (tmp_path / "m.yaml").write_text(MATRIX)
-    install(tmp_path / "site", {"metrics.mae": MAE})
-    done = invbench("run", "m.yaml", "--workers", 1, folder=tmp_path, **theirs(tmp_path))
+    made = tmp_path_factory.mktemp("theirs")
+    write_pool(made / "images.npz")
+    (made / "m.yaml").write_text(MATRIX)
+    install(made / "site", {"metrics.mae": MAE})
+    done = invbench("run", "m.yaml", "--workers", 1, folder=made, **theirs(made))
     assert done.exit_code == 0, done.stderr
-    done = invbench("baseline", "results/theirs", "-o", "b.json", folder=tmp_path, **theirs(tmp_path))
+    done = invbench("baseline", "results/theirs", "-o", "b.json", folder=made, **theirs(made))
     assert done.exit_code == 0, done.stderr
-    return tmp_path
+    return made
+
+
+@pytest.fixture
+def folder(finished: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
 
 
 def theirs(folder: Path) -> dict[str, str]:

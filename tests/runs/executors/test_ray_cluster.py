@@ -168,7 +168,9 @@ def test_a_task_that_loses_node_after_node_has_failed_in_the_end() -> None:
         assert cluster._lost(taken, "its node has died", queue, losses) == Repeated(
             "a", "its worker was lost: its node has died"
         )
-    last = cluster._lost(task("a", small_tasks.double, 1), "its node has died", queue, losses)
+    taken = queue.next()
+    assert taken is not None
+    last = cluster._lost(taken, "its node has died", queue, losses)
     assert isinstance(last, Ended)
     assert last.reason == "its worker was lost 4 times, at last: its node has died"
     assert queue.next() is None
