@@ -54,6 +54,9 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except Refusal as error:  # wherever it was found out: two files of one name, say
+        refused(error).show()
+        sys.exit(WRONG)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted: what was finished is kept, the same command goes on from there", err=True)
         sys.exit(INTERRUPTED)
@@ -352,8 +355,13 @@ def refusing(call: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T
     try:
         return call(*arguments, **options)
     except Refusal as error:
-        nearest = getattr(error, "nearest", None)
-        raise Refused(f"{error}; nearest: {nearest!r}" if nearest else str(error)) from None
+        raise refused(error) from None
+
+
+def refused(error: Refusal) -> Refused:
+    """What was refused, in words, with the nearest right name where there is one."""
+    nearest = getattr(error, "nearest", None)
+    return Refused(f"{error}; nearest: {nearest!r}" if nearest else str(error))
 
 
 def _interrupt(*_: object) -> NoReturn:

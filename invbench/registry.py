@@ -205,13 +205,29 @@ def protocol(*, games: Sequence[str], axes: Sequence[str] = (), version: int = 1
     return _mark("protocol", games=tuple(games), axes=tuple(axes), version=version)
 
 
-def game(*, data: str, axes: Sequence[str], protocol: str | None = None, version: int = 1) -> Callable[[T], T]:
+def game(
+    *,
+    data: str,
+    axes: Sequence[str],
+    protocol: str | None = None,
+    protocols_of: Sequence[str] = (),
+    version: int = 1,
+) -> Callable[[T], T]:
     """Mark a class as the game of its file.
 
     `data`: the kind of data that it is played on. `axes`: those of the matrix that it uses, beside what its protocol
-    adds. `protocol`: the default one, None for a game without protocols.
+    adds. `protocol`: the default one, None for a game without protocols. `protocols_of`: games whose protocols serve
+    this one too, beside those that name it (`update`: another question about what clients share).
     """
-    return _mark("game", data=data, axes=tuple(axes), protocol=protocol, version=version)
+    return _mark(
+        "game", data=data, axes=tuple(axes), protocol=protocol, protocols_of=tuple(protocols_of), version=version
+    )
+
+
+def serves(protocol: Part, game: str) -> bool:
+    """Whether a protocol serves a game: it names the game, or one whose protocols serve that game too."""
+    known = load("game", game).facts.get("protocols_of", ()) if game in names("game") else ()
+    return bool({game, *known} & set(protocol.facts["games"]))
 
 
 def names(kind: str) -> list[str]:

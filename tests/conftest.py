@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+import torch
 from command_line import Finished, FinishedRun, invbench, write_small
 from filelock import FileLock
 from hypothesis import settings
@@ -18,7 +19,8 @@ settings.register_profile("ci", derandomize=True)  # a change fails for what it 
 if os.environ.get("CI"):
     settings.load_profile("ci")
 
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
+torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # torch is loaded already, and has read its variable
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from invbench.data.natural import Natural
 from invbench.models import ImageModel
 from invbench.models.lenet import LeNet
 from invbench.observation import Public, Update, UpdateObservation
-from invbench.protocol._gradient import gradient
+from invbench.updates.simulation import simulate
 from invbench.victims.building import build_victim
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.3, 0.25, 0.2)  # public normalisation of every victim here, by channel
@@ -47,8 +48,16 @@ def normalised(images: Tensor) -> Tensor:
 
 
 def public(
-    network: nn.Module, image_shape: tuple[int, int, int], *, classes: int = 10, batch: int = 1, labels: str = "known"
+    network: nn.Module,
+    image_shape: tuple[int, int, int],
+    *,
+    classes: int = 10,
+    batch: int = 1,
+    labels: str = "known",
+    protocol: str = "fedsgd",
+    **settings: Any,
 ) -> Public:
+    """What everybody knows of a cell: `batch` pictures of each client; `settings` of the protocol."""
     return Public(
         model="victim",
         network=copy.deepcopy(network).to("meta"),
@@ -58,6 +67,9 @@ def public(
         labels=labels,
         mean=MEAN[: image_shape[0]],
         std=STD[: image_shape[0]],
+        protocol=protocol,
+        protocol_settings=settings,
+        clients=settings.get("clients", 1),
     )
 
 
@@ -70,15 +82,27 @@ def observe(
     seed: int = 0,
     hidden: bool = False,
     defend: Callable[[Update], Update] = lambda update: update,
+    protocol: str = "fedsgd",
+    **settings: Any,
 ) -> UpdateObservation:
-    """What the server sees of a client with these unit-range pictures `(B, C, H, W)` and labels `(B,)`."""
-    weights = {name: p.detach() for name, p in network.named_parameters()}
+    """What the server sees of clients with these unit-range pictures `(N, C, H, W)` and labels `(N,)`.
+
+    `settings`: those of the protocol; `clients` share the pictures equally.
+    """
+    count, channels, height, width = images.shape
+    known = public(
+        network,
+        (channels, height, width),
+        classes=classes,
+        batch=count // settings.get("clients", 1),
+        labels="hidden" if hidden else "known",
+        protocol=protocol,
+        **settings,
+    )
     with torch.no_grad():
-        update = gradient(network, weights, dict(network.named_buffers()), normalised(images), labels)
-    batch, channels, height, width = images.shape
-    granted = "hidden" if hidden else "known"
+        update = simulate(known, network, normalised(images), labels)
     return UpdateObservation(
-        public=public(network, (channels, height, width), classes=classes, batch=batch, labels=granted),
+        public=known,
         model=copy.deepcopy(network),
         update=defend(update),
         labels=None if hidden else labels,

@@ -30,8 +30,8 @@ class Analytic(UpdateAttack):
         if not isinstance(first, nn.Linear) or first.bias is None:
             found = "a Linear without bias" if isinstance(first, nn.Linear) else f"a {type(first).__name__}"
             return f"needs a first fully connected layer with bias; {public.model} starts with {found}"
-        if public.pictures != 1:
-            return f"needs batch_size 1, not {public.pictures}: a sum over pictures does not divide out"
+        if (several := public.not_one_picture()) is not None:
+            return f"{several}: a sum over pictures does not divide out"
         return not_one_gradient(public)
 
     def __call__(self, seen: UpdateObservation) -> Guess:

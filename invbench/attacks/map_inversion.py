@@ -8,13 +8,13 @@ from itertools import product
 from typing import Any
 
 from invbench.attacks import Attack
-from invbench.observation import AttributeGuess, AttributeObservation, Failed
+from invbench.observation import AttributeGuess, AttributeObservation, AttributePublic, Failed
 from invbench.registry import attack
 
 
 @attack(game="attribute")
 @dataclass(frozen=True, kw_only=True)
-class MapInversion(Attack[AttributeObservation, AttributeGuess]):
+class MapInversion(Attack[AttributePublic, AttributeObservation, AttributeGuess]):
     """Exact posterior of the sensitive attribute: likelihood times published priors, summed over the unknown.
 
     P(v | y, known) ~ sum over x that agree with the known, x_t = v, of pi(y, f(x)) prod_i p_i(x_i).

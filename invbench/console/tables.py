@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from invbench.console.wording import count, reflowed
+from invbench.console.wording import count, reflowed, told_apart
 from invbench.gate import Verdict, passed
 from invbench.report import comparison
 
@@ -98,8 +98,8 @@ def print_findings(findings: Sequence[Finding]) -> None:
 
 def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
     table = _table("cell", "what", "metric", "before", "after", "outcome")
+    axes = ("attack", "model", "batch_size", "defense", *told_apart(v.names for v in verdicts))
     for v in verdicts:
-        axes = ("attack", "model", "batch_size", "defense")
         what = ", ".join(str(v.names[axis]) for axis in axes if v.names.get(axis) is not None)
         numbers = ["" if n is None else f"{n:.4g}" for n in (v.before, v.after)]
         table.add_row(v.cell[:8], what, v.metric or "", *numbers, v.outcome)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from invbench.cell import Cell
+from invbench.matrix.blocks import default_protocol
 from invbench.numbers.columns import Column
 from invbench.numbers.statistics import summarise
 from invbench.numbers.whole_cell import has_inputs, value
@@ -37,12 +38,22 @@ def count(number: int, noun: str) -> str:
 
 
 def cell_namer(cells: Iterable[Cell]) -> Namer:
-    """How to call each of these cells in a line: `dlg lenet b1 none`, and what else it takes to tell them apart."""
+    """How to call each of these cells in a line: `dlg lenet b1 none`, a protocol that is not its game's usual one, and
+    what else it takes to tell them apart."""
+    every = list(cells)
+    protocols = {(cell.game, cell.protocol): cell.attack for cell in every}
+    unusual = any(protocol != default_protocol(attack) for (_, protocol), attack in protocols.items())
+    told = told_apart(cell.names for cell in every)
+    also = [axis for axis in _TOLD_APART if axis in told or (axis == "protocol" and unusual)]
+    return lambda names: _words(names, also)
+
+
+def told_apart(every: Iterable[Names]) -> list[str]:
+    """The axes beside attack, model, batch size and defence that tell cells apart which are alike in those."""
     alike: dict[str, list[Names]] = {}
-    for cell in cells:
-        alike.setdefault(_words(cell.names, ()), []).append(cell.names)
-    varying = [axis for axis in _TOLD_APART if any(len({n[axis] for n in group}) > 1 for group in alike.values())]
-    return lambda names: _words(names, varying)
+    for names in every:
+        alike.setdefault(_words(names, ()), []).append(names)
+    return [axis for axis in _TOLD_APART if any(len({n.get(axis) for n in group}) > 1 for group in alike.values())]
 
 
 def fitted(words: str, room: int) -> str:

@@ -4,29 +4,31 @@
 - `attack_all(observations) -> answers`: answers all of a cell's at once. The answer for one observation may not
   depend on the others.
 
-Everything else has a default, which `Attack` states. Of game `update` an answer is a `Guess` (`observation.py`).
+Everything else has a default, which `Attack` states. Of game `update` an answer is a `Guess` (`observation/update.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar
 
 from invbench.core import progress
-from invbench.observation import Failed, Guess, Observation, Preparation, UpdateObservation
+from invbench.observation import Failed, Guess, Observation, Preparation, Public, UpdateObservation
 
-Seen = TypeVar("Seen", bound=Observation)
+Known = TypeVar("Known")
+Seen = TypeVar("Seen", bound=Observation[object])
 Said = TypeVar("Said")
 
 
-class Attack(Generic[Seen, Said]):
-    """What an attack is asked, and what it says by default. `Seen`, `Said`: its game's observation and answer."""
+class Attack(Generic[Known, Seen, Said]):
+    """What an attack is asked, and what it says by default. `Known`, `Seen`, `Said`: what is public of a cell of its
+    game, the game's observation and its answer."""
 
-    def unsupported(self, public: Any) -> str | None:
+    def unsupported(self, public: Known) -> str | None:
         """Why it cannot attack this cell, from what is `public` of it; None where it can."""
         return None
 
-    def preparations(self, public: Any) -> Mapping[str, Preparation]:
+    def preparations(self, public: Known) -> Mapping[str, Preparation]:
         """What it makes once from public knowledge, by name; each observation holds it as `seen.prepared[name]`."""
         return {}
 
@@ -34,7 +36,7 @@ class Attack(Generic[Seen, Said]):
         """A short version of itself, and how many times longer the whole takes at most: for the forecast."""
         return self, 1.0
 
-    def parts(self, public: Any) -> Sequence[tuple[str, Attack[Seen, Said]]]:
+    def parts(self, public: Known) -> Sequence[tuple[str, Attack[Known, Seen, Said]]]:
         """The attacks that it runs in turn, by name, whose forecasts add up to its own."""
         return [("", self)]
 
@@ -59,5 +61,5 @@ class Attack(Generic[Seen, Said]):
         return type(self).attack_all is not Attack.attack_all
 
 
-class UpdateAttack(Attack[UpdateObservation, Guess]):
-    """An attack of game `update`; what it is told as `public` is a `Public`."""
+class UpdateAttack(Attack[Public, UpdateObservation, Guess]):
+    """An attack of game `update`."""

@@ -18,7 +18,7 @@ ATTACKER = (
     "protocol",
     "defenses",
     "core",
-    "observation.py",
+    "observation",
     "registry.py",
 )
 """Everything that computes an attack's answers."""

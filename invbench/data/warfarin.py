@@ -30,7 +30,7 @@ from typing import Any, Literal
 from invbench.core.randomness import numpy_stream
 from invbench.data import Dataset
 from invbench.data._table import Table
-from invbench.observation import AttributePrior
+from invbench.observation import AttributePrior, Plain
 from invbench.registry import dataset, parameter
 
 PEOPLE = 5000
@@ -136,7 +136,7 @@ def _prior() -> AttributePrior:
     )
 
 
-def hardy_weinberg(two: float, three: float) -> dict[str, float]:
+def hardy_weinberg(two: float, three: float) -> dict[Plain, float]:
     """CYP2C9 genotype probabilities of alleles *2 and *3 with these frequencies, the rest *1."""
     alleles = {"*1": 1 - two - three, "*2": two, "*3": three}
     return {

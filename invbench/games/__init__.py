@@ -20,7 +20,8 @@ from invbench.cell import Cell
 from invbench.core.artefacts import Artefact
 from invbench.observation import Observation
 
-Seen = TypeVar("Seen", bound=Observation)
+Known = TypeVar("Known", covariant=True)
+Seen = TypeVar("Seen", bound=Observation[object])
 Said = TypeVar("Said")
 
 Scores = dict[str, list[list[float | None]]]
@@ -71,7 +72,7 @@ class Deal(ABC, Generic[Seen, Said]):
         return ()
 
 
-class Game(ABC, Generic[Seen, Said]):
+class Game(ABC, Generic[Known, Seen, Said]):
     """A threat model. What it says of a cell before it deals does not depend on the cell's seed."""
 
     @abstractmethod
@@ -79,7 +80,7 @@ class Game(ABC, Generic[Seen, Said]):
         """Why this cell cannot be played, or None."""
 
     @abstractmethod
-    def public(self, cell: Cell) -> Any:
+    def public(self, cell: Cell) -> Known:
         """What everybody knows before anything is seen: each observation's `public`."""
 
     @abstractmethod
@@ -95,6 +96,6 @@ class Game(ABC, Generic[Seen, Said]):
         return {}
 
 
-def game_of(cell: Cell) -> Game[Any, Any]:
+def game_of(cell: Cell) -> Game[Any, Any, Any]:
     """The cell's game."""
     return registry.load("game", cell.game).build({}, Game)

@@ -23,7 +23,7 @@ from invbench.scoring.computing import computed
 
 @game(data="table", axes=("attack", "model"))
 @dataclass(frozen=True, kw_only=True)
-class Attribute(Game[AttributeObservation, AttributeGuess]):
+class Attribute(Game[AttributePublic, AttributeObservation, AttributeGuess]):
     """A person's sensitive attribute from a model's output and the person's other attributes.
 
     Targets are people: the `targets` from number `offset` on. A model of this game draws an `output` from

@@ -43,7 +43,7 @@ _STAGES = frozenset({"model", "training", "inputs", "per_example", "update", "ag
 
 @game(data="images", axes=("attack", "model", "defense"), protocol="fedsgd")
 @dataclass(frozen=True, kw_only=True)
-class UpdateGame(Game[UpdateObservation, Guess]):
+class UpdateGame(Game[Public, UpdateObservation, Guess]):
     """The update of one client's batch of pictures, or the average of several clients'.
 
     Target k of n clients at batch b takes pictures k*n*b .. (k+1)*n*b-1 of the target pool, client by client.
@@ -52,10 +52,10 @@ class UpdateGame(Game[UpdateObservation, Guess]):
     def unsupported(self, cell: Cell) -> str | None:
         for choice in (cell.dataset, cell.model):
             if choice.part.facts["data"] != "images":
-                return f"game update is played on images; {choice.short} is not of that kind"
+                return f"game {cell.game} is played on images; {choice.short} is not of that kind"
         for defense in cell.defense or ():
             if not _STAGES & set(defense.build(Defense).stages()):
-                return f"defence {defense.name} acts at no stage of game update"
+                return f"defence {defense.name} acts at no stage of game {cell.game}"
         pool, batch, model = pool_of(cell), _pictures(cell), model_of(cell)
         if model.trained and not len(pool.train):
             return f"{cell.dataset.short} has no pictures that a victim trains on"

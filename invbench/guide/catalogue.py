@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 from invbench import registry
 from invbench.core.parameters import Parameter, nearest_name, show_value
 from invbench.numbers.columns import Column
-from invbench.sheets import broken_metrics, columns
+from invbench.sheets import broken_metrics, columns, sheet_of
 
 KIND_OF = {
     "attacks": "attack",
@@ -68,7 +69,37 @@ def page(kind: str, name: str) -> Page:
         return Page(kind, name, text, ())
     part = registry.load(KIND_OF[kind], name)
     rows = tuple(_row(setting) for setting in part.parameters.values())
-    return Page(kind, name, part.text, rows)
+    told = "\n".join(f"- {what}: {', '.join(words)}" for what, words in _told(part).items() if words)
+    return Page(kind, name, f"{part.text}\n\n{told}" if told else part.text, rows)
+
+
+def _told(part: registry.Part) -> dict[str, Iterable[str]]:
+    """What its decorator, and of a game its sheet, says of a part: what goes with it, by name."""
+    if part.kind == "attack":
+        return {"game": [part.facts["game"]]}
+    if part.kind in ("model", "dataset"):
+        return {"data": [part.facts["data"]]}
+    if part.kind == "protocol":
+        games = [name for name in registry.names("game") if registry.serves(part, name)]
+        return {"games": games, "adds the axes": part.facts["axes"]}
+    if part.kind == "game":
+        sheet = sheet_of(part.name)
+        protocols = [name for name in registry.names("protocol") if _serves(name, part.name)]
+        return {
+            "data": [part.facts["data"]],
+            "axes": part.facts["axes"],
+            "protocols": protocols,
+            "metrics": sheet.by_name,
+            "controls that can be asked for": sheet.said.controls,
+        }
+    return {}
+
+
+def _serves(protocol: str, game: str) -> bool:
+    try:
+        return registry.serves(registry.load("protocol", protocol), game)
+    except registry.BrokenPart:
+        return False
 
 
 def _direction(column: Column) -> str:

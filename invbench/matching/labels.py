@@ -42,9 +42,9 @@ def label_strategy(asked: str, public: Public) -> tuple[str, str | None]:
     strategy = "idlg" if asked == "known" and public.labels == "hidden" else asked
     if strategy != "idlg":
         return strategy, None
-    if public.pictures != 1:
+    if (several := public.not_one_picture()) is not None:
         why = "the protocol hides the labels, and " if asked == "known" else ""
-        return strategy, f"{why}idlg needs batch_size 1, not {public.pictures}"
+        return strategy, f"{why}idlg {several}"
     if public.last_linear() is None:
         return strategy, f"idlg needs a last fully connected layer; {public.model} does not end in one"
     return strategy, None

@@ -37,8 +37,8 @@ class Reading:
 
 def why_not(public: Public) -> str | None:
     """Why a victim's update cannot be read layer by layer, or None."""
-    if public.pictures != 1:
-        return f"needs batch_size 1, not {public.pictures}: pictures of a batch share every equation"
+    if (several := public.not_one_picture()) is not None:
+        return f"{several}: pictures of a batch share every equation"
     if (reason := not_one_gradient(public)) is not None:
         return reason
     if any(defense.name == "sign" for defense in public.defenses):

@@ -14,7 +14,8 @@ from invbench.core.attack import Attack
 from invbench.core.execution import DEFAULT, Settings
 from invbench.observation import Observation
 
-Seen = TypeVar("Seen", bound=Observation)
+Known = TypeVar("Known")
+Seen = TypeVar("Seen", bound=Observation[object])
 Said = TypeVar("Said")
 
 
@@ -27,7 +28,9 @@ class Answers(Generic[Said]):
     compile_seconds: float
 
 
-def answer(attack: Attack[Seen, Said], observations: Sequence[Seen], settings: Settings = DEFAULT) -> Answers[Said]:
+def answer(
+    attack: Attack[Known, Seen, Said], observations: Sequence[Seen], settings: Settings = DEFAULT
+) -> Answers[Said]:
     """What the attack answers. ValueError where it gives another number of answers than there are observations."""
     started = time.perf_counter()
     with execution.using(settings) as steps:

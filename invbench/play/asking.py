@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from invbench import registry
 from invbench.cell import Cell
 from invbench.core.artefacts import Artefact, fetch, in_order
 from invbench.core.attack import Attack
@@ -20,7 +21,7 @@ from invbench.sheets import sheet_of
 from invbench.store import Record
 
 
-def attack_of(cell: Cell) -> Attack[Any, Any]:
+def attack_of(cell: Cell) -> Attack[Any, Any, Any]:
     """The cell's attack."""
     return cell.attack.build(Attack)
 
@@ -29,7 +30,7 @@ def why_unsupported(cell: Cell) -> str | None:
     """Why the cell cannot be played, by its protocol, its game, then its attack; None where it can."""
     if cell.attack.part.facts["game"] != cell.game:
         return f"{cell.attack.name} is no attack of game {cell.game}"
-    if cell.protocol is not None and cell.game not in cell.protocol.part.facts["games"]:
+    if cell.protocol is not None and not registry.serves(cell.protocol.part, cell.game):
         served = ", ".join(cell.protocol.part.facts["games"])
         return f"protocol {cell.protocol.name} serves {served}, not game {cell.game}"
     game = game_of(cell)

@@ -45,7 +45,7 @@ def forecast(cell: Cell, device: str) -> Forecast:
     return Forecast(seconds * cell.targets, peak.mb)
 
 
-def _trial_seconds(attack: Attack[Any, Any], observations: Sequence[Observation]) -> float:
+def _trial_seconds(attack: Attack[Any, Any, Any], observations: Sequence[Observation[object]]) -> float:
     """Seconds of the whole attack a target, from its trial. One target is enough where they share no work."""
     trial, factor = attack.trial()
     few = observations if attack.shares_work else observations[:1]

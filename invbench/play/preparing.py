@@ -13,7 +13,7 @@ from invbench.core.sources import ATTACKER, hash_of
 from invbench.games import game_of
 from invbench.observation import Observation, Preparation
 
-Seen = TypeVar("Seen", bound=Observation)
+Seen = TypeVar("Seen", bound=Observation[object])
 
 
 def preparations(cell: Cell) -> dict[str, Artefact]:

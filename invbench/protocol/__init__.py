@@ -8,6 +8,7 @@ updates has the base `UpdateProtocol`; games run it for the client, attacks simu
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -38,13 +39,18 @@ class Shared:
 
 @dataclass(frozen=True, eq=False)
 class Multiple:
-    """What is shared as a multiple of one mean gradient at the global weights: `factor` times it.
+    """What is shared as a multiple of one mean gradient, of the client's whole batch at the global weights.
 
-    `exact`: it is one, up to rounding; otherwise it is about one, as over several short steps.
+    `exact`: it is `factor` times that gradient, up to rounding. Otherwise `factor` is the best that can be said, as the
+    sum of the rates of several short steps. Never 0: an attacker divides by it.
     """
 
-    factor: float = 1.0
-    exact: bool = True
+    factor: float
+    exact: bool
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.factor) or self.factor == 0:
+            raise ValueError(f"a multiple's factor has to be finite and not 0, not {self.factor}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +89,12 @@ class UpdateProtocol(Protocol, ABC):
         return {}
 
     def multiple(self, batch_size: int) -> Multiple:
-        """What is shared, as a multiple of one gradient."""
-        return Multiple()
+        """What is shared as a multiple of one gradient, of a client with such a batch.
+
+        By default not exact: closed forms, which read gradients, are `unsupported`; whoever takes the update for one
+        gradient takes it as it is.
+        """
+        return Multiple(1.0, exact=False)
 
 
 NO_DRAWS: Mapping[str, torch.Tensor] = {}

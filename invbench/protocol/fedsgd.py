@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from invbench.observation import Tensors
-from invbench.protocol import Gradient, Shared, UpdateProtocol
+from invbench.protocol import Gradient, Multiple, Shared, UpdateProtocol
 from invbench.registry import protocol
 
 
@@ -27,3 +27,6 @@ class FedSGD(UpdateProtocol):
         gradient: Gradient,
     ) -> Shared:
         return Shared(gradient(network, weights, buffers, images, labels))
+
+    def multiple(self, batch_size: int) -> Multiple:
+        return Multiple(1.0, exact=True)

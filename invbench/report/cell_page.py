@@ -74,7 +74,7 @@ def _outcome(record: Record, figures: Figures) -> str:
     pairs: dict[str, Any] = {"status": record.status, "reason": record.reason}
     if record.status == "ok":
         pairs["above the strongest control"] = wording.finding(figures)
-    pairs |= {"targets": record.targets, "images": record.images, "diverged": record.diverged}
+    pairs |= {"targets": record.targets, figures.sheet.said.item.many: record.images, "diverged": record.diverged}
     pairs["certified"] = None if record.certified is None else f"{record.certified} of {record.targets}"
     pairs["answers by"] = _winners(record)
     pairs["evaluations"] = figures.evaluations

@@ -48,10 +48,10 @@ def _leaks(game: str, measured: Sequence[tuple[Figures, Leak]]) -> str:
         lines.append(f"- {len(most) - MOST_DEFENSES} stronger defences stand in the tables.")
     others = [one for one, _ in measured if one.shown is None]
     read, unsure = len(measured) - len(others), sum(one.unsure for one in others)
+    maybe = f", {unsure} {'is' if unsure == 1 else 'are'} unsure" if unsure else ""
     lines.append(
         f"- Measured cells in which the attack read something: {read} of {len(measured)};"
-        f" {len(measured) - read - unsure} {wording.NOTHING} beyond their control"
-        f"{f', {unsure} are unsure' if unsure else ''}."
+        f" {len(measured) - read - unsure} {wording.NOTHING} beyond their control{maybe}."
     )
     return f"What leaks most in game {text(game)}:\n\n" + "\n".join(lines)
 

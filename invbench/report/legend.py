@@ -20,7 +20,8 @@ FINDING = f"""\
 "{wording.UNSURE.capitalize()}": it is more, but the 95 % interval of the difference, paired by target, holds zero.
 "By" names the metric that shows what the first one does not."""
 LAST = """\
-The last column is the beginning of the cell's id, for `invbench show DIR CELL`; it leads to the cell's pictures."""
+The last column is the beginning of the cell's id, for `invbench show DIR CELL`; it leads to the
+cell's pictures, where it has any."""
 
 
 def legend(sheets: Sequence[GameSheet]) -> str:

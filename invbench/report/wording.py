@@ -82,7 +82,11 @@ def finding(one: Figures) -> str:
         words = "no value" if record.controls else "no control"
     else:
         words = with_unit(column(leak.metric), leak.gain, "+")
-        if shown is None:
+        maybe = next((other for other in one.evidence if other.more), leak)
+        if shown is None and maybe.metric != leak.metric:
+            by = column(maybe.metric)
+            words = f"{UNSURE} ({with_unit(by, maybe.gain, '+')} by {by.written}; {words})"
+        elif shown is None:
             words = f"{UNSURE if one.unsure else NOTHING} ({words})"
         elif shown.metric != leak.metric:
             by = column(shown.metric)

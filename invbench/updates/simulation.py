@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -76,15 +77,20 @@ def defended_gradient(stack: Stack, context: Context) -> Gradient:
 
 
 def multiple_of(public: Public) -> Multiple:
-    """What the update seen is, as a multiple of one gradient; not an exact one where several clients are averaged."""
-    return protocol_of(public).multiple(public.batch_size)
+    """What the update seen is, as a multiple of the mean gradient over the pictures of all clients.
+
+    A mean over clients of equal batches is one gradient, unless each client's BatchNorm has statistics of its own.
+    """
+    protocol = protocol_of(public)
+    client = protocol.multiple(public.batch_size)
+    return replace(client, exact=client.exact and (public.clients == 1 or protocol.batch_norm == "eval"))
 
 
 def not_one_gradient(public: Public) -> str | None:
     """Why the update is no multiple of one gradient, None where it is one."""
     if multiple_of(public).exact:
         return None
-    return f"needs an update that is a multiple of one gradient; {public.protocol} shares the sum of several steps"
+    return f"needs an update that is an exact multiple of one gradient; what {public.protocol} shares here is none"
 
 
 def as_gradient(seen: UpdateObservation) -> Update:

@@ -470,7 +470,7 @@ def test_the_forecast_of_an_attack_that_runs_others_adds_theirs(
 
 
 def test_a_trial_of_targets_that_share_no_work_is_of_one() -> None:
-    class Alone(Attack[Any, str]):
+    class Alone(Attack[Any, Any, str]):
         def __init__(self) -> None:
             self.calls = 0
 

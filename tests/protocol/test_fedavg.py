@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from made_updates import normalised, observe, photographs, public, victim
+from made_updates import normalised, observe, photographs, victim
 from torch import Tensor, nn
 from torch.func import grad, vmap
 from torch.nn import functional
@@ -20,6 +20,7 @@ from invbench.metrics import psnr
 from invbench.models.lenet import LeNet
 from invbench.models.mlp import MLP
 from invbench.observation import Public, Update, UpdateObservation
+from invbench.protocol import Multiple, Shared, UpdateProtocol
 from invbench.updates.simulation import as_gradient, multiple_of, simulate
 
 LENET = LeNet()
@@ -32,14 +33,15 @@ def small(count: int) -> tuple[Tensor, Tensor]:
 
 
 def told(network: nn.Module, images: Tensor, **settings: Any) -> Public:
-    batch, channels, height, width = images.shape
-    known = public(network, (channels, height, width), batch=batch // settings.get("clients", 1))
-    return replace(known, protocol="fedavg", protocol_settings=settings, clients=settings.get("clients", 1))
+    return seen_of(network, images, torch.zeros(len(images), dtype=torch.int64), **settings).public
 
 
 def shared(network: nn.Module, images: Tensor, labels: Tensor, **settings: Any) -> Update:
-    with torch.no_grad():
-        return simulate(told(network, images, **settings), network, normalised(images), labels)
+    return seen_of(network, images, labels, **settings).update
+
+
+def seen_of(network: nn.Module, images: Tensor, labels: Tensor, **settings: Any) -> UpdateObservation:
+    return observe(network, images, labels, protocol="fedavg", **settings)
 
 
 def by_sgd(network: nn.Module, images: Tensor, labels: Tensor, *, steps: int, lr: float, size: int) -> list[Tensor]:
@@ -59,11 +61,6 @@ def by_sgd(network: nn.Module, images: Tensor, labels: Tensor, *, steps: int, lr
 def furthest(update: Update, other: Any) -> float:
     """The largest difference of an entry, as a share of its tensor's largest."""
     return max(float((a - b).abs().max() / b.abs().max()) for a, b in zip(update, other, strict=True))
-
-
-def seen_of(network: nn.Module, images: Tensor, labels: Tensor, **settings: Any) -> UpdateObservation:
-    seen = observe(network, images, labels)
-    return replace(seen, public=told(network, images, **settings), update=shared(network, images, labels, **settings))
 
 
 @pytest.mark.parametrize("batch", [1, 4])
@@ -123,10 +120,30 @@ def test_an_update_of_one_step_is_read_exactly_and_one_of_more_is_refused() -> N
     assert torch.equal(guess.labels, labels)
     more = seen_of(network, images, labels, steps=2, lr=0.1)
     assert Peel().unsupported(more.public) == (
-        "needs an update that is a multiple of one gradient; fedavg shares the sum of several steps"
+        "needs an update that is an exact multiple of one gradient; what fedavg shares here is none"
     )
     cut = told(network, torch.cat([images, images]), steps=1, lr=0.1, local_batch_size=1)
     assert not multiple_of(cut).exact
+
+
+def test_a_mean_over_clients_is_one_gradient_unless_each_has_batch_statistics_of_its_own() -> None:
+    images, labels = small(4)
+    network = victim(images, model=MLP(width=8))
+    seen = seen_of(network, images, labels, steps=1, lr=0.5, clients=2)
+    assert multiple_of(seen.public).exact
+    assert not multiple_of(told(network, images, steps=1, lr=0.5, clients=2, batch_norm="train")).exact
+    assert (Analytic().unsupported(seen.public) or "").startswith("needs one client with batch_size 1, not 2 with 2")
+
+
+def test_a_protocol_that_says_nothing_of_gradients_shares_no_exact_multiple_and_none_is_zero() -> None:
+    class Silent(UpdateProtocol):
+        def share(self, *given: Any) -> Shared:
+            raise NotImplementedError
+
+    assert not Silent().multiple(1).exact
+    for factor in (0.0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match="finite and not 0"):
+            Multiple(factor, exact=False)
 
 
 def test_the_analytic_answer_does_not_mind_the_rate() -> None:

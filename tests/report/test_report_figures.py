@@ -86,7 +86,7 @@ def test_what_psnr_misses_and_identified_shows_is_a_leak_and_says_by_which_metri
     assert finding(clear) == "+0.500 by identified (+0.00 dB)"
     once = found([1.0] + [0.0] * 7)  # chance
     assert (once.shown, once.unsure) == (None, True)
-    assert finding(once) == "unsure (+0.00 dB)"
+    assert finding(once) == "unsure (+0.125 by identified; +0.00 dB)"
 
 
 def test_lpips_shows_a_leak_only_beside_the_noise_control() -> None:

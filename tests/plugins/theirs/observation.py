@@ -41,10 +41,9 @@ class Oracle:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class MembershipObservation(Observation):
+class MembershipObservation(Observation[MembershipPublic]):
     """One victim and the candidates: normalised pictures `(N, C, H, W)` and labels `(N,)`, half of them members."""
 
-    public: MembershipPublic
     images: Tensor
     labels: Tensor
     oracle: Oracle

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from theirs.observation import MembershipAnswer, MembershipObservation
+from theirs.observation import MembershipAnswer, MembershipObservation, MembershipPublic
 
 from invbench.core.attack import Attack
 from invbench.registry import attack
@@ -12,7 +12,7 @@ from invbench.registry import attack
 
 @attack(game="membership")
 @dataclass(frozen=True, kw_only=True)
-class Confidence(Attack[MembershipObservation, MembershipAnswer]):
+class Confidence(Attack[MembershipPublic, MembershipObservation, MembershipAnswer]):
     """Members are what the victim is surest of."""
 
     def __call__(self, seen: MembershipObservation) -> MembershipAnswer:

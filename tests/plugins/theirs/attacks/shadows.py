@@ -20,7 +20,7 @@ from invbench.registry import attack, parameter
 
 @attack(game="membership")
 @dataclass(frozen=True, kw_only=True)
-class Shadows(Attack[MembershipObservation, MembershipAnswer]):
+class Shadows(Attack[MembershipPublic, MembershipObservation, MembershipAnswer]):
     """log p(label) of the victim minus the shadows', which says how hard the picture is for anybody."""
 
     shadows: int = parameter(2, at_least=1, unit="models", help="shadow models, each trained on half of the reference")

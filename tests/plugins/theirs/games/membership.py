@@ -26,7 +26,7 @@ STAGES = {"model", "training", "answer"}
 
 @game(data="images", axes=("attack", "model", "defense"), protocol="access")
 @dataclass(frozen=True, kw_only=True)
-class Membership(Game[MembershipObservation, MembershipAnswer]):
+class Membership(Game[MembershipPublic, MembershipObservation, MembershipAnswer]):
     """Each target is a victim of its own, trained on a random half of its own candidates.
 
     Target k takes a block of pictures of the training pool: its candidates, and half as many others, on which the

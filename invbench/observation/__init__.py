@@ -1,0 +1,41 @@
+"""The types that cross the wall between attacker and truth.
+
+A game makes `Observation`s, an attack answers with `Answer`s; each game has its own kinds, a file a game. An
+observation holds what its threat model grants and nothing else; this folder imports nothing else of invbench, so an
+answer cannot reach the client, the data or the scores through it.
+
+Images are float tensors `(N, C, H, W)`. "Unit range" is [0, 1]; "normalised" is `(x - mean) / std` per
+channel, the space in which the victim sees pictures.
+"""
+
+from invbench.observation._base import Answer, Failed, Json, Known, Observation, Plain, Preparation, Tensors
+from invbench.observation.attribute import (
+    AttributeGuess,
+    AttributeModel,
+    AttributeObservation,
+    AttributePrior,
+    AttributePublic,
+)
+from invbench.observation.update import Guess, Public, PublicDefense, Update, UpdateObservation, has_own_weight
+
+__all__ = [
+    "Answer",
+    "AttributeGuess",
+    "AttributeModel",
+    "AttributeObservation",
+    "AttributePrior",
+    "AttributePublic",
+    "Failed",
+    "Guess",
+    "Json",
+    "Known",
+    "Observation",
+    "Plain",
+    "Preparation",
+    "Public",
+    "PublicDefense",
+    "Tensors",
+    "Update",
+    "UpdateObservation",
+    "has_own_weight",
+]

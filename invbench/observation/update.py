@@ -1,0 +1,117 @@
+"""What crosses the wall in game `update`: what is public of a cell, the update that is seen, and the guess."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from invbench.observation._base import Answer, Observation, Plain
+
+Update = tuple[Tensor, ...]
+"""What a client shares: one tensor a parameter, in the order of `model.named_parameters()`."""
+
+
+@dataclass(frozen=True, eq=False)
+class PublicDefense:
+    """A defence as the attacker knows it: its name and its public parameters."""
+
+    name: str
+    parameters: Mapping[str, Plain]
+
+
+@dataclass(frozen=True, eq=False)
+class Public:
+    """What everybody knows of one cell of game `update` before any update is seen.
+
+    `network` is the victim's architecture on the meta device: layers and shapes, no weights.
+    """
+
+    model: str
+    network: nn.Module
+    image_shape: tuple[int, int, int]  # (C, H, W)
+    classes: int
+    batch_size: int  # of one client
+    labels: str  # "known" or "hidden"
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    protocol: str = "fedsgd"
+    protocol_settings: Mapping[str, Plain] = field(default_factory=dict)
+    defenses: tuple[PublicDefense, ...] = ()
+    clients: int = 1  # whose updates are averaged in what is seen
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures the update seen was computed of, over all clients: the most that a guess may hold."""
+        return self.batch_size * self.clients
+
+    def not_one_picture(self) -> str | None:
+        """Why an attack that reads a single picture cannot read the update, None where it can."""
+        if self.clients == 1:
+            return None if self.batch_size == 1 else f"needs batch_size 1, not {self.batch_size}"
+        return f"needs one client with batch_size 1, not {self.clients} with {self.batch_size}"
+
+    def first_layer(self) -> nn.Module | None:
+        """The first layer that has weights of its own, if there is one."""
+        return next((layer for layer in self.network.modules() if has_own_weight(layer)), None)
+
+    def last_linear(self) -> tuple[str, nn.Linear] | None:
+        """Name and layer of the classifier's last fully connected layer, if it gives the class scores."""
+        layers = [(name, m) for name, m in self.network.named_modules() if has_own_weight(m)]
+        name, layer = layers[-1] if layers else ("", None)
+        return (name, layer) if isinstance(layer, nn.Linear) and layer.out_features == self.classes else None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class UpdateObservation(Observation[Public]):
+    """One client's shared update, or the average of several clients', as the server sees it (game `update`).
+
+    `model` is a fresh copy of the global model: no `.grad`, in the mode the client used. `update`: what the protocol
+    shares, as defended, one tensor a parameter. `labels` `(B,)` only where the protocol says that they are known.
+    """
+
+    model: nn.Module
+    update: Update
+    labels: Tensor | None
+    device: torch.device
+
+    def channel_constants(self) -> tuple[Tensor, Tensor]:
+        """Normalisation constants `mean, std`, each `(C, 1, 1)`."""
+        shape = (-1, 1, 1)
+        mean = torch.tensor(self.public.mean, dtype=torch.float32, device=self.device).reshape(shape)
+        std = torch.tensor(self.public.std, dtype=torch.float32, device=self.device).reshape(shape)
+        return mean, std
+
+    def to_unit_range(self, images: Tensor) -> Tensor:
+        """Normalised images back to [0, 1], clamped."""
+        mean, std = self.channel_constants()
+        return (images * std + mean).clamp(0, 1)
+
+    def nothing(self, reason: str) -> Guess:
+        """The guess of an attack that has no answer: no picture, and why."""
+        return Guess(images=torch.zeros(0, *self.public.image_shape), notes=(reason,))
+
+    def update_of(self, layer: str) -> tuple[Tensor, Tensor | None]:
+        """The shared update of one layer's weight and of its bias (None where it has none)."""
+        names = [name for name, _ in self.model.named_parameters()]
+        prefix = f"{layer}." if layer else ""
+        weight, bias = self.update[names.index(f"{prefix}weight")], f"{prefix}bias"
+        return weight, self.update[names.index(bias)] if bias in names else None
+
+
+@dataclass(frozen=True, eq=False)
+class Guess(Answer):
+    """An attack's answer to one update: unit-range images `(N, C, H, W)` and labels `(N,)` or None.
+
+    N may be less than the pictures that the update was computed of.
+    """
+
+    images: Tensor
+    labels: Tensor | None = None
+
+
+def has_own_weight(layer: nn.Module) -> bool:
+    """Whether a layer holds a `weight` itself, not only through its children."""
+    return isinstance(layer._parameters.get("weight"), Tensor)
