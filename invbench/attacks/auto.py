@@ -40,7 +40,7 @@ class Step:
     alone: UpdateAttack
 
 
-@attack(game="update")
+@attack(game="update", version=2)
 @dataclass(frozen=True, kw_only=True)
 class Auto(UpdateAttack):
     """Exact recovery where the architecture allows it, else the best searches in turn; the likeliest answer wins.

@@ -18,7 +18,7 @@ from invbench.peeling.sharpen import FLOOR, affordable, is_determined, likeliest
 from invbench.registry import attack, parameter
 
 
-@attack(game="update", closed_form="certified")
+@attack(game="update", closed_form="certified", version=2)
 @dataclass(frozen=True, kw_only=True)
 class Peel(UpdateAttack):
     """The picture of a batch of one in closed form, from the classifier down: one least-squares problem a layer.
