@@ -77,7 +77,7 @@ class Cell:
     seed: int
     threads: int = 1
     compile: str = "off"
-    controls: tuple[str, ...] = ("grey", "mean")  # outside the id
+    controls: tuple[str, ...] = ()  # outside the id
     timeout: float = 600.0  # seconds; outside the id
 
     @cached_property

@@ -35,14 +35,14 @@ def check(
     return _judge(parse(dict(baseline), "baseline"), results, tolerances, direction)
 
 
-def compare(first: Results, second: Results, tolerances: Mapping[str, float] = MappingProxyType({})) -> list[Verdict]:
+def compare(first: Results, second: Results) -> list[Verdict]:
     """Two results side by side: `before` is the first, `after` the second.
 
     `improved`: the attack is stronger in the second; `missing`: measured only in the first; `new`: only in
     the second. Every metric that either has measured is a row, also where the other has none.
     """
     before, after = measured_cells(first), measured_cells(second)
-    return [row for v in _judge(before, second, tolerances, "weaker") for row in _rows(v, before, after)]
+    return [row for v in _judge(before, second, {}, "weaker") for row in _rows(v, before, after)]
 
 
 def read_tolerances(words: Iterable[str]) -> dict[str, float]:

@@ -83,9 +83,9 @@ def simulated(seen: UpdateObservation, images: Tensor, labels: Tensor) -> Simula
     return Simulated(tuple(tensor.double() for tensor in update), error)
 
 
-def misfit(seen: UpdateObservation, guess: Simulated | None, *, error: float | None = None) -> float:
-    """The mean weighted squared residual of a simulated update; `error` as for `squared_residual`."""
-    squares, count = squared_residual(seen, guess, error=error)
+def misfit(seen: UpdateObservation, guess: Simulated | None) -> float:
+    """The mean weighted squared residual of a simulated update."""
+    squares, count = squared_residual(seen, guess)
     return squares / max(count, 1)
 
 

@@ -62,7 +62,8 @@ def seen_behind(stack: Declared, *, seed: int = 0, batch: int = 1) -> UpdateObse
 
 
 def misfit(seen: UpdateObservation, images: Tensor, labels: Tensor, **error: float) -> float:
-    return likelihood.misfit(seen, simulated(seen, images, labels), **error)
+    squares, count = squared_residual(seen, simulated(seen, images, labels), **error)
+    return squares / count
 
 
 @pytest.mark.parametrize("stack", STACKS, ids=str)
@@ -104,7 +105,8 @@ def test_a_guess_simulated_once_is_judged_at_any_error() -> None:
     (strict, count), (loose, as_many) = (squared_residual(seen, update, error=error) for error in (1e-6, 1e-2))
     assert count == as_many == sum(tensor.numel() for tensor in seen.update)
     assert strict == pytest.approx(1e8 * loose, rel=1e-6)  # the variance is the error's square
-    assert likelihood.misfit(seen, update, error=1e-2) == loose / count
+    ours, _ = squared_residual(seen, update)
+    assert likelihood.misfit(seen, update) == ours / count
 
 
 def test_signs_that_differ_are_counted() -> None:
