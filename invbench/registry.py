@@ -23,7 +23,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Literal, TypeVar, overload
 
-from invbench.core.errors import Refusal
+from invbench.core.errors import Refusal, in_words
 from invbench.core.parameters import Parameter, nearest_name, parameter, parameters_of, show_value
 
 __all__ = ["KINDS", "BadSettings", "BrokenPart", "Parameter", "Part", "Problem", "UnknownName", "parameter"]
@@ -202,7 +202,7 @@ def defense(cls: T | None = None, /, *, version: int = 1) -> T | Callable[[T], T
 
 def protocol(*, games: Sequence[str], axes: Sequence[str] = (), version: int = 1) -> Callable[[T], T]:
     """Mark a class as the protocol of its file: the games that it serves, the axes that it adds to theirs."""
-    return _mark("protocol", games=tuple(games), axes=tuple(axes), version=version)
+    return _mark("protocol", games=_words("games", games), axes=_words("axes", axes), version=version)
 
 
 def game(
@@ -220,7 +220,12 @@ def game(
     this one too, beside those that name it (`update`: another question about what clients share).
     """
     return _mark(
-        "game", data=data, axes=tuple(axes), protocol=protocol, protocols_of=tuple(protocols_of), version=version
+        "game",
+        data=data,
+        axes=_words("axes", axes),
+        protocol=protocol,
+        protocols_of=_words("protocols_of", protocols_of),
+        version=version,
     )
 
 
@@ -286,8 +291,8 @@ def _module(kind: str, name: str) -> ModuleType:
         raise UnknownName(kind, name, nearest_name(name, names(kind)))
     try:
         return importlib.import_module(module)
-    except Exception as error:  # whatever is wrong with somebody's file
-        raise BrokenPart(f"{kind} {name}: {_place(error)}{type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # whatever is wrong with somebody's file
+        raise BrokenPart(f"{kind} {name}: {_place(error)}{type(error).__name__}: {in_words(error)}") from error
 
 
 def forget() -> None:
@@ -296,7 +301,7 @@ def forget() -> None:
         remembered.cache_clear()
 
 
-def _place(error: Exception) -> str:
+def _place(error: BaseException) -> str:
     """`FILE:LINE: ` of what cannot be loaded."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}:{error.lineno}: "
@@ -311,11 +316,22 @@ def _faced(cls: type, face: type) -> type:
 
 
 def _mark(kind: str, **facts: Any) -> Callable[[T], T]:
+    version = facts["version"]
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ValueError(f"version must be a whole number, at least 1, not {version!r}")
+
     def mark(cls: T) -> T:
         cls.__invbench__ = (kind, facts)  # type: ignore[attr-defined]
         return cls
 
     return mark
+
+
+def _words(name: str, given: Sequence[str]) -> tuple[str, ...]:
+    """Names that a decorator was given; ValueError where they are one word, whose letters would pass for names."""
+    if isinstance(given, str):
+        raise ValueError(f"{name} must be a list of names, as in {name}=({given!r},), not the word {given!r}")
+    return tuple(given)
 
 
 def _marked(module: ModuleType, kind: str) -> tuple[type, Mapping[str, Any]]:

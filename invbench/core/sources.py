@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -28,19 +29,19 @@ GAME = ("games", "scoring", "metrics", "data", "cell.py")
 """What deals observations and scores answers."""
 
 
-def hash_of(places: tuple[str, ...], *classes: type) -> str:
-    """SHA-256 of the source files at these places of invbench, and of the packages of these classes beside it."""
+def hash_of(places: tuple[str, ...], *things: type | Callable[..., object]) -> str:
+    """SHA-256 of the source files at these places of invbench, and of the packages of these classes and functions."""
     digest = hashlib.sha256()
-    for place in (*(_ROOT / place for place in places), *_foreign(*classes)):
+    for place in (*(_ROOT / place for place in places), *_foreign(*things)):
         digest.update(_of_place(place).encode())
     return digest.hexdigest()
 
 
-def _foreign(*classes: type) -> list[Path]:
-    """The packages (or single files) of classes that are not invbench's own."""
+def _foreign(*things: type | Callable[..., object]) -> list[Path]:
+    """The packages (or single files) of classes and functions that are not invbench's own."""
     found = dict[Path, None]()
-    for cls in classes:
-        top = sys.modules.get(cls.__module__.partition(".")[0])
+    for thing in things:
+        top = sys.modules.get(thing.__module__.partition(".")[0])
         file = getattr(top, "__file__", None)
         if file is not None and top is not invbench:
             path = Path(file)

@@ -13,6 +13,7 @@ import torch
 
 import invbench
 from invbench.cell import Cell
+from invbench.core.errors import in_words
 from invbench.core.memory import is_out_of_memory
 from invbench.store import Record, Status
 
@@ -38,7 +39,7 @@ def with_seconds(record: Record, seconds: float, device: str) -> Record:
 
 def why_failed(error: Exception, cell: Cell) -> str:
     """`TypeError: what was wrong (file.py:12)`: the innermost place in invbench or in the file of one of the parts."""
-    text = " ".join(str(error).split())
+    text = in_words(error)
     if is_out_of_memory(error):
         return f"out of memory: {text}" if text else "out of memory"
     own = (f"{Path(invbench.__file__).parent}{os.sep}", *(inspect.getfile(cls) for cls in cell.classes))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from invbench.cell import Cell
@@ -49,4 +50,12 @@ def _artefact(preparation: Preparation, public: Mapping[str, object]) -> Artefac
     def make() -> Tensors:
         return dict(preparation.make({name: fetch(need) for name, need in needs.items()}))
 
-    return Artefact(preparation.what, {"prepared": preparation.key, "public": public}, make, tuple(needs.values()))
+    key = {"prepared": preparation.key, "by": _place_of(preparation.make), "public": public}
+    return Artefact(preparation.what, key, make, tuple(needs.values()))
+
+
+def _place_of(make: Callable[..., object]) -> str:
+    """Which function makes it, so that two preparations of one key are not taken for one another."""
+    function = make.func if isinstance(make, partial) else make
+    code = getattr(function, "__code__", None)
+    return f"{getattr(function, '__qualname__', type(function).__qualname__)}:{code.co_firstlineno if code else 0}"

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from invbench import registry
 from invbench.cell import Cell
 from invbench.core.artefacts import Artefact, Tensors, fetch
 from invbench.core.attack import Attack
@@ -15,6 +16,7 @@ from invbench.core.sources import ATTACKER, GAME, VICTIM, hash_of
 from invbench.games import Rerun, Scores, game_of
 from invbench.play.answering import answer
 from invbench.play.preparing import preparations, prepared
+from invbench.sheets import metric_of
 
 _TEXT = "scores"
 
@@ -36,7 +38,9 @@ def rerun_scores(cell: Cell, device: str) -> dict[str, Scores]:
 
 def _artefact(name: str, rerun: Rerun[Any], device: str) -> Artefact:
     cell = rerun.cell
-    code = hash_of((*ATTACKER, *VICTIM, *GAME), *cell.classes)
+    theirs = (metric_of(metric.replace("-", "_")) for metric in sorted(registry.plugin_names("metric")))
+    metrics = [metric.values for metric in theirs if metric is not None and metric.values is not None]
+    code = hash_of((*ATTACKER, *VICTIM, *GAME), *cell.classes, *metrics)
     key = {"rerun": name, "cell": {**cell.settings, "defense": [d.key for d in cell.defense or ()]}, "code": code}
 
     def make() -> Tensors:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -29,7 +30,8 @@ def observed_update(
 
 
 def _sent(public: Public, network: nn.Module, images: Tensor, labels: Tensor, context: Context, stack: Stack) -> Update:
-    """One client's update, defended."""
+    """One client's update, defended; of copies, so that no part reaches the truth or the next client's victim."""
+    network, images, labels = copy.deepcopy(network), images.clone(), labels.clone()
     draws = protocol_of(public).draw(len(images), context.generator)
     images, labels = stack.at("inputs", (images, labels), context)
     step = defended_gradient(stack, context)
