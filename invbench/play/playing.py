@@ -15,10 +15,10 @@ from invbench.cell import Cell
 from invbench.core.execution import Settings
 from invbench.core.memory import peak_memory
 from invbench.data import Dataset
-from invbench.games import game_of
+from invbench.games import Scores, game_of
 from invbench.observation import Answer
 from invbench.play.answering import answer
-from invbench.play.asking import attack_of
+from invbench.play.asking import attack_of, requested_controls
 from invbench.play.outcomes import unplayed, why_failed
 from invbench.play.preparing import prepared
 from invbench.play.reruns import rerun_scores
@@ -51,18 +51,25 @@ def _play(cell: Cell, device: str) -> Played:
     if cell.dataset.build(Dataset).load().content != cell.data_hash:
         raise ValueError(f"data set {cell.dataset.short} changed while the matrix ran")
     deal = game_of(cell).deal(cell, torch.device(device))
+    if len(deal.observations) != cell.targets:
+        raise ValueError(f"game {cell.game} dealt {len(deal.observations)} observations for {cell.targets} targets")
     given = answer(attack_of(cell), prepared(cell, deal.observations), Settings(compile=cell.compile))
     answers: Sequence[Answer] = given.answers
     clock = time.perf_counter()
-    scores = deal.score(answers)
+    scores = _whole(deal.score(answers), cell)
     scoring_seconds = time.perf_counter() - clock
     clock = time.perf_counter()
-    controls = {**deal.controls(), **rerun_scores(cell, device)}
+    controls = {name: _whole(of, cell) for name, of in {**deal.controls(), **rerun_scores(cell, device)}.items()}
+    if lacking := requested_controls(cell) - controls.keys():
+        raise ValueError(f"game {cell.game} made no control {sorted(lacking)[0]!r}, which its sheet names")
+    limits = _whole(deal.limits(), cell)
+    if twice := scores.keys() & limits.keys():
+        raise ValueError(f"game {cell.game} has a score and a limit called {sorted(twice)[0]!r}")
     record = replace(
         unplayed(cell, "ok", ""),
         reason=None,
         images=max((sum(map(len, targets)) for targets in scores.values()), default=0),
-        scores={**scores, **deal.limits()},
+        scores={**scores, **limits},
         controls=controls,
         diverged=sum(one.diverged for one in answers),
         evaluations=tuple(one.evaluations for one in answers),
@@ -78,6 +85,14 @@ def _play(cell: Cell, device: str) -> Played:
         },
     )
     return Played(record, deal.arrays(answers), deal.files(answers, scores))
+
+
+def _whole(scores: Scores, cell: Cell) -> Scores:
+    """The scores; ValueError where one has another number of targets than the cell: its mean would say another thing."""
+    for metric, targets in scores.items():
+        if len(targets) != cell.targets:
+            raise ValueError(f"game {cell.game} scored {len(targets)} targets of {cell.targets} by {metric}")
+    return scores
 
 
 def _counted(answers: Sequence[Answer]) -> list[str]:

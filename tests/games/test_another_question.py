@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small_cells import MLP, make_cells, plugged, write_pool
+from small_cells import MLP, make_cell, make_cells, plugged, write_pool
 
 from invbench import registry
 from invbench.play.playing import play
@@ -78,3 +78,36 @@ def test_every_protocol_of_updates_serves_it_and_none_of_another_game(protocol: 
         assert len(record.scores["right"]) == cell.targets
         assert registry.serves(registry.load("protocol", "fedavg"), "brightness")
         assert not registry.serves(registry.load("protocol", "fedavg"), "attribute")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("zip(answers, self.truth)]", "zip(answers, self.truth)][1:]", "scored 1 targets of 2 by right"),
+        ("Bright(dealt.observations,", "Bright(dealt.observations[:1],", "dealt 1 observations for 2 targets"),
+        (
+            "def arrays(",
+            'def limits(self):\n        return {"right": [[0.0], [0.0]]}\n\n    def arrays(',
+            "score and a limit",
+        ),
+    ],
+)
+def test_a_game_that_miscounts_is_a_failed_cell(right: str, wrong: str, said: str, tmp_path: Path) -> None:
+    assert right in GAME
+    with plugged(tmp_path, {"games.brightness": GAME.replace(right, wrong), "attacks.guessing": ATTACK}):
+        record = play(make_cell(tmp_path, attack="guessing", model=MLP, batch_size=2), "cpu").record
+    assert record.status == "failed"
+    assert said in (record.reason or "")
+
+
+def test_a_control_that_no_game_makes_is_said(tmp_path: Path) -> None:
+    sheet = """
+from invbench.numbers.columns import Column
+from invbench.numbers.sheet import Noun, Sheet
+
+SHEET = Sheet(columns=(Column("right", "right"),), item=Noun("batch", "batches"), controls=("coin",))
+"""
+    with plugged(tmp_path, {"games.brightness": GAME, "attacks.guessing": ATTACK, "sheets.brightness": sheet}):
+        record = play(make_cell(tmp_path, attack="guessing", model=MLP, batch_size=2, controls=["coin"]), "cpu").record
+    assert record.status == "failed"
+    assert "made no control 'coin', which its sheet names" in (record.reason or "")
