@@ -88,7 +88,7 @@ def _play(cell: Cell, device: str) -> Played:
 
 
 def _whole(scores: Scores, cell: Cell) -> Scores:
-    """The scores; ValueError where one has another number of targets than the cell: its mean would say another thing."""
+    """The scores; ValueError where one has another number of targets than the cell: its mean would mislead."""
     for metric, targets in scores.items():
         if len(targets) != cell.targets:
             raise ValueError(f"game {cell.game} scored {len(targets)} targets of {cell.targets} by {metric}")
