@@ -48,6 +48,7 @@ __all__ = [
     "plugin_names",
     "protocol",
     "serves",
+    "unread_plugins",
     "version",
 ]
 
@@ -83,6 +84,13 @@ def names(kind: str) -> list[str]:
 def plugin_names(kind: str) -> set[str]:
     """The names of that kind that other packages add."""
     return set(_plugins(kind))
+
+
+def unread_plugins() -> dict[str, str | None]:
+    """Entry points in our group of no kind that there is, each with the nearest kind's folder."""
+    kinds = {entry.name: entry.name.partition(".")[0] for entry in entry_points(group="invbench.plugins")}
+    folders = list(FOLDERS.values())
+    return {name: nearest_name(kind, folders) for name, kind in kinds.items() if kind not in folders}
 
 
 @cache

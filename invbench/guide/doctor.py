@@ -30,7 +30,7 @@ def examine() -> list[Finding]:
         *((f"data set {name}", lambda name=name: _dataset(name)) for name in ("natural", "lfw", "digits")),
     ]
     findings = [_try(what, check) for what, check in checks]
-    return [*findings, _gpu(), *_optional()]
+    return [*findings, _gpu(), *_optional(), *_unread()]
 
 
 def _try(what: str, check: Callable[[], str]) -> Finding:
@@ -87,8 +87,23 @@ def _dataset(name: str) -> str:
     return f"{len(pool.images)} pictures of {' x '.join(str(n) for n in pool.images.shape[1:])}"
 
 
+def _unread() -> list[Finding]:
+    """Entry points of a kind that there is not, and plug-ins that cannot be loaded."""
+    found = [
+        Finding(f"plugin {name}", False, f"no kind is called {name.partition('.')[0]!r}; nearest: {nearest!r}")
+        for name, nearest in registry.unread_plugins().items()
+    ]
+    for kind in registry.KINDS:
+        for name in sorted(registry.plugin_names(kind)):
+            try:
+                registry.load(kind, name)
+            except registry.BrokenPart as error:
+                found.append(Finding(f"{kind} {name}", False, str(error)))
+    return found
+
+
 def _optional() -> list[Finding]:
-    plugins = [f"{kind} {name}" for kind in registry.KINDS for name in sorted(registry.plugin_names(kind))]
+    plugins = [f"{kind} {name}" for kind in registry.FOLDERS for name in sorted(registry.plugin_names(kind))]
     ray = importlib.util.find_spec("ray") is not None
     return [
         Finding("plugins", True if plugins else None, ", ".join(plugins) or "none installed"),

@@ -49,6 +49,10 @@ def test_a_cache_that_cannot_be_made_is_found_and_the_rest_is_still_examined(
 
 def test_parts_of_other_packages_are_named(tmp_path: Path, cache: Path) -> None:
     assert by_name()["plugins"].works is None
-    with plugged(tmp_path, {"defenses.theirs": "", "attacks.their-own": ""}):
-        plugins = by_name()["plugins"]
-    assert plugins == Finding("plugins", True, "attack their-own, defense theirs")
+    with plugged(tmp_path, {"defenses.theirs": "", "attacks.their-own": "", "protocols.theirs": ""}):
+        found = by_name()
+    assert found["plugins"] == Finding("plugins", True, "attack their-own, defense theirs")
+    assert found["plugin protocols.theirs"].works is False
+    assert "no kind is called 'protocols'; nearest: 'protocol'" in found["plugin protocols.theirs"].detail
+    assert found["defense theirs"].works is False
+    assert "exactly one class marked as defense" in found["defense theirs"].detail
