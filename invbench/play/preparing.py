@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from hashlib import sha256
+from types import CodeType
 from typing import TypeVar
 
 from invbench.cell import Cell
@@ -50,12 +52,17 @@ def _artefact(preparation: Preparation, public: Mapping[str, object]) -> Artefac
     def make() -> Tensors:
         return dict(preparation.make({name: fetch(need) for name, need in needs.items()}))
 
-    key = {"prepared": preparation.key, "by": _place_of(preparation.make), "public": public}
+    key = {"prepared": preparation.key, "by": _body(preparation.make), "public": public}
     return Artefact(preparation.what, key, make, tuple(needs.values()))
 
 
-def _place_of(make: Callable[..., object]) -> str:
-    """Which function makes it, so that two preparations of one key are not taken for one another."""
+def _body(make: Callable[..., object]) -> str:
+    """What the function does, wherever it stands: two preparations of one key are not taken for one another."""
     function = make.func if isinstance(make, partial) else make
     code = getattr(function, "__code__", None)
-    return f"{getattr(function, '__qualname__', type(function).__qualname__)}:{code.co_firstlineno if code else 0}"
+    return type(function).__qualname__ if code is None else sha256(repr(_of_code(code)).encode()).hexdigest()
+
+
+def _of_code(code: CodeType) -> tuple[object, ...]:
+    constants = [_of_code(constant) if isinstance(constant, CodeType) else constant for constant in code.co_consts]
+    return code.co_code, code.co_names, code.co_freevars, constants

@@ -9,6 +9,7 @@ from small_cells import make_cell, plugged
 
 from invbench import registry
 from invbench.play.playing import play
+from invbench.play.preparing import preparations
 
 DEFENSE = '''
 from invbench.defenses import Defense
@@ -117,3 +118,29 @@ def test_a_module_that_leaves_is_broken_and_ends_nothing(tmp_path: Path) -> None
     source = "import sys\nsys.exit(0)\n"
     with plugged(tmp_path, {"attacks.leaving": source}), pytest.raises(registry.BrokenPart, match="SystemExit"):
         registry.load("attack", "leaving")
+
+
+PREPARING = """
+import torch
+
+from invbench.attacks import UpdateAttack
+from invbench.observation import Preparation
+from invbench.registry import attack
+
+
+@attack(game="update")
+class Preparing(UpdateAttack):
+    def preparations(self, public):
+        same = {"what": "something", "key": {}}
+        return {
+            "zeros": Preparation(make=lambda made: {"x": torch.zeros(1)}, **same),
+            "ones": Preparation(make=lambda made: {"x": torch.ones(1)}, **same),
+            "again": Preparation(make=lambda made: {"x": torch.ones(1)}, **same),
+        }
+"""
+
+
+def test_two_preparations_of_one_key_are_one_only_where_they_do_the_same(tmp_path: Path) -> None:
+    with plugged(tmp_path, {"attacks.preparing": PREPARING}):
+        found = preparations(make_cell(tmp_path, attack="preparing"))
+    assert found["zeros"].name != found["ones"].name == found["again"].name
