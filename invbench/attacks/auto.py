@@ -18,6 +18,7 @@ from invbench.observation import Failed, Guess, Public, UpdateObservation
 from invbench.peeling.referee import Judged, best_guess, judge, likeliest
 from invbench.peeling.sharpen import Polishing, can_polish, polish
 from invbench.registry import attack, parameter
+from invbench.updates.simulation import stack_of
 
 _KINKED = (torch.nn.ReLU, torch.nn.LeakyReLU, torch.nn.MaxPool2d)
 _LINES = 400
@@ -56,6 +57,12 @@ class Auto(UpdateAttack):
     """
 
     evaluations: int = parameter(1500, at_least=1, help="most evaluations of a target by all searches together")
+
+    def unsupported(self, public: Public) -> str | None:
+        """Several clients behind defences of whole updates: how likely a mean of what each sent is, is not known."""
+        if public.clients > 1 and stack_of(public).acts("update"):
+            return f"judges what one client's defences leave of its update; here {public.clients} clients' are averaged"
+        return None
 
     def parts(self, public: Public) -> list[tuple[str, UpdateAttack]]:
         """What is tried, by name, in turn: attacks that take as long as the steps do."""

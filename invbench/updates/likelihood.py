@@ -95,11 +95,11 @@ def squared_residual(
     """The sum of the weighted squares behind `misfit`, minus twice a log likelihood, and how many they are.
 
     `error`: the relative error of an entry seen that counts as noise; None: what float32 may leave on any processor.
-    Infinite where nothing could be simulated or the simulated update is not finite.
+    Infinite where nothing could be simulated, or either update is not finite: nothing explains what is no number.
     """
-    if guess is None:
-        return math.inf, 1
     shared = tuple(tensor.double() for tensor in seen.update)
+    if guess is None or not all(bool(tensor.isfinite().all()) for tensor in shared):
+        return math.inf, 1
     allowed = rounding(shared, guess.error if error is None else error)
     told, variance = stack_of(seen.public).expected(guess.update, allowed, shared)
     total, count = 0.0, 0

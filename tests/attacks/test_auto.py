@@ -263,3 +263,12 @@ def test_a_hostile_update_gives_a_guess_and_no_traceback(value: float) -> None:
     )
     assert not guess.facts.get("certified", False)
     assert guess.images.isfinite().all()
+
+
+def test_it_does_not_judge_a_mean_over_clients_behind_defences_of_whole_updates() -> None:
+    images, labels = pictures(2)
+    two = observe(victim(images), images, labels, clients=2).public
+    loud = (PublicDefense("gaussian", {"std": 0.01}),)
+    assert Auto().unsupported(two) is None
+    assert "2 clients' are averaged" in (Auto().unsupported(replace(two, defenses=loud)) or "")
+    assert Auto().unsupported(replace(two, clients=1, defenses=loud)) is None

@@ -135,6 +135,9 @@ def test_a_guess_of_another_size_or_that_is_not_finite_explains_nothing() -> Non
     assert misfit(seen, torch.zeros(0, 3, 8, 8), torch.zeros(0, dtype=torch.int64)) == math.inf
     assert misfit(seen, torch.full_like(images, torch.nan), labels) == math.inf
     assert misfit(seen, torch.full_like(images, torch.inf), labels) == math.inf
+    for lost in (torch.nan, torch.inf):
+        broken = replace(seen, update=tuple(torch.full_like(tensor, lost) for tensor in seen.update))
+        assert misfit(broken, normalised(images), labels) == math.inf
 
 
 def test_the_known_factor_is_that_of_a_rescaled_subsample() -> None:
