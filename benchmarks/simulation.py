@@ -33,7 +33,8 @@ def lines(records: list[Record]) -> list[str]:
 
 def _line(record: Record, other: Record) -> str:
     names = record.names
-    start = f"{record.settings['attack'].get('objective')}, {names['model']}, batch {names['batch_size']}: "
+    objective = record.settings["attack"].get("objective", names["attack"])
+    start = f"{objective}, {names['protocol']}, {names['model']}, batch {names['batch_size']}: "
     one, two = (_every_target(side) for side in (record, other))
     if one is None or two is None:
         return f"{start}no gain, simulated: {record.status}, as one gradient: {other.status}, or targets without a PSNR"

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NoReturn, ParamSpec, TypeVar
+from typing import IO, TYPE_CHECKING, NoReturn
 
 import click
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from invbench.matrix import Matrix
     from invbench.runs.executors import Crew
 
-P = ParamSpec("P")
-T = TypeVar("T")
 WRONG, INTERRUPTED = 2, 130
 
 RESULT = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -54,16 +52,24 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except Refusal as error:  # wherever it was found out: two files of one name, say
-        refused(error).show()
-        sys.exit(WRONG)
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted: what was finished is kept, the same command goes on from there", err=True)
         sys.exit(INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class Commands(click.Group):
+    """Commands of which whatever refuses words or files, wherever it found out, is a message and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except Refusal as error:
+            nearest = getattr(error, "nearest", None)
+            raise Refused(f"{error}; nearest: {nearest!r}" if nearest else str(error)) from None
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="invbench")
 def invbench() -> None:
     """Measure how much private training data leaks, and what each defence buys."""
@@ -139,15 +145,13 @@ def run(
             crew, where = _here(device, workers, read.threads)
         if dry_run:
             kept: Callable[[Cell], bool] = (lambda cell: False) if fresh else partial(is_done, results)
-            refusing(plan.print_plan, cells, kept, where, crew.workers, read.threads)
+            plan.print_plan(cells, kept, where, crew.workers, read.threads)
             return 0
         facts = {"device": where, "threads": read.threads, "executor": executor, "workers": crew.workers}
         facts = {**environment(), **facts, "command": sys.argv[1:]}
         listen = stack.enter_context(progress.progress_display(quiet, cells, crew.workers))
         conclude = report.write_files
-        records = refusing(
-            run_cells, read, cells, results, facts, crew=crew, fresh=fresh, listen=listen, conclude=conclude
-        )
+        records = run_cells(read, cells, results, facts, crew=crew, fresh=fresh, listen=listen, conclude=conclude)
     if not quiet:
         tables.print_outcome(records, results.path)
     return int(any(record.status in ("failed", "timeout") for record in records))
@@ -158,9 +162,9 @@ def _read(matrix: Path, sets: Sequence[str], only: Sequence[str], shard: str | N
     from invbench.matrix import load, select
     from invbench.runs.shards import read_shard
 
-    part = refusing(read_shard, shard) if shard is not None else None
-    read = refusing(load, matrix, sets)
-    cells = refusing(select, read.cells, only) if only else list(read.cells)
+    part = read_shard(shard) if shard is not None else None
+    read = load(matrix, sets)
+    cells = select(read.cells, only) if only else list(read.cells)
     return read, part.of(cells) if part else cells, f"{read.name}-{part}" if part else read.name
 
 
@@ -169,7 +173,7 @@ def _here(device: str, workers: int | None, threads: int) -> tuple[Crew, str]:
     from invbench.runs.devices import resolve
     from invbench.runs.run import default_workers, local_crew
 
-    where = refusing(resolve, device)
+    where = resolve(device)
     return local_crew(where, workers or default_workers(where, threads), threads), where
 
 
@@ -180,7 +184,7 @@ def _on_ray(
     from invbench.runs.executors.cluster import cluster_crew
 
     waiting = cluster_crew(address or os.environ.get("RAY_ADDRESS"), device, workers, threads, gpus)
-    crew = refusing(stack.enter_context, waiting)
+    crew = stack.enter_context(waiting)
     return crew, crew.device
 
 
@@ -197,7 +201,7 @@ def merge(folders: tuple[Path, ...], output: Path) -> None:
     from invbench.console import tables
 
     found = [store.Results(folder) for folder in folders]
-    merged = refusing(store.merge, found, store.Results(output), sys.argv[1:], report.write_files)
+    merged = store.merge(found, store.Results(output), sys.argv[1:], report.write_files)
     tables.print_merged(merged, output)
 
 
@@ -212,9 +216,9 @@ def report_(result: Path, form: str, output: Path | None) -> None:
     from invbench import report
     from invbench.store import Results, write_atomic
 
-    page = refusing(report.markdown, Results(result), output.absolute().parent if output else Path.cwd())
+    page = report.markdown(Results(result), output.absolute().parent if output else Path.cwd())
     if output:
-        refusing(write_atomic, output, page)
+        write_atomic(output, page)
     else:
         click.echo(page, nl=False)
 
@@ -227,8 +231,8 @@ def baseline(result: Path, output: Path) -> None:
     from invbench import gate
     from invbench.store import Results, write_atomic
 
-    frozen = refusing(gate.freeze, Results(result))
-    refusing(write_atomic, output, gate.to_text(frozen))
+    frozen = gate.freeze(Results(result))
+    write_atomic(output, gate.to_text(frozen))
     for line in gate.left_out(Results(result)):
         click.echo(f"left out: {line}", err=True)
     click.echo(f"wrote {output}: {len(frozen['cells'])} cells")
@@ -263,10 +267,10 @@ def check(
     from invbench.console import tables
     from invbench.store import Results, write_atomic
 
-    tolerances = refusing(gate.read_tolerances, tolerance)
-    verdicts = refusing(gate.check, Results(result), refusing(gate.read_baseline, frozen), tolerances, direction)
+    tolerances = gate.read_tolerances(tolerance)
+    verdicts = gate.check(Results(result), gate.read_baseline(frozen), tolerances, direction)
     if junit:
-        refusing(write_atomic, junit, gate.junit(verdicts))
+        write_atomic(junit, gate.junit(verdicts))
     if as_json:
         click.echo(json.dumps(gate.as_json(verdicts), indent=2, allow_nan=False))
     else:
@@ -283,7 +287,7 @@ def compare(first: Path, second: Path) -> None:
     from invbench.console import tables
     from invbench.store import Results
 
-    tables.print_comparison(refusing(gate.compare, Results(first), Results(second)))
+    tables.print_comparison(gate.compare(Results(first), Results(second)))
 
 
 @invbench.command()
@@ -297,11 +301,8 @@ def show(result: Path, cell: str | None) -> None:
     from invbench import report
     from invbench.store import Results
 
-    if cell is None:
-        page = refusing(report.cell_list, Results(result))
-    else:
-        page = refusing(report.cell_page, Results(result), cell)
-    click.echo(page, nl=False)
+    found = Results(result)
+    click.echo(report.cell_list(found) if cell is None else report.cell_page(found, cell), nl=False)
 
 
 @invbench.command("list")
@@ -325,11 +326,11 @@ def list_(kind: str | None, name: str | None, schema: bool) -> None:
     if kind is None:
         tables.print_catalogue(catalogue.overview())
     elif name is None:
-        tables.print_names(kind, refusing(catalogue.summaries, kind))
+        tables.print_names(kind, catalogue.summaries(kind))
     elif schema:
-        click.echo(json.dumps(refusing(catalogue.schema, kind, name), indent=2))
+        click.echo(json.dumps(catalogue.schema(kind, name), indent=2))
     else:
-        tables.print_part(refusing(catalogue.page, kind, name))
+        tables.print_part(catalogue.page(kind, name))
 
 
 @invbench.command()
@@ -348,20 +349,6 @@ class Refused(click.ClickException):
 
     def show(self, file: IO[str] | None = None) -> None:
         click.echo(self.message, err=True)
-
-
-def refusing(call: Callable[P, T], *arguments: P.args, **options: P.kwargs) -> T:
-    """The call's answer; what it refuses with becomes a message and exit code 2."""
-    try:
-        return call(*arguments, **options)
-    except Refusal as error:
-        raise refused(error) from None
-
-
-def refused(error: Refusal) -> Refused:
-    """What was refused, in words, with the nearest right name where there is one."""
-    nearest = getattr(error, "nearest", None)
-    return Refused(f"{error}; nearest: {nearest!r}" if nearest else str(error))
 
 
 def _interrupt(*_: object) -> NoReturn:

@@ -43,6 +43,7 @@ __all__ = [
     "later_settings",
     "load",
     "model",
+    "module_of",
     "names",
     "parameter",
     "plugin_names",
@@ -115,21 +116,21 @@ def version(kind: str, name: str) -> int:
 @cache
 def load(kind: str, name: str) -> Part:
     """The part of that name; UnknownName with the nearest one, BrokenPart where its file cannot be used."""
-    cls, facts = _marked(_module(kind, name), kind)
+    cls, facts = _marked(module_of(kind, name), kind)
     return Part(kind, name, cls, facts)
 
 
 def held(kind: str, name: str, type_: type[V]) -> tuple[V, str]:
     """The metric or sheet of that name, and its file; refused as by `load`."""
-    module = _module(kind, name)
+    module = module_of(kind, name)
     value = getattr(module, kind.upper(), None)
     if not isinstance(value, type_):
         raise BrokenPart(f"{module.__file__}: must hold {kind.upper()} = {type_.__name__}(...)")
     return value, str(module.__file__)
 
 
-def _module(kind: str, name: str) -> ModuleType:
-    """The module of that name, imported."""
+def module_of(kind: str, name: str) -> ModuleType:
+    """The module of the part, metric or sheet of that name, imported; refused as by `load`."""
     plugins = _plugins(kind)
     if name in _files(kind):
         module = f"invbench.{FOLDERS[kind]}.{name.replace('-', '_')}"

@@ -65,7 +65,7 @@ def print_catalogue(names: Mapping[str, Sequence[str]]) -> None:
     table = _table("kind", "names")
     for kind, listed in names.items():
         table.add_row(kind, ", ".join(listed))
-    Console().print(table)
+    _console().print(table)
     click.echo("more: invbench list KIND, invbench list KIND NAME")
 
 
@@ -74,17 +74,17 @@ def print_names(kind: str, summaries: Sequence[tuple[str, str]]) -> None:
     table = _table(kind, "what it is")
     for name, summary in summaries:
         table.add_row(name, summary)
-    Console().print(table)
+    _console().print(table)
 
 
 def print_part(page: Page) -> None:
     """One part: what it is, where it comes from, its settings."""
-    Console().print(Text(f"{page.name}\n\n{reflowed(page.text)}\n"))
+    _console().print(Text(f"{page.name}\n\n{reflowed(page.text)}\n"))
     if page.settings:
         table = _table("setting", "type", "default", "meaning")
         for row in page.settings:
             table.add_row(*row)
-        Console().print(table)
+        _console().print(table)
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
@@ -93,7 +93,7 @@ def print_findings(findings: Sequence[Finding]) -> None:
     table = _table("what", "", "detail")
     for finding in findings:
         table.add_row(finding.what, marks[finding.works], finding.detail)
-    Console().print(table)
+    _console().print(table)
 
 
 def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
@@ -103,11 +103,16 @@ def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
         what = ", ".join(str(v.names[axis]) for axis in axes if v.names.get(axis) is not None)
         numbers = ["" if n is None else f"{n:.4g}" for n in (v.before, v.after)]
         table.add_row(v.cell[:8], what, v.metric or "", *numbers, v.outcome)
-    console = Console()
+    console = _console()
     console.print(table)
     console.print()
     for reason in dict.fromkeys(f"{v.cell[:8]}  {v.outcome}: {v.message}" for v in verdicts if v.message):
         console.print(Text(reason))
+
+
+def _console() -> Console:
+    """A terminal to which words are words: names and reasons that somebody chose are no markup."""
+    return Console(markup=False, emoji=False)
 
 
 def _table(*columns: str) -> Table:

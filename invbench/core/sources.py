@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import invbench
 
@@ -29,19 +29,20 @@ GAME = ("games", "scoring", "metrics", "data", "cell.py")
 """What deals observations and scores answers."""
 
 
-def hash_of(places: tuple[str, ...], *things: type | Callable[..., object]) -> str:
-    """SHA-256 of the source files at these places of invbench, and of the packages of these classes and functions."""
+def hash_of(places: tuple[str, ...], *things: type | ModuleType) -> str:
+    """SHA-256 of the source files at these places of invbench, and of the packages of these classes and modules."""
     digest = hashlib.sha256()
     for place in (*(_ROOT / place for place in places), *_foreign(*things)):
         digest.update(_of_place(place).encode())
     return digest.hexdigest()
 
 
-def _foreign(*things: type | Callable[..., object]) -> list[Path]:
-    """The packages (or single files) of classes and functions that are not invbench's own."""
+def _foreign(*things: type | ModuleType) -> list[Path]:
+    """The packages (or single files) of classes and modules that are not invbench's own."""
     found = dict[Path, None]()
     for thing in things:
-        top = sys.modules.get(thing.__module__.partition(".")[0])
+        name = thing.__name__ if isinstance(thing, ModuleType) else thing.__module__
+        top = sys.modules.get(name.partition(".")[0])
         file = getattr(top, "__file__", None)
         if file is not None and top is not invbench:
             path = Path(file)

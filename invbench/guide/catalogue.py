@@ -80,7 +80,7 @@ def _told(part: registry.Part) -> dict[str, Iterable[str]]:
     if part.kind in ("model", "dataset"):
         return {"data": [part.facts["data"]]}
     if part.kind == "protocol":
-        games = [name for name in registry.names("game") if registry.serves(part, name)]
+        games = [name for name in registry.names("game") if _serves(part.name, name)]
         return {"games": games, "adds the axes": part.facts["axes"]}
     if part.kind == "game":
         sheet = sheet_of(part.name)

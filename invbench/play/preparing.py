@@ -64,5 +64,13 @@ def _body(make: Callable[..., object]) -> str:
 
 
 def _of_code(code: CodeType) -> tuple[object, ...]:
-    constants = [_of_code(constant) if isinstance(constant, CodeType) else constant for constant in code.co_consts]
-    return code.co_code, code.co_names, code.co_freevars, constants
+    return code.co_code, code.co_names, code.co_freevars, [_of_constant(constant) for constant in code.co_consts]
+
+
+def _of_constant(constant: object) -> object:
+    """The same in every process: a set's own order is not."""
+    if isinstance(constant, CodeType):
+        return _of_code(constant)
+    if isinstance(constant, tuple):
+        return [_of_constant(one) for one in constant]
+    return sorted(map(repr, constant)) if isinstance(constant, frozenset) else constant

@@ -38,8 +38,8 @@ def rerun_scores(cell: Cell, device: str) -> dict[str, Scores]:
 
 def _artefact(name: str, rerun: Rerun[Any], device: str) -> Artefact:
     cell = rerun.cell
-    theirs = (metric_of(metric.replace("-", "_")) for metric in sorted(registry.plugin_names("metric")))
-    metrics = [metric.values for metric in theirs if metric is not None and metric.values is not None]
+    theirs = sorted(metric for metric in registry.plugin_names("metric") if metric_of(metric.replace("-", "_")))
+    metrics = [registry.module_of("metric", metric) for metric in theirs]
     code = hash_of((*ATTACKER, *VICTIM, *GAME), *cell.classes, *metrics)
     key = {"rerun": name, "cell": {**cell.settings, "defense": [d.key for d in cell.defense or ()]}, "code": code}
 

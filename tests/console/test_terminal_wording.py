@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invbench import matrix
+from invbench.console import tables
 from invbench.console.wording import cell_namer, count, duration, fitted, reflowed
 
 
@@ -61,3 +62,8 @@ include: [{attack: map-inversion, model: iwpc, dataset: {name: warfarin, sensiti
 def test_paragraphs_are_reflowed_and_lists_and_formulas_kept() -> None:
     text = "One line\nand its end.\n\n    x = 1\n    y = 2\n\n- a\n- b"
     assert reflowed(text) == "One line and its end.\n\n    x = 1\n    y = 2\n\n- a\n- b"
+
+
+def test_names_that_somebody_chose_are_words_and_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    tables.print_names("attacks", [("[bold]odd", "[/nothing] of :smile:")])
+    assert capsys.readouterr().out.split()[-4:] == ["[bold]odd", "[/nothing]", "of", ":smile:"]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -144,3 +147,17 @@ def test_two_preparations_of_one_key_are_one_only_where_they_do_the_same(tmp_pat
     with plugged(tmp_path, {"attacks.preparing": PREPARING}):
         found = preparations(make_cell(tmp_path, attack="preparing"))
     assert found["zeros"].name != found["ones"].name == found["again"].name
+
+
+def test_a_preparation_has_one_name_in_every_process() -> None:
+    code = (
+        "from invbench.play.preparing import _body\n"
+        "print(_body(lambda made: {'x': 1} if 'a' in {'a', 'b', 'c', 'd'} else ('e', lambda: {'f', 'g'})))"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(found) == 1
