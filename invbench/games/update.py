@@ -180,8 +180,16 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         aimed = None
         if _wanted(self.cell) < public.pictures:
             aimed = f"the attack aims at one of {public.clients} clients: {_wanted(self.cell)} pictures a target count"
-        found = (*self.pool.notes, shared, ssim_note(shape), perceptual, undetermined, aimed)
+        found = (*self.pool.notes, *self._said_nothing(), shared, ssim_note(shape), perceptual, undetermined, aimed)
         return tuple(note for note in found if note)
+
+    def _said_nothing(self) -> list[str]:
+        """Updates that hold no number or nothing but zeros: that nothing is read of them is no defence's doing."""
+        updates, every = [seen.update for seen in self.observations], len(self.observations)
+        lost = sum(not all(bool(tensor.isfinite().all()) for tensor in update) for update in updates)
+        zero = sum(not any(bool(tensor.any()) for tensor in update) for update in updates)
+        counts = ((lost, "not finite: the clients' own computing diverged"), (zero, "zero: nothing was shared"))
+        return [f"the update of {count} of {every} targets is {what}" for count, what in counts if count]
 
     def _matched(self, answers: Sequence[Guess]) -> list[Matched]:
         missing = reconstruction.mean_image(self.pool)

@@ -602,3 +602,15 @@ def test_another_seed_or_normalisation_trains_another_victim(tmp_path: Path, cha
 
 def test_an_untrained_victim_needs_nothing_made(tmp_path: Path) -> None:
     assert UpdateGame().artefacts(make_cell(tmp_path)) == ()
+
+
+@pytest.mark.parametrize(
+    ("lr", "said"),
+    [(1e300, "not finite: the clients' own computing diverged"), (1e-300, "zero: nothing was shared"), (0.1, None)],
+)
+def test_a_note_says_where_an_update_holds_nothing_that_could_be_read(
+    tmp_path: Path, lr: float, said: str | None
+) -> None:
+    cell = make_cell(tmp_path, attack=EXACT, model=MLP, protocol={"name": "fedavg", "steps": 1, "lr": lr})
+    notes = [note for note in UpdateGame().deal(cell, torch.device("cpu")).notes if note.startswith("the update of")]
+    assert notes == ([] if said is None else [f"the update of 2 of 2 targets is {said}"])
