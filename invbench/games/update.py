@@ -161,6 +161,8 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         """`grid.png`: originals above reconstructions, each pair with its PSNR."""
         names = self.cell.names
         title = f"{names['attack']} on {names['model']}, batch {names['batch_size']}, defence {names['defense']}"
+        if names["protocol"] != "fedsgd":  # what a client shares unless another is said
+            title += f", {names['protocol']}"
         matched = self._matched(answers)
         pictures = [p if ok else None for m in matched for p, ok in zip(m.images, m.returned, strict=True)]
         originals = np.concatenate([t.images for t in self.truths])
