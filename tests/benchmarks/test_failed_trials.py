@@ -163,13 +163,14 @@ def test_simulating_the_client_has_no_gain_where_a_side_or_a_target_failed() -> 
             status=status,
             targets=2,
             settings={"attack": {"name": "dlg", "simulate": simulate}},
-            names={"protocol": "fedavg", "model": "lenet", "batch_size": 1},
+            names={"attack": "dlg", "protocol": "fedavg", "model": "lenet", "batch_size": 1},
             scores={"psnr": psnr} if psnr else {},
             controls={"grey": {"psnr": [[12.0], [12.0]]}},
         )
 
     whole = record(False, [[10.0], [20.0]])
     [told] = simulation.lines([record(True, [[20.0], [30.0]]), whole])
+    assert told.startswith("dlg, fedavg, lenet, batch 1: ")
     assert "gain +10.00 dB" in told
     for survivor in (record(True, [[20.0], [30.0, None]]), record(True, [], "timeout")):
         [told] = simulation.lines([survivor, whole])
