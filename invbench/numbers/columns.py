@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,6 +25,7 @@ class Column:
     far above its strongest control a leak must be to have read anything (None: the tolerance). `title`: how people
     write the name, where not as it is. `pooled`: the values by target are jackknife pseudo-values, which nobody
     should read alone. `statistic`: the cell's value is this statistic of stored items, not a mean over targets.
+    `least`, `most`: what it can be (None: anything, or what its statistic says); no interval leaves that.
     """
 
     name: str
@@ -37,6 +39,22 @@ class Column:
     title: str = ""
     pooled: bool = False
     statistic: Statistic | None = None
+    least: float | None = None
+    most: float | None = None
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        """The least and the most that the metric can be, as far as anybody says."""
+        if self.statistic is None:
+            return self.least, self.most
+        least, most = self.statistic.least, self.statistic.most
+        return least if self.least is None else self.least, most if self.most is None else self.most
+
+    def room_above(self, value: float) -> float:
+        """How much stronger than this an attack could be; infinite where nobody says."""
+        least, most = self.bounds
+        end = most if self.better == "higher" else least
+        return math.inf if end is None else self.gain(end - value)
 
     @property
     def written(self) -> str:

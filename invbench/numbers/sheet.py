@@ -22,7 +22,12 @@ class Noun:
 
 @dataclass(frozen=True)
 class Evidence:
-    """A metric that can show that something was read; where `beside` names a control, only beside that one."""
+    """A metric that can show that something was read.
+
+    Where `beside` names a control, which is the same attack on something else, the metric proves something only where
+    that control was asked for and did the same work: no target diverged, for what a diverged run gives back may be
+    its start.
+    """
 
     metric: str
     beside: str | None = None
@@ -50,7 +55,8 @@ class Sheet:
     first leak alone. `layout`: None: every column. `controls`: those that a matrix can ask for, in their order, and
     those of them that it gets unasked. `controls_by_name`: `(control, metric)` pairs that have a column of their own
     in `summary.csv`. `legend`: sentences added to the report's. `place`: among the games in what shows several,
-    lowest first, then by name.
+    lowest first, then by name. `silent`: a regular expression of notes by which the game says of how many targets
+    there was nothing to read, whatever the attack or the defence; its first group is that number.
     """
 
     columns: tuple[str | Column, ...]
@@ -62,6 +68,7 @@ class Sheet:
     controls_by_name: tuple[tuple[str, str], ...] = ()
     legend: tuple[str, ...] = ()
     place: int = 100
+    silent: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,7 +34,7 @@ def cell_page(results: Results, word: str) -> str:
     if figures.scores:
         parts += ["## Numbers", _numbers(figures), _by_target(record, figures)]
     parts += ["## Files", _files(results, id), "## Settings", facts(record.settings)]
-    if notes := (*record.notes, *figures.empty):
+    if notes := (*record.notes, *figures.remarks):
         parts += ["## Notes", "\n".join(f"- {text(note)}" for note in notes)]
     return "\n\n".join(parts) + "\n"
 
@@ -109,7 +109,7 @@ def _numbers(figures: Figures) -> str:
     for metric, summary in figures.scores.items():
         column = figures.sheet.column(metric)
         show = column.show
-        interval = f"[{show(summary.ci_low)}, {show(summary.ci_high)}]"
+        interval = wording.interval(column, summary)
         means = [show(figures.controls.get(metric, {}).get(name)) for name in controls]
         rows.append([wording.column_title(column), show(summary.mean), show(summary.std), interval, *means])
     return table(header, rows, right=frozenset(range(1, len(header))))

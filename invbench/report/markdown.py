@@ -80,7 +80,7 @@ def _reason(record: Record) -> str:
 
 def _notes(figures: Sequence[Figures]) -> str:
     """Every different note with the number of cells that made it, the most frequent first."""
-    counts = Counter(note for one in figures for note in dict.fromkeys((*one.record.notes, *one.empty)))
+    counts = Counter(note for one in figures for note in dict.fromkeys((*one.record.notes, *one.remarks)))
     if not counts:
         return ""
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_LISTED]

@@ -13,4 +13,5 @@ SHEET = Sheet(
     controls_by_default=("grey", "mean"),
     controls_by_name=(("grey", "psnr"), ("mean", "psnr"), ("noise", "psnr")),
     place=0,
+    silent=r"the update of (\d+) of \d+ targets is (?:zero|not finite)",
 )

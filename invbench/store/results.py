@@ -171,9 +171,9 @@ class Results:
         """Records of the cells planned and computed, in plan order."""
         return list(self._each_record(settings=True))
 
-    def each_record(self) -> Iterator[Record]:
-        """The same one by one and without settings: the values by target of 100,000 cells fill gigabytes."""
-        return self._each_record(settings=False)
+    def each_record(self, settings: bool = False) -> Iterator[Record]:
+        """The same one by one: the values by target of 100,000 cells fill gigabytes. Settings only where asked for."""
+        return self._each_record(settings)
 
     def _each_record(self, settings: bool) -> Iterator[Record]:
         """Those records, of which equal controls are one object."""
