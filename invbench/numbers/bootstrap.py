@@ -1,6 +1,6 @@
 """Percentile bootstrap (Efron and Tibshirani 1993, ch. 13) of statistics of a whole cell, such as an AUC.
 
-The draws have a fixed seed, so equal values always give equal intervals. `benchmarks/coverage.py` shows how often
+The draws have a fixed seed, so equal values always give equal intervals. `benchmarks/intervals.py` shows how often
 these intervals cover the truth.
 """
 

@@ -3,7 +3,7 @@
 Student's t, widened on the side to which the targets are skewed: that end follows Hall's monotone transformation
 (1992, J. R. Statist. Soc. B 54, 221-228), which takes out of t what the third moment puts into it. With few targets
 the percentile bootstrap is far too short: it covers the mean of 2, 4 and 8 normal targets in 50, 78 and 87 of 100
-cells. `benchmarks/coverage.py` has the coverage of each.
+cells. `benchmarks/intervals.py` has the coverage of each.
 """
 
 from __future__ import annotations

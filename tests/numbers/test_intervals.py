@@ -1,4 +1,4 @@
-"""How often intervals cover the truth, by simulation; `benchmarks/coverage.py` prints the same for more laws."""
+"""How often intervals cover the truth, by simulation; `benchmarks/intervals.py` prints the same for more laws."""
 
 from __future__ import annotations
 
