@@ -243,6 +243,7 @@ def baseline(result: Path, output: Path) -> None:
 @click.option("--baseline", "frozen", type=click.Path(path_type=Path), required=True, help="From `invbench baseline`.")
 @click.option("--tolerance", multiple=True, metavar="METRIC=VALUE", help="Change that is put up with; may be repeated.")
 @click.option("--direction", type=click.Choice(["weaker", "stronger", "both"]), default="weaker", show_default=True)
+@click.option("--exact", is_flag=True, help="Every value must be the same to its last bit.")
 @click.option("--junit", type=FILE, help="Also write the verdicts as JUnit XML.")
 @click.option("--github", is_flag=True, hidden=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
@@ -251,13 +252,15 @@ def check(
     frozen: Path,
     tolerance: tuple[str, ...],
     direction: Direction,
+    exact: bool,
     junit: Path | None,
     github: bool,
     as_json: bool,
 ) -> int:
     """Hold a result against a baseline.
 
-    Exit code 1 where a metric regressed, or a cell failed, changed or is missing.
+    Exit code 1 where a metric regressed, or a cell failed, changed or is missing. A shift within the tolerance that
+    the targets agree on is shown as moved, and passes.
     """
     if github:
         raise Refused("--github is not built yet; --junit is")
@@ -268,7 +271,7 @@ def check(
     from invbench.store import Results, write_atomic
 
     tolerances = gate.read_tolerances(tolerance)
-    verdicts = gate.check(Results(result), gate.read_baseline(frozen), tolerances, direction)
+    verdicts = gate.check(Results(result), gate.read_baseline(frozen), tolerances, direction, exact)
     if junit:
         write_atomic(junit, gate.junit(verdicts))
     if as_json:
