@@ -38,12 +38,14 @@ class Layout:
     """What the report's tables show: these metrics, and beside each a column for each of these controls.
 
     Without controls there is one column, of the strongest. `spread`: beside a mean stands the standard deviation
-    over items, or the 95 % interval over targets.
+    over items, or the 95 % interval over targets. `aside`: metrics that follow, mean alone, where some cell has
+    another value than the one that says nothing.
     """
 
     metrics: tuple[str, ...]
     controls: tuple[str, ...] = ()
     spread: Spread = "interval"
+    aside: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +122,8 @@ class GameSheet:
         said = self.said.layout or Layout(metrics=tuple(self.by_name))
         shown = (*said.metrics, *(name for name in self.by_name if name in self.added and name not in said.metrics))
         metrics = tuple(name for name in shown if name in self.by_name)
-        return Layout(metrics=metrics, controls=said.controls, spread=said.spread)
+        aside = tuple((name, usual) for name, usual in said.aside if name in self.by_name)
+        return Layout(metrics=metrics, controls=said.controls, spread=said.spread, aside=aside)
 
     def column(self, metric: str) -> Column:
         """The column of a metric, a plain one where nothing describes it."""

@@ -1,4 +1,4 @@
-"""The first lines of a report: how many cells there are, and what leaks most under each defence."""
+"""The first sentences of a report: how many cells there are, and what leaks most under each defence."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ MOST_DEFENSES = 12
 """Sentences on defences of one game; a longer list would be no headline."""
 
 
-def headlines(figures: Sequence[Figures], planned: int) -> list[str]:
-    """Paragraphs and lists of Markdown, one string each."""
-    lines = [_counts(figures, planned)]
+def headlines(figures: Sequence[Figures]) -> list[str]:
+    """Lists of Markdown, one string a game."""
+    lines = []
     for game, of_game in grouped(figures, lambda one: one.record.names["game"]).items():
         silent = [one for one in of_game if one.nothing_to_read is not None]
         measured = [(one, one.leak) for one in of_game if one.leak is not None and one.nothing_to_read is None]
@@ -27,12 +27,12 @@ def headlines(figures: Sequence[Figures], planned: int) -> list[str]:
     return lines
 
 
-def _counts(figures: Sequence[Figures], planned: int) -> str:
+def counts(figures: Sequence[Figures], planned: int) -> str:
     """`**16 cells: 14 ok, 1 failed, 1 unsupported.**`"""
     if not planned:
         return "**The matrix has no cells.**"
-    counts = Counter(one.record.status for one in figures)
-    words = [f"{counts[status]} {status}" for status in ("ok", "failed", "timeout", "unsupported") if counts[status]]
+    number = Counter(one.record.status for one in figures)
+    words = [f"{number[status]} {status}" for status in ("ok", "failed", "timeout", "unsupported") if number[status]]
     if planned > len(figures):
         words.append(f"{planned - len(figures)} not run yet")
     return f"**{wording.cells(planned)}: {', '.join(words)}.**"

@@ -15,6 +15,10 @@ from invbench.report.tables import code, text
 NOTHING, UNSURE, NOT_READABLE = "read nothing", "unsure", "nothing to read"
 
 
+WORDS = {"batch_size": "batch size", "defense": "defence", "dataset": "data set", "seed": "seed"}
+"""Axes whose name is not the word for them; `seed` stands for itself."""
+
+
 def cells(count: int) -> str:
     """`1 cell`, `2 cells`."""
     return f"{count} {'cell' if count == 1 else 'cells'}"
@@ -34,7 +38,7 @@ def setting(names: Mapping[str, Any]) -> str:
 
 def whole_cell(names: Mapping[str, Any]) -> str:
     """One cell on one line of plain words, every axis that is named and that its game uses."""
-    words = {"batch_size": "batch size", "defense": "defence", "seed": "seed"}
+    words = {axis: WORDS[axis] for axis in ("batch_size", "defense", "seed")}
     shown = [
         (axis, names.get(axis)) for axis in ("attack", "model", "dataset", "batch_size", "protocol", "defense", "seed")
     ]

@@ -45,10 +45,10 @@ def test_the_interval_covers_normal_and_skewed_means(law: str, targets: int) -> 
 
 
 @pytest.mark.parametrize("law", ["exponential", "left"])
-@pytest.mark.parametrize(("targets", "least"), [(2, 0.90), (4, 0.92), (8, 0.94), (16, 0.94)])
-def test_it_covers_less_where_few_targets_are_as_skewed_as_an_exponential(law: str, targets: int, least: float) -> None:
-    """Two targets cannot show that they are skewed; the table in the benchmark's report says so."""
-    assert least <= coverage(law, targets) <= 0.97
+@pytest.mark.parametrize("targets", [2, 4, 8, 16])
+def test_it_covers_less_where_targets_are_as_skewed_as_an_exponential(law: str, targets: int) -> None:
+    """The table in the benchmarks' report says so."""
+    assert 0.87 <= coverage(law, targets) <= 0.93
 
 
 def test_the_percentile_bootstrap_would_not_cover() -> None:
@@ -69,7 +69,7 @@ def test_a_share_s_interval_covers_and_stays_between_none_and_all(share: float, 
         low, high = ends(summary, 0.0, 1.0)
         assert 0 <= low < high <= 1, "four of four are no proof of all"
         inside += low <= share <= high
-    assert inside / len(right) >= 0.93
+    assert inside / len(right) >= 0.92
 
 
 def test_where_all_are_at_one_end_the_interval_is_what_so_many_in_a_row_prove() -> None:
@@ -105,25 +105,19 @@ def test_the_quantile_is_scipys(freedom: int) -> None:
     assert student(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-9)
 
 
-def test_without_skewness_the_interval_is_student_s_t() -> None:
-    values = np.array([[1.0, 2.0, 3.0, 4.0, 5.0]])
-    expected = stats.t.interval(0.95, 4, loc=3.0, scale=stats.sem(values[0]))
-    assert mean_intervals(values, np.ones_like(values))[0] == pytest.approx(expected)
+def test_the_interval_is_scipys_t() -> None:
+    values = np.random.default_rng(1).gamma(2, 1, (3, 7))
+    for row, ends_of_row in zip(values, mean_intervals(values, np.ones_like(values)), strict=True):
+        assert ends_of_row == pytest.approx(stats.t.interval(0.95, 6, loc=row.mean(), scale=stats.sem(row)))
 
 
-@settings(deadline=None, max_examples=60)
-@given(values=st.lists(st.floats(-1e6, 1e6), min_size=3, max_size=10))
-def test_skewness_only_widens_and_on_its_own_side(values: list[float]) -> None:
-    array = np.array([values])
-    if np.ptp(array) < 1e-3:
-        return
-    low, high = mean_intervals(array, np.ones_like(array))[0]
-    expected = stats.t.interval(0.95, len(values) - 1, loc=array.mean(), scale=stats.sem(array[0]))
-    slack = 1e-9 * np.abs(array).max()
-    assert low <= expected[0] + slack
-    assert high >= expected[1] - slack
-    narrow = expected[0] if stats.skew(array[0]) > 0 else expected[1]
-    assert (low if stats.skew(array[0]) > 0 else high) == pytest.approx(narrow, rel=1e-6, abs=1e-6 * np.ptp(array))
+def test_a_target_weighs_as_much_as_it_has_items() -> None:
+    """The error of a ratio of sums, written out."""
+    sums, counts = np.array([[3.0, 10.0, 4.0]]), np.array([[1.0, 4.0, 2.0]])
+    whole = 17 / 7
+    residuals = (sums - whole * counts) / (7 / 3)
+    half = stats.t.ppf(0.975, 2) * np.sqrt((residuals**2).sum() / 2 / 3)
+    assert mean_intervals(sums, counts)[0] == pytest.approx([whole - half, whole + half])
 
 
 @settings(deadline=None, max_examples=60)
@@ -131,4 +125,4 @@ def test_skewness_only_widens_and_on_its_own_side(values: list[float]) -> None:
 def test_another_unit_scales_the_interval(values: list[float], power: int) -> None:
     array = np.array([values])
     one, other = mean_intervals(array, np.ones_like(array)), mean_intervals(array * 2.0**power, np.ones_like(array))
-    assert other == pytest.approx(one * 2.0**power, rel=1e-12, abs=0)
+    assert other == pytest.approx(one * 2.0**power, rel=1e-12, abs=0, nan_ok=True)
