@@ -17,6 +17,8 @@ ORDER = ("defense", "attack", "batch_size", "model", "protocol", "dataset", "see
 """Axes in the order in which they are asked about: the first that varies stands in every table."""
 MOST_DOWN, MOST_ACROSS = 40, 12
 """Values of an axis that a table has room for; one with more is no table that anybody reads."""
+WIDEST = 60
+"""Characters of the names across together that a page has room for, beside the numbers."""
 MARKS = {wording.NOTHING: "nothing", wording.UNSURE: "unsure"}
 
 
@@ -39,12 +41,10 @@ def _room_for(figures: Sequence[Figures], axis: str) -> bool:
 
 def _crossing(figures: Sequence[Figures], game: str, one_axis: str, other: str) -> list[str]:
     named = {axis: labels(one.record.names[axis] for one in figures) for axis in (one_axis, other)}
-    # across goes the axis whose names are shorter together
-    across, down = sorted((one_axis, other), key=lambda axis: (sum(map(len, named[axis].values())), axis == one_axis))
-    if len(named[across]) > MOST_ACROSS:
-        across, down = down, across
-    if len(named[across]) > MOST_ACROSS:
+    across = _across(named)
+    if across is None:
         return []
+    down = other if across == one_axis else one_axis
     places: dict[tuple[object, object], list[Figures]] = {}
     for one in figures:
         places.setdefault((one.record.names[down], one.record.names[across]), []).append(one)
@@ -60,6 +60,14 @@ def _crossing(figures: Sequence[Figures], game: str, one_axis: str, other: str) 
     folded = [title for title in folded if title not in (_title(down), _title(across))]
     right = frozenset(range(1, len(header)))
     return [heading, table(header, rows, right), _caption(figures, folded)]
+
+
+def _across(named: Mapping[str, Mapping[object, str]]) -> str | None:
+    """The axis whose names are shorter together, but none of one value where the other one fits; None: none fits."""
+    widths = {axis: sum(map(len, of_axis.values())) for axis, of_axis in named.items()}
+    fitting = [axis for axis in named if len(named[axis]) <= MOST_ACROSS]
+    several = [axis for axis in fitting if len(named[axis]) > 1 and widths[axis] <= WIDEST]
+    return min(several or fitting, key=widths.__getitem__, default=None)
 
 
 def _caption(figures: Sequence[Figures], folded: Sequence[str]) -> str:

@@ -49,7 +49,7 @@ def test_a_report_shows_the_area_with_its_interval_and_what_is_above_the_control
     loud, quiet = membership_record(2.0), membership_record(0.0, attack="guess")
     page = report.markdown(made(tmp_path / "r", loud, quiet), tmp_path)
     found = figures_of(loud)
-    mean, _, low, high = found.scores["auc"]
+    mean, _, low, high, _ = found.scores["auc"]
     assert mean == pytest.approx(auc(loud))
     assert f"**{mean:.3f}** [{low:.3f}, {high:.3f}]".replace("**", "") in page.replace("**", "")
     assert "AUC ↑" in page
@@ -58,7 +58,7 @@ def test_a_report_shows_the_area_with_its_interval_and_what_is_above_the_control
     assert f"+{found.leak.gain:.3f}" in page  # type: ignore[union-attr]
     assert "read nothing" in page
     assert "- AUC and tpr at fpr 0.1: of all candidates, with the 95 % bootstrap interval over candidates." in " ".join(
-        page.replace("Queries: mean and 95 % bootstrap interval over targets. ", "").split()
+        page.replace("Queries: mean and 95 % interval over targets (Student's t). ", "").split()
     )
     assert "Queries is a cost, and no leak: lower is better." in " ".join(page.split())
     assert "Half of the candidates are members." in page
