@@ -284,13 +284,14 @@ def check(
 @invbench.command()
 @click.argument("first", type=RESULT)
 @click.argument("second", type=RESULT)
-def compare(first: Path, second: Path) -> None:
-    """Two results side by side."""
+@click.option("--markdown", is_flag=True, help="Every metric of every cell, as a Markdown table.")
+def compare(first: Path, second: Path, markdown: bool) -> None:
+    """Two results side by side: what differs."""
     from invbench import gate
     from invbench.console import tables
     from invbench.store import Results
 
-    tables.print_comparison(gate.compare(Results(first), Results(second)))
+    tables.print_comparison(gate.compare(Results(first), Results(second)), markdown)
 
 
 @invbench.command()

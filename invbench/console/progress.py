@@ -127,22 +127,21 @@ class _Display:
             self.each.update(self.rows[worker], visible=False)
 
     def _show(self, news: Doing) -> None:
-        words = news.what if isinstance(news.what, str) else self.name(news.what.names)
+        room = self.console.width - _STATE
+        words = news.what if isinstance(news.what, str) else self.name(news.what.names, room)
         state, at = "", news.progress
         if at is not None:
             state = f"{at.done}/{at.total}" + (f" at {at.objective:.3g}" if at.objective is not None else "")
             if isinstance(news.what, Cell) and at.total:
                 self.shares[news.worker] = at.done / at.total
-        name = fitted(words, self.console.width - _STATE)
+        name = fitted(words, room)
         self.each.update(self.rows[news.worker], description=name, state=state, visible=True)
 
     def _end(self, record: Record) -> None:
         self.done += 1
         number, outcome = _ended(record, self.done, self.cells)
         room = self.console.width - len(f"{number}   {outcome}")
-        if record.status != "ok":  # a reason is never cut: it folds
-            room = max(room, self.console.width // 2)
-        name = fitted(self.name(record.names), room)
+        name = self.name(record.names, max(room, self.console.width // 2))  # a long line folds
         self.console.print(Text(f"{number} {name}  {outcome}", style=_STYLES[record.status]), overflow="fold")
 
     def _time_left(self) -> str:

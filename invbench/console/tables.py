@@ -12,14 +12,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from invbench.console.wording import count, reflowed, told_apart
+from invbench.console.wording import count, reflowed
 from invbench.gate import Verdict, passed
-from invbench.report import comparison
+from invbench.report.comparison import comparison, listed_alone
+from invbench.report.naming import labels, line, varying
+from invbench.store import AXES
 
 if TYPE_CHECKING:
     from invbench.guide.catalogue import Page
     from invbench.guide.doctor import Finding
     from invbench.store import Merged, Record
+
+
+NARROW = 60
+"""Columns below which a table of seven columns would break its words."""
 
 
 def print_outcome(records: Sequence[Record], folder: Path) -> None:
@@ -47,17 +53,31 @@ def print_merged(merged: Merged, folder: Path) -> None:
 
 def print_check(verdicts: Sequence[Verdict]) -> None:
     """What moved, one row a metric, and why it counts; then whether it passes."""
-    moved = [verdict for verdict in verdicts if verdict.outcome != "same"]
+    moved = [verdict for verdict in verdicts if verdict.outcome != "same" or verdict.message]
     if moved:
         _print_verdicts(moved)
+        click.echo()
+        for reason in dict.fromkeys(f"{v.cell[:8]}  {v.outcome}: {v.message}" for v in moved if v.message):
+            _console().print(Text(reason))
     counts = Counter(verdict.outcome for verdict in verdicts)
     words = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
     click.echo(f"{'passed' if passed(verdicts) else 'NOT passed'}: {words or 'nothing to compare'}")
 
 
-def print_comparison(verdicts: Sequence[Verdict]) -> None:
-    """Every metric of every cell of two results."""
-    click.echo(comparison(verdicts), nl=False)
+def print_comparison(verdicts: Sequence[Verdict], markdown: bool) -> None:
+    """What differs between two results; as Markdown every metric of every cell."""
+    if markdown or not verdicts:
+        click.echo(comparison(verdicts), nl=False)
+        return
+    rows, alone = listed_alone([verdict for verdict in verdicts if verdict.outcome != "same" or verdict.difference])
+    if rows:
+        _print_verdicts(rows)
+    for words in alone:
+        click.echo(words)
+    counts = Counter(verdict.outcome for verdict in verdicts)
+    equal = sum(verdict.outcome == "same" and not verdict.difference for verdict in verdicts)
+    said = ", ".join(f"{number} {outcome}" for outcome, number in counts.most_common())
+    click.echo(f"{said}; {count(equal, 'value')} equal, not listed")
 
 
 def print_catalogue(names: Mapping[str, Sequence[str]]) -> None:
@@ -97,17 +117,23 @@ def print_findings(findings: Sequence[Finding]) -> None:
 
 
 def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
-    table = _table("cell", "what", "metric", "before", "after", "outcome")
-    axes = ("attack", "model", "batch_size", "defense", *told_apart(v.names for v in verdicts))
-    for v in verdicts:
-        what = ", ".join(str(v.names[axis]) for axis in axes if v.names.get(axis) is not None)
-        numbers = ["" if n is None else f"{n:.4g}" for n in (v.before, v.after)]
-        table.add_row(v.cell[:8], what, v.metric or "", *numbers, v.outcome)
+    """A row a metric, the cell named by what differs between these; below `NARROW` columns two lines a metric."""
+    axes = varying((v.names for v in verdicts), AXES) or ["attack", "model"]
+    named = {axis: labels(v.names.get(axis) for v in verdicts) for axis in axes}
     console = _console()
-    console.print(table)
-    console.print()
-    for reason in dict.fromkeys(f"{v.cell[:8]}  {v.outcome}: {v.message}" for v in verdicts if v.message):
-        console.print(Text(reason))
+    table = _table("cell", "what", "metric", "before", "after", "moved by", "outcome")
+    for v in verdicts:
+        what = line(v.names, axes, named)
+        shown = ["" if n is None else f"{n:.4g}" for n in (v.before, v.after)]
+        by = "" if v.difference is None else f"{v.difference:+.3g}"
+        if console.width < NARROW:
+            console.print(Text(f"{v.cell[:8]}  {what}"))
+            numbers = f"{shown[0] or '-'} -> {shown[1] or '-'} {f'({by})' if by else ''}".rstrip()
+            console.print(Text(f"  {v.outcome}: {f'{v.metric} {numbers}' if v.metric else 'the cell'}"))
+        else:
+            table.add_row(v.cell[:8], what, v.metric or "", *shown, by, v.outcome)
+    if console.width >= NARROW:
+        console.print(table)
 
 
 def _console() -> Console:

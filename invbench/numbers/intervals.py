@@ -80,7 +80,7 @@ def student(freedom: int) -> float:
             (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384,
             (79 * z**9 + 776 * z**7 + 1482 * z**5 - 1920 * z**3 - 945 * z) / 92160,
         )
-        return z + sum(term / freedom**power for power, term in enumerate(terms, start=1))
+        return float(z + sum(term / freedom**power for power, term in enumerate(terms, start=1)))
     low, high = 0.0, math.pi / 2  # of the angle whose tangent is t / sqrt(freedom)
     while low < (middle := (low + high) / 2) < high:
         low, high = (middle, high) if _within(middle, freedom) < LEVEL else (low, middle)

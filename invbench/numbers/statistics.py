@@ -160,10 +160,11 @@ def _of_shape(items: Array, counts: Counts) -> list[Summary]:
     else:
         sums = np.column_stack([part.sum(axis=1) for part in np.split(items, np.cumsum(counts)[:-1], axis=1)])
     means, spreads = (sums.sum(axis=1) / items.shape[1]).tolist(), items.std(axis=1).tolist()
-    ends = mean_intervals(sums, np.broadcast_to(counts.astype(np.float64), sums.shape)).tolist()
     if len(counts) == 1:
-        ends = [[None, None]] * len(items)
-    return [Summary(m, std, *both, len(counts)) for m, std, both in zip(means, spreads, ends, strict=True)]
+        return [Summary(m, std, None, None, 1) for m, std in zip(means, spreads, strict=True)]
+    ends = mean_intervals(sums, np.broadcast_to(counts.astype(np.float64), sums.shape)).T.tolist()
+    facts = zip(means, spreads, *ends, strict=True)
+    return [Summary(m, std, low, high, len(counts)) for m, std, low, high in facts]
 
 
 def _present(values: Sequence[float | None]) -> list[float]:

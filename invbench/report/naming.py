@@ -48,7 +48,7 @@ def line(names: Names, axes: Iterable[str], of_axis: Mapping[str, Mapping[object
     for axis in axes:
         value = names.get(axis)
         if value is not None:
-            text = str(value) if of_axis is None else of_axis[axis][value]
+            text = str(value) if of_axis is None else of_axis[axis].get(value, str(value))
             words.append(WORDS.get(axis, "{}").format(text))
     return " ".join(words)
 

@@ -127,7 +127,13 @@ def test_two_results_stand_side_by_side(
 ) -> None:
     result = finished.copy(tmp_path)
     cell = edit_scores(result, "inverting-gradients", weaker)
-    done = command("compare", finished.result, "results/small")
+    short = command("compare", finished.result, "results/small")
+    assert (short.exit_code, short.stderr) == (0, "")
+    (listed,) = (line for line in short.stdout.splitlines() if line.startswith(cell[:8]))
+    assert listed.split()[-2:] == ["-1", "regressed"]
+    assert max(map(len, short.stdout.splitlines())) <= 80
+    assert re.search(r"^\d+ same, 1 regressed; \d+ values equal, not listed$", short.stdout, re.MULTILINE)
+    done = command("compare", finished.result, "results/small", "--markdown")
     assert (done.exit_code, done.stderr) == (0, "")
     row = next(line for line in done.stdout.splitlines() if cell[:8] in line and "PSNR" in line.upper())
     before, after = (float(n) for n in re.findall(r"\| +(-?\d+\.\d\d) ", row)[:2])
