@@ -32,6 +32,7 @@ from invbench.report.leaks import (
     strongest_control,
     whole_cell,
 )
+from invbench.report.remarks import remarks
 from invbench.report.settings import part_settings
 from invbench.sheets import sheet_of
 from invbench.store import Record, Scores
@@ -115,7 +116,8 @@ def no_collection() -> Iterator[None]:
 class _Controls(NamedTuple):
     """What the controls of a cell come to: what Figures hold of them, and the strongest's mean at each target.
 
-    `by_target` holds the metrics that can be evidence beside these controls and are means.
+    `by_target` holds the metrics that can be evidence beside these controls and are means. `full`: of the game's first
+    metric, at how many targets the strongest leaves no room above it.
     """
 
     whole: Mapping[str, Scores]  # kept, so that no other ones get its identity
@@ -123,6 +125,7 @@ class _Controls(NamedTuple):
     means: Mapping[str, Mapping[str, float]]
     strongest: Mapping[str, Control]
     by_target: Mapping[str, list[float | None]]
+    full: int
 
 
 class _Draft(NamedTuple):
@@ -164,7 +167,11 @@ def _controls(controls: Mapping[str, Scores], sheet: GameSheet) -> _Controls:
         for one in sheet.evidence
         if one.metric in strongest and can_prove(one, controls, 0) and sheet.column(one.metric).statistic is None
     }
-    return _Controls(controls, {name: {} for name in controls}, means, strongest, by_target)  # which ones there were
+    first = sheet.column(sheet.first)
+    of_first = [value for value in by_target.get(sheet.first, ()) if value is not None]
+    full = sum(first.room_above(value) < first.least_gain for value in of_first)
+    lean = {name: dict[str, Any]() for name in controls}  # which ones there were
+    return _Controls(controls, lean, means, strongest, by_target, full)
 
 
 def _draft(sheet: GameSheet, record: Record, controls: _Controls, scores: Mapping[str, Packed]) -> _Draft:
@@ -230,22 +237,10 @@ def _proved(
         strongest=controls.strongest,
         evidence=judged,
         evaluations=draft.evaluations,
-        remarks=_remarks(draft.estimates, sheet) if draft.estimates else (),
+        remarks=remarks(sheet, draft.estimates, controls.strongest, controls.full, record.targets),
         nothing_to_read=nothing_to_read(sheet, record, controls.strongest),
         settings=draft.settings,
     )
-
-
-def _remarks(estimates: Mapping[str, Estimate], sheet: GameSheet) -> tuple[str, ...]:
-    """Why statistics of the whole cell are empty, and what items others leave out."""
-    said = []
-    for name, found in estimates.items():
-        if found.why_empty is not None:
-            said.append(f"{name} is empty: {found.why_empty}")
-        elif found.left_out:
-            many = sheet.said.item.many
-            said.append(f"{name} leaves out {found.left_out} of {found.items} {many}, which have no finite score")
-    return tuple(said)
 
 
 def _with_statistics(

@@ -64,6 +64,10 @@ def test_an_update_of_nothing_but_zeros_and_an_exact_control_leave_nothing_to_re
     assert (empty.nothing_to_read, finding(empty)) == (said, "nothing to read")
     partly = figures_of(update_record([10.0] * 3, facts={"notes": [said.replace("3 of 3", "2 of 3")]}))
     assert partly.nothing_to_read is None
+    some = {"grey": {"psnr": nested([100.0, 14.0, 15.0])}}
+    assert figures_of(update_record([100.0, 30.0, 31.0], facts={"controls": some})).remarks == (
+        "the control grey is exact at 1 of 3 targets: nothing can be read of those",
+    )
     constant = figures_of(update_record([100.0] * 3, facts={"controls": {"grey": {"psnr": nested([100.0] * 3)}}}))
     assert constant.nothing_to_read == "the control grey has PSNR 100.00 dB already: no room is left above it"
 
