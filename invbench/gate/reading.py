@@ -35,6 +35,9 @@ def parse(plain: Any, where: str) -> dict[str, Measured]:
     cells = _mapping(plain, "cells", where)
     if not cells:
         raise GateError(f"{where}: has no cells, so nothing can be held against it")
+    said = plain.get("invbench", [])
+    if not isinstance(said, list) or not all(isinstance(one, str) for one in said):
+        raise GateError(f"{where}.invbench: must be a list of texts")
     wrong = next((id for id in cells if not CELL_ID.fullmatch(id)), None)
     if wrong is not None:
         raise GateError(f"{where}: cells: {wrong!r} is not the id of a cell (16 hexadecimal digits)")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from invbench.core.typed import must_be_typed
 from invbench.numbers.columns import Column, plain_column
 
 Spread = Literal["std", "interval"]
@@ -19,6 +20,9 @@ class Noun:
     one: str
     many: str
 
+    def __post_init__(self) -> None:
+        must_be_typed(self)
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -26,6 +30,9 @@ class Evidence:
 
     metric: str
     beside: str | None = None
+
+    def __post_init__(self) -> None:
+        must_be_typed(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +46,9 @@ class Layout:
     metrics: tuple[str, ...]
     controls: tuple[str, ...] = ()
     spread: Spread = "interval"
+
+    def __post_init__(self) -> None:
+        must_be_typed(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +72,9 @@ class Sheet:
     controls_by_name: tuple[tuple[str, str], ...] = ()
     legend: tuple[str, ...] = ()
     place: int = 100
+
+    def __post_init__(self) -> None:
+        must_be_typed(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
+from invbench.core.printing import one_line
 from invbench.report.figures import Figures, figures_of_all
 from invbench.sheets import every_sheet
 from invbench.store import AXES, Results
@@ -17,6 +19,9 @@ WHOLE = ("batch_size", "seed", *COUNTS, "attack_evaluations", "certified")
 """Columns of whole numbers, which may be empty."""
 TEXT = ("cell", *(axis for axis in AXES if axis not in WHOLE), "status", "device", "reason")
 """Columns of words. All others are numbers with a point."""
+FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
+"""What the first sign of a field must not be, as spreadsheets compute what follows; some take the wide ones, too."""
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 ROWS = 256
 """Rows that are written together: few enough to stay in a processor's cache."""
 
@@ -36,10 +41,23 @@ def to_csv(figures: Sequence[Figures]) -> str:
     values = zip(*(_row(one, metrics, by_name) for one in figures), strict=True) if figures else [()] * len(columns)
     # as text already: pandas would take three times as long over `float_format`
     shown = {
-        name: of_all if name in (*TEXT, *WHOLE) else [None if v is None or v != v else f"{v:.12g}" for v in of_all]
+        name: list(map(field, of_all))
+        if name in (*TEXT, *WHOLE)
+        else [None if v is None or v != v else f"{v:.12g}" for v in of_all]
         for name, of_all in zip(columns, values, strict=True)
     }
     return pd.DataFrame(shown, dtype=object).to_csv(index=False, lineterminator="\n", chunksize=ROWS)
+
+
+def field(value: object) -> object:
+    """A field as CSV holds it: words on one line, and none that a spreadsheet would compute, the door to CSV.
+
+    Words that begin like a formula get an apostrophe before them, unless they are a plain number.
+    """
+    if not isinstance(value, str):
+        return value
+    words = one_line(value)
+    return f"'{words}" if words[:1] in FORMULA and not NUMBER.fullmatch(words) else words
 
 
 def _metrics(figures: Sequence[Figures]) -> list[str]:

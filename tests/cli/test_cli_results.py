@@ -155,8 +155,8 @@ def test_without_a_cell_every_cell_is_listed(finished: FinishedRun, command: Cal
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["report", "DIR", "--format", "html"], "--format html is not built yet; markdown is"),
-        (["report", "DIR", "--format", "latex"], "--format latex is not built yet; markdown is"),
+        (["report", "DIR", "--format", "html"], "'html' is not one of 'markdown', 'csv'"),
+        (["report", "DIR", "--format", "latex"], "'latex' is not one of 'markdown', 'csv'"),
         (["report", "DIR", "-o", "no/such/folder/page.md"], "cannot be written"),
         (["run", "m.yaml", "--ray-address", "127.0.0.1:6379"], "--ray-address needs --executor ray"),
         (["run", "m.yaml", "--gpus-per-cell", "0.5"], "--gpus-per-cell needs --executor ray"),
