@@ -28,9 +28,7 @@ def taken_stock(cells: Iterable[Cell], results: Results, tell: Callable[[str], N
             continue
         done.add(cell.id)
         if lost := results.lost(record):
-            lacking.append(
-                f"{results.cell(cell.id)}: {' and '.join(lost)} gone; its numbers are kept, --fresh makes all"
-            )
+            lacking.append(f"{results.cell(cell.id)}: no {' and no '.join(lost)} any more; --fresh computes all again")
     for lines, what in ((damaged, "damaged records"), (lacking, "cells that lack a file")):
         hidden = len(lines) - MOST_TOLD
         for line in [*lines[:MOST_TOLD], *([f"... and {hidden} more {what}"] if hidden > 0 else [])]:

@@ -84,7 +84,7 @@ def keys_written(data: bytes) -> int:
 def keys_within(plain: Any) -> int:
     """How many keys of mappings parsed JSON holds; RecursionError where it is deeper than DEEPEST."""
     level, keys = [plain], 0
-    for _ in range(DEEPEST + 2):
+    for _ in range(DEEPEST):
         inside = []
         for part in level:
             if type(part) is dict:

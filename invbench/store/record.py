@@ -124,7 +124,7 @@ class Record:
         """The same of parsed JSON, settings and all."""
         if not isinstance(plain, dict) or "schema" not in plain:
             raise StoreError(f"{where}: is not a record of invbench")
-        if plain["schema"] != SCHEMA:
+        if type(plain["schema"]) is not int or plain["schema"] != SCHEMA:
             raise OtherSchema(f"{where}: has schema {plain['schema']!r}; this invbench reads {SCHEMA}")
         try:
             written = msgspec.convert(plain, WHOLE)

@@ -137,7 +137,7 @@ def _keys(written: Written[Raw]) -> int:
     own = len(_FIELDS) - sum(getattr(written, name) is UNSET for name in _LATER)
     always = len(written.names) + len(written.scores) + len(written.seconds) + len(written.dataset)
     later = len(written.stopped or ()) + len(written.invbench or ())
-    return own + always + later + keys_within(written.settings) + keys_within(list(written.facts or ()))
+    return own + always + later + keys_within([written.settings, list(written.facts or ())])
 
 
 def contradiction(written: Written[Any], controls: Controls) -> str | None:

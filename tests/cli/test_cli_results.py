@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +31,8 @@ def command(tmp_path: Path) -> Callable[..., Finished]:
     guard = tmp_path / "guard"
     guard.mkdir()
     (guard / "sitecustomize.py").write_text(WITHOUT_TORCH)
-    return lambda *words: invbench(*words, folder=tmp_path, PYTHONPATH=str(guard))
+    path = os.pathsep.join([str(guard), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return lambda *words: invbench(*words, folder=tmp_path, PYTHONPATH=path)
 
 
 def weaker(metric: str, value: float) -> float:
