@@ -25,6 +25,7 @@ from made_results import empty_record, update_record
 
 from invbench import report
 from invbench.store import Damaged, Record, Results, StoreError
+from invbench.store.provenance import written_by
 
 DONE, REFUSED, TRACEBACK, LEFT = 0, 2, 3, 9
 RECORDS = [update_record((20.0 + k, 30.0), seed=k) for k in range(3)]
@@ -192,6 +193,7 @@ def torn(folder: Path) -> str:
 
 def main(base: Path, every: int) -> dict[str, Any]:
     """All faults at every `every`-th call; also of a writer that finds half of its work done."""
+    written_by()  # asks git once, before the first fork
     whole = base / "whole" / "made"
     code, words = attempt(whole)
     assert code == DONE, words

@@ -20,9 +20,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import invbench
 from invbench.store import AXES, LARGEST, Record, Results, StoreError, environment, write_atomic
 from invbench.store.cells import signed
 from invbench.store.files import MANY
+from invbench.store.provenance import _own_revision
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES: dict[str, Any] = dict.fromkeys(AXES) | {"game": "update", "attack": "dlg", "batch_size": 1, "seed": 0}
@@ -607,6 +609,32 @@ def test_the_environment_names_the_caller_s_revision_and_whether_files_differ(
     assert environment()["git"] == f"{revision}-dirty"
     monkeypatch.setenv("PATH", "")
     assert environment()["git"] is None
+
+
+def test_the_environment_names_this_invbench_wherever_it_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(folder: Path, *words: str) -> str:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false", "-C", str(folder)]
+        return subprocess.run(["git", *identity, *words], check=True, capture_output=True, text=True).stdout.strip()
+
+    try:
+        head: str | None = git(ROOT, "rev-parse", "HEAD")
+    except (OSError, subprocess.CalledProcessError):  # a copy of the sources that is no checkout
+        head = None
+    git(tmp_path, "init")
+    package = tmp_path / "site-packages" / "invbench"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (tmp_path / ".gitignore").write_text("site-packages\n")
+    git(tmp_path, "add", ".gitignore")
+    git(tmp_path, "commit", "-m", "the user's own")
+    monkeypatch.chdir(tmp_path)
+    said = environment()["invbench"]
+    assert said["version"] == invbench.__version__
+    if head is not None:
+        assert said["revision"] in (head, f"{head}-dirty")
+    assert _own_revision(package) != git(tmp_path, "rev-parse", "HEAD")
 
 
 def test_store_and_gate_import_neither_torch_nor_pandas() -> None:
