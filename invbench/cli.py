@@ -13,11 +13,12 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from invbench import __version__
+from invbench.console.saying import say, say_refusal, say_warnings
 from invbench.core.errors import Refusal
 
 if TYPE_CHECKING:
@@ -47,13 +48,14 @@ def main() -> NoReturn:
     0 all well, 1 a cell failed or a check did not pass, 2 the words or a file are wrong, 130 interrupted.
     """
     signal.signal(signal.SIGTERM, _interrupt)
+    say_warnings()
     try:
         code = invbench.main(standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        say_refusal(error)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted: what was finished is kept, the same command goes on from there", err=True)
+        say("interrupted: what was finished is kept, the same command goes on from there", err=True)
         sys.exit(INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -88,7 +90,7 @@ def init(path: Path) -> None:
         raise Refused(f"{path} is there already; it is left as it is") from None
     except OSError as error:
         raise Refused(f"{path} cannot be written: {error.strerror}") from None
-    click.echo(f"wrote {path}; next: invbench run {path}")
+    say(f"wrote {path}; next: invbench run {path}")
 
 
 @invbench.command()
@@ -130,7 +132,7 @@ def run(
             raise Refused(f"{option} needs --executor ray")
     read, cells, name = _read(matrix, sets, only, shard)
     for warning in () if quiet else read.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)
     from invbench import report
     from invbench.console import plan, progress, tables
     from invbench.runs.run import is_done
@@ -207,20 +209,20 @@ def merge(folders: tuple[Path, ...], output: Path) -> None:
 
 @invbench.command("report")
 @click.argument("result", type=RESULT)
-@click.option("--format", "form", type=click.Choice(["markdown", "html", "csv", "json", "latex"]), default="markdown")
+@click.option("--format", "form", type=click.Choice(["markdown", "csv"]), default="markdown", show_default=True)
 @click.option("-o", "--output", type=FILE, help="File to write instead of printing.")
 def report_(result: Path, form: str, output: Path | None) -> None:
-    """Print a result as a page of tables."""
-    if form != "markdown":
-        raise Refused(f"--format {form} is not built yet; markdown is")
+    """Print a result as a page of tables, or as the rows of summary.csv."""
     from invbench import report
-    from invbench.store import Results, write_atomic
+    from invbench.store import Results, write_out
 
-    page = report.markdown(Results(result), output.absolute().parent if output else Path.cwd())
+    found = Results(result)
+    there = output.absolute().parent if output else Path.cwd()
+    page = report.csv(found) if form == "csv" else report.markdown(found, there)
     if output:
-        write_atomic(output, page)
+        write_out(output, page)
     else:
-        click.echo(page, nl=False)
+        say(page, end="")
 
 
 @invbench.command()
@@ -229,13 +231,13 @@ def report_(result: Path, form: str, output: Path | None) -> None:
 def baseline(result: Path, output: Path) -> None:
     """Freeze a result as a baseline for `check`."""
     from invbench import gate
-    from invbench.store import Results, write_atomic
+    from invbench.store import Results, write_out
 
     frozen = gate.freeze(Results(result))
-    write_atomic(output, gate.to_text(frozen))
+    write_out(output, gate.to_text(frozen))
     for line in gate.left_out(Results(result)):
-        click.echo(f"left out: {line}", err=True)
-    click.echo(f"wrote {output}: {len(frozen['cells'])} cells")
+        say(f"left out: {line}", err=True)
+    say(f"wrote {output}: {len(frozen['cells'])} cells")
 
 
 @invbench.command()
@@ -268,14 +270,16 @@ def check(
 
     from invbench import gate
     from invbench.console import tables
-    from invbench.store import Results, write_atomic
+    from invbench.store import Results, write_out
 
-    tolerances = gate.read_tolerances(tolerance)
-    verdicts = gate.check(Results(result), gate.read_baseline(frozen), tolerances, direction, exact)
+    tolerances, before, found = gate.read_tolerances(tolerance), gate.read_baseline(frozen), Results(result)
+    verdicts = gate.check(found, before, tolerances, direction, exact)
+    if other := gate.other_code(before, found):
+        say(other, err=True)
     if junit:
-        write_atomic(junit, gate.junit(verdicts))
+        write_out(junit, gate.junit(verdicts))
     if as_json:
-        click.echo(json.dumps(gate.as_json(verdicts), indent=2, allow_nan=False))
+        say(json.dumps(gate.as_json(verdicts), indent=2, allow_nan=False))
     else:
         tables.print_check(verdicts)
     return 0 if gate.passed(verdicts) else 1
@@ -306,7 +310,7 @@ def show(result: Path, cell: str | None) -> None:
     from invbench.store import Results
 
     found = Results(result)
-    click.echo(report.cell_list(found) if cell is None else report.cell_page(found, cell), nl=False)
+    say(report.cell_list(found) if cell is None else report.cell_page(found, cell), end="")
 
 
 @invbench.command("list")
@@ -332,7 +336,7 @@ def list_(kind: str | None, name: str | None, schema: bool) -> None:
     elif name is None:
         tables.print_names(kind, catalogue.summaries(kind))
     elif schema:
-        click.echo(json.dumps(catalogue.schema(kind, name), indent=2))
+        say(json.dumps(catalogue.schema(kind, name), indent=2))
     else:
         tables.print_part(catalogue.page(kind, name))
 
@@ -351,8 +355,8 @@ class Refused(click.ClickException):
 
     exit_code = WRONG
 
-    def show(self, file: IO[str] | None = None) -> None:
-        click.echo(self.message, err=True)
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(self.message, file, err=True)
 
 
 def _interrupt(*_: object) -> NoReturn:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-import click
 import torch
 
 from invbench.cell import Cell
+from invbench.console.saying import say
 from invbench.console.wording import cell_namer, count, duration, fitted
 from invbench.play.asking import artefacts, with_unplayable
 from invbench.play.forecasting import Forecast, forecast
@@ -32,19 +32,19 @@ def print_plan(cells: Sequence[Cell], kept: Callable[[Cell], bool], device: str,
         name = cell_namer(cells)
         for fate in fates:
             told.append(fate)
-            click.echo(f"{fate.cell.id[:8]}  {name(fate.cell.names)}\n          {fate.words}")
+            say(f"{fate.cell.id[:8]}  {name(fate.cell.names)}\n          {fate.words}")
             for what in fate.first:
-                click.echo(f"          first: {what}")
+                say(f"          first: {what}")
     else:
         for alike, group in groupby(fates, key=lambda fate: _alike(fate.cell)):
             of_group = list(group)
             told += of_group
             _print_group(alike, of_group)
     counts = Counter(fate.outcome for fate in told)
-    click.echo(f"{count(len(cells), 'cell')}: " + ", ".join(f"{number} {what}" for what, number in counts.items()))
+    say(f"{count(len(cells), 'cell')}: " + ", ".join(f"{number} {what}" for what, number in counts.items()))
     costs = [fate.cost for fate in told if fate.cost is not None]
     if costs:
-        click.echo(_sum(costs, device, workers))
+        say(_sum(costs, device, workers))
 
 
 @dataclass(frozen=True)
@@ -83,16 +83,16 @@ def _alike(cell: Cell) -> str:
 
 def _print_group(alike: str, fates: Sequence[_Fate]) -> None:
     """What the cells are, then each different fate with the number of its cells."""
-    click.echo(f"{fitted(alike, 60)}: {count(len(fates), 'cell')}")
+    say(f"{fitted(alike, 60)}: {count(len(fates), 'cell')}")
     words = Counter(fate.words for fate in fates)
     first = Counter(what for fate in fates for what in fate.first)
     shown = [f"{number}  {said}" for said, number in words.most_common(MOST_FATES)]
     shown += [f"{number}  first: {said}" for said, number in first.most_common(MOST_FATES)]
     for line in shown:
-        click.echo(f"  {line}")
+        say(f"  {line}")
     hidden = max(0, len(words) - MOST_FATES) + max(0, len(first) - MOST_FATES)
     if hidden:
-        click.echo(f"  ... and {hidden} more")
+        say(f"  ... and {hidden} more")
 
 
 def _forecast(cell: Cell, device: str) -> Forecast | str:
@@ -104,16 +104,20 @@ def _forecast(cell: Cell, device: str) -> Forecast | str:
 
 
 def _in_words(cost: Forecast) -> str:
-    memory = f", {cost.memory_mb:.0f} MB" if cost.memory_mb is not None else ""
-    return f"attack: at most {duration(cost.seconds)}{memory}"
+    return f"attack: at most {duration(cost.seconds)}{_memory([cost])}"
 
 
 def _sum(costs: Sequence[Forecast], device: str, workers: int) -> str:
     """Cells go to whichever worker is free, so the last one to end adds at most the longest cell's length."""
     total, longest = sum(cost.seconds for cost in costs), max(cost.seconds for cost in costs)
     at_most = total / workers + longest * (1 - 1 / workers)
-    memory = max(cost.memory_mb or 0.0 for cost in costs)
     return (
-        f"attacks: at most {duration(at_most)} with {count(workers, 'worker')} on {device}, {memory:.0f} MB each; "
+        f"attacks: at most {duration(at_most)} with {count(workers, 'worker')} on {device}{_memory(costs, ' each')}; "
         "starting workers, what comes first, scores and controls come on top"
     )
+
+
+def _memory(costs: Sequence[Forecast], each: str = "") -> str:
+    """`, 120 MB`: the most that one of these takes; nothing where none was seen to take a megabyte of its own."""
+    most = max(cost.memory_mb or 0.0 for cost in costs)
+    return f", {most:.0f} MB{each}" if most >= 1 else ""

@@ -21,11 +21,13 @@ from typing import Any
 
 import torch
 from filelock import FileLock
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save, save_file
 from torch import Tensor
 
 Tensors = dict[str, Tensor]
+CONTENT = "sha256"
+"""Under this key a file says what its tensors were when it was written: a flipped bit parses as well."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,20 +81,39 @@ def place(name: str) -> Path:
 
 
 def fetch(artefact: Artefact) -> Tensors:
-    """The artefact's tensors on the CPU, made now if nobody has made them. A damaged file is made again."""
+    """The artefact's tensors on the CPU, made now if nobody has made them.
+
+    A damaged file, and one that does not say what it held when it was written, is made again.
+    """
     path = artefact.path
     path.parent.mkdir(parents=True, exist_ok=True)
     with _held(path):
         if path.exists():
-            try:
-                return load_file(path)
-            except SafetensorError:
-                path.unlink()
+            kept = _whole(path)
+            if kept is not None:
+                return kept
+            path.unlink()
         tensors = {name: _own_memory(tensor) for name, tensor in artefact.make().items()}
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        save_file(tensors, temporary)
+        save_file(tensors, temporary, {CONTENT: _hash(tensors)})
         os.replace(temporary, path)
         return tensors
+
+
+def _whole(path: Path) -> Tensors | None:
+    """The tensors of a file, None where they are not those that were written."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            said = (file.metadata() or {}).get(CONTENT)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except SafetensorError:
+        return None
+    return tensors if said == _hash(tensors) else None
+
+
+def _hash(tensors: Tensors) -> str:
+    """SHA-256 of names, types, shapes and values."""
+    return hashlib.sha256(save(tensors)).hexdigest()
 
 
 def receive(name: str, content: bytes) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Literal
 
+from invbench.core.typed import must_be_typed
 from invbench.numbers.whole_cell import Statistic
 
 Role = Literal["leak", "cost", "limit", "unknown"]
@@ -14,6 +16,11 @@ Role = Literal["leak", "cost", "limit", "unknown"]
 `unknown`: a stored metric of which nothing here says what it is, as of a package that is not installed any more.
 Only a leak can be evidence that something was read.
 """
+
+UNSHOWN = re.compile(r"[|`*<>\[\]\\]")
+"""Signs that would be more than themselves in a table of Markdown."""
+MOST_DECIMALS = 17
+"""As many as tell two floats apart."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,15 @@ class Column:
         least, most = self.bounds
         end = most if self.better == "higher" else least
         return math.inf if end is None else self.gain(end - value)
+
+    def __post_init__(self) -> None:
+        """TypeError or ValueError for what tables could not show: they print names and units as they are."""
+        must_be_typed(self)
+        for what, words in (("name", self.name or "|"), ("title", self.title), ("unit", self.unit)):
+            if UNSHOWN.search(words) or not words.isprintable():
+                raise ValueError(f"Column.{what} must be plain words, not {words!r}")
+        if not 0 <= self.decimals <= MOST_DECIMALS:
+            raise ValueError(f"Column.decimals must be 0 to {MOST_DECIMALS}, not {self.decimals}")
 
     @property
     def written(self) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from invbench.core.typed import must_be_typed
 from invbench.numbers.columns import Column, plain_column
 
 Spread = Literal["std", "interval"]
@@ -18,6 +19,9 @@ class Noun:
 
     one: str
     many: str
+
+    def __post_init__(self) -> None:
+        must_be_typed(self)
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,9 @@ class Evidence:
 
     metric: str
     beside: str | None = None
+
+    def __post_init__(self) -> None:
+        must_be_typed(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +53,9 @@ class Layout:
     controls: tuple[str, ...] = ()
     spread: Spread = "interval"
     aside: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        must_be_typed(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +81,9 @@ class Sheet:
     legend: tuple[str, ...] = ()
     place: int = 100
     silent: str = ""
+
+    def __post_init__(self) -> None:
+        must_be_typed(self)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,7 +57,7 @@ def _links(results: Results, links_from: Path) -> Link:
     there = os.path.relpath(results.path.resolve(), links_from.resolve())
 
     def link(cell: str, name: str) -> str | None:
-        return address(there, "cells", cell, name) if (results.cell(cell) / name).is_file() else None
+        return address(there, "cells", cell, name) if results.has(cell, name) else None
 
     return link
 
@@ -127,6 +127,8 @@ def _provenance(results: Results, figures: Sequence[Figures]) -> str:
         found[f"cells computed with {name}"] = ", ".join(sorted(values)) or None
     sets = dict.fromkeys(_data_set(one.record.dataset) for one in figures if one.record.dataset)
     found |= {f"data set {number}": words for number, words in enumerate(sets, start=1)}
+    lacking = sum(bool(results.lost(one.record)) for one in figures)
+    found["gone"] = f"arrays or pictures of {wording.cells(lacking)}" if lacking else None
     older = results.older()
     found["not in this report"] = f"{wording.cells(older)} of earlier matrices in the same folder" if older else None
     return "## Provenance\n\n" + facts(found)

@@ -132,7 +132,7 @@ def _table(figures: Sequence[Figures], link: Link) -> str:
     columns.append([str(one.record.targets) for one in figures])
     for metric in layout.metrics:
         column = figures[0].sheet.column(metric)
-        header.append(wording.column_title(column))
+        header.append(text(wording.column_title(column)))
         columns.append(_metric_cells(figures, column, layout.spread))
         for name in layout.controls:
             header.append(text(name))

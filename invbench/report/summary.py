@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
+from invbench.core.printing import one_line
 from invbench.report.figures import Figures, figures_of_all
 from invbench.report.settings import PARTS
 from invbench.sheets import every_sheet
@@ -20,6 +22,9 @@ TEXT = ("cell", *(axis for axis in AXES if axis not in WHOLE), "status", "device
 """Columns of words. All others are numbers with a point, or settings, as they are."""
 NOT_RUN = "not run"
 """The status of a planned cell that has no record yet: of it the row has only the id."""
+FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
+"""What the first sign of a field must not be, as spreadsheets compute what follows; some take the wide ones, too."""
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 ROWS = 256
 """Rows that are written together: few enough to stay in a processor's cache."""
 
@@ -36,7 +41,9 @@ def to_csv(figures: Sequence[Figures], plan: Sequence[str]) -> str:
     numbers = set(table.columns) - {*TEXT, *WHOLE, *table.settings}
     # as text already: pandas would take three times as long over `float_format`
     shown = {
-        name: [None if v is None or v != v else f"{v:.12g}" for v in of_all] if name in numbers else of_all
+        name: [None if v is None or v != v else f"{v:.12g}" for v in of_all]
+        if name in numbers
+        else list(map(field, of_all))
         for name, of_all in zip(table.columns, values, strict=True)
     }
     return pd.DataFrame(shown, dtype=object).to_csv(index=False, lineterminator="\n", chunksize=ROWS)
@@ -92,6 +99,17 @@ class _Table:
     def _not_run(self, id: str) -> list[Any]:
         known = {"cell": id, "status": NOT_RUN}
         return [known.get(name) for name in self.columns]
+
+
+def field(value: object) -> object:
+    """A field as CSV holds it: words on one line, and none that a spreadsheet would compute, the door to CSV.
+
+    Words that begin like a formula get an apostrophe before them, unless they are a plain number.
+    """
+    if not isinstance(value, str):
+        return value
+    words = one_line(value)
+    return f"'{words}" if words[:1] in FORMULA and not NUMBER.fullmatch(words) else words
 
 
 def _metrics(figures: Sequence[Figures]) -> list[str]:

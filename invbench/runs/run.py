@@ -19,7 +19,8 @@ from invbench.play.playing import Played
 from invbench.runs import devices
 from invbench.runs.executors import Advanced, Crew, Ended, Notice, Repeated, Started, Task, cores
 from invbench.runs.executors.local import execute
-from invbench.store import Record, Results
+from invbench.runs.stock import taken_stock
+from invbench.store import Damaged, Record, Results
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ def run(
     with results.lock():
         results.create(matrix.text, [cell.id for cell in matrix.cells], environment)
         try:
-            left = [cell for cell in cells if fresh or not is_done(results, cell)]
+            done = taken_stock(matrix.cells, results, lambda words: listen(Notice(words)))
+            left = [cell for cell in cells if fresh or cell.id not in done]
             listen(Planned(len(left), len(cells) - len(left)))
             playable = _without_unplayable(left, results, listen)
             for played, worker in _compute(playable, crew, listen):
@@ -107,8 +109,11 @@ def run(
 
 
 def is_done(results: Results, cell: Cell) -> bool:
-    """Whether the folder holds all that is asked of the cell."""
-    record = results.record(cell.id)
+    """Whether the folder holds all that is asked of the cell; of a damaged record it is computed again."""
+    try:
+        record = results.record(cell.id)
+    except Damaged:
+        return False
     return record is not None and record.done(requested_controls(cell))
 
 

@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from invbench import matrix
 from invbench.console import tables
+from invbench.console.plan import _in_words, _sum
 from invbench.console.wording import cell_namer, count, duration, fitted, reflowed
 from invbench.gate import Verdict
+from invbench.play.forecasting import Forecast
 
 
 @pytest.mark.parametrize(
@@ -140,3 +142,11 @@ def test_paragraphs_are_reflowed_and_lists_and_formulas_kept() -> None:
 def test_names_that_somebody_chose_are_words_and_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     tables.print_names("attacks", [("[bold]odd", "[/nothing] of :smile:")])
     assert capsys.readouterr().out.split()[-4:] == ["[bold]odd", "[/nothing]", "of", ":smile:"]
+
+
+def test_a_forecast_names_memory_only_where_some_was_seen_to_be_taken() -> None:
+    assert _in_words(Forecast(12.0, 120.4)) == "attack: at most 12 s, 120 MB"
+    for none in (0.0, 0.4, None):
+        assert _in_words(Forecast(12.0, none)) == "attack: at most 12 s"
+        assert " MB" not in _sum([Forecast(12.0, none)], "cpu", 1)
+    assert ", 120 MB each; " in _sum([Forecast(12.0, none), Forecast(1.0, 120.4)], "cpu", 1)

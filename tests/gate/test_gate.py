@@ -53,16 +53,19 @@ def cell(
     settings: dict[str, Any] | None = None,
     **fields: Any,
 ) -> Record:
-    """A record whose scores are one item a target."""
+    """A record whose scores are one item a target; metrics with fewer have none for the rest."""
     values = {"psnr": PSNR} if scores is None else scores
-    nested = {metric: [[value] for value in targets] for metric, targets in values.items()}
+    targets = max(map(len, values.values()), default=4)
+    nested = {
+        metric: [[value] for value in (*given, *[None] * (targets - len(given)))] for metric, given in values.items()
+    }
     return Record(
         id=f"{number:016x}",
         status=fields.pop("status", "ok"),
         names=NAMES | {"attack": f"dlg(iterations={number})"} | (names or {}),
         settings=SETTINGS | (settings or {}),
-        targets=4,
-        images=4,
+        targets=targets,
+        images=targets,
         scores=nested,
         **fields,
     )
@@ -500,9 +503,12 @@ def test_a_baseline_is_sorted_plain_json(tmp_path: Path) -> None:
     assert set(frozen["names"]) == set(AXES)
 
 
+AB = "ab" * 8
+
+
 def baseline_with(**psnr: Any) -> str:
     metric = {"mean": 1.0, "values": [1.0]} | psnr
-    return json.dumps({"schema": 1, "cells": {"ab": {"settings": {}, "metrics": {"psnr": metric}}}})
+    return json.dumps({"schema": 1, "cells": {AB: {"settings": {}, "metrics": {"psnr": metric}}}})
 
 
 @pytest.mark.parametrize(
@@ -515,19 +521,28 @@ def baseline_with(**psnr: Any) -> str:
         ('{"schema": 2, "cells": {}}', ": has schema 2; this invbench reads 1"),
         ('{"schema": 1}', ": has no 'cells'"),
         ('{"schema": 1, "cells": []}', ".cells: must be a mapping"),
-        ('{"schema": 1, "cells": {"ab": 1}}', ": cells.ab: must be a mapping"),
-        ('{"schema": 1, "cells": {"ab": {"settings": {}}}}', ": cells.ab: has no 'metrics'"),
-        ('{"schema": 1, "cells": {"ab": {"settings": {}, "metrics": {}}}}', ": cells.ab.metrics: has no metric"),
-        (baseline_with().replace('"settings": {}', '"settings": 1'), "cells.ab.settings: must be a mapping"),
+        ('{"schema": 1, "cells": {"ab": 1}}', ": cells: 'ab' is not the id of a cell"),
+        (json.dumps({"schema": 1, "cells": {AB: {"settings": {}}}}), f": cells.{AB}: has no 'metrics'"),
+        (
+            baseline_with().replace('{"psnr": {"mean": 1.0, "values": [1.0]}}', "{}"),
+            f": cells.{AB}.metrics: has no metric",
+        ),
+        (baseline_with().replace('"settings": {}', '"settings": 1'), f"cells.{AB}.settings: must be a mapping"),
         (baseline_with(values=[math.nan]), ": is not JSON: NaN is not a number that JSON knows"),
-        (baseline_with().replace("[1.0]", "[1e999]"), "psnr.values: must be a list of finite numbers or null"),
-        (baseline_with(values=["1"]), "cells.ab.metrics.psnr.values: must be a list of finite numbers or null"),
-        (baseline_with(values=[]), "cells.ab.metrics.psnr.values: must be a list of finite numbers or null"),
-        (baseline_with(values=[None]), "cells.ab.metrics.psnr.values: has no number in it"),
-        (baseline_with(values=1.0), "cells.ab.metrics.psnr.values: must be a list"),
-        (baseline_with(mean="1"), "cells.ab.metrics.psnr.mean: must be a finite number"),
-        (baseline_with(mean=True), "cells.ab.metrics.psnr.mean: must be a finite number"),
-        (baseline_with(mean=2.0), "cells.ab.metrics.psnr.mean: is 2, but the mean of its values is 1"),
+        (baseline_with().replace("[1.0]", "[1e999]"), ": is not JSON: 1e999 is a number beyond"),
+        (baseline_with(mean=1e308, values=[1e308]), "psnr.values: must be a list of numbers within 1e+100 or null"),
+        (baseline_with().replace('"schema": 1', '"schema": 1, "schema": 1'), "the key 'schema' is there twice"),
+        ('{"schema": 1, "cells": {}}', ": has no cells"),
+        (
+            baseline_with(values=["1"]),
+            f"cells.{AB}.metrics.psnr.values: must be a list of numbers within 1e+100 or null",
+        ),
+        (baseline_with(values=[]), f"cells.{AB}.metrics.psnr.values: must be a list of numbers within 1e+100 or null"),
+        (baseline_with(values=[None]), f"cells.{AB}.metrics.psnr.values: has no number in it"),
+        (baseline_with(values=1.0), f"cells.{AB}.metrics.psnr.values: must be a list"),
+        (baseline_with(mean="1"), f"cells.{AB}.metrics.psnr.mean: must be a number within 1e+100"),
+        (baseline_with(mean=True), f"cells.{AB}.metrics.psnr.mean: must be a number within 1e+100"),
+        (baseline_with(mean=2.0), f"cells.{AB}.metrics.psnr.mean: is 2, but the mean of its values is 1"),
     ],
 )
 def test_a_bad_baseline_is_refused_by_file_and_place(tmp_path: Path, text: str, message: str) -> None:
@@ -546,7 +561,7 @@ def test_a_baseline_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 def test_a_baseline_as_the_design_gives_it_without_names_is_read(tmp_path: Path) -> None:
     file = tmp_path / "baseline.json"
-    file.write_text(baseline_with().replace('"ab"', f'"{1:016x}"'))
+    file.write_text(baseline_with().replace(AB, f"{1:016x}"))
     verdict = only(check(result(tmp_path / "r", cell(1, {"psnr": [1.0]})), gate.read_baseline(file)))
     assert verdict.outcome == "same"
 

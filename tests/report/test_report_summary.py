@@ -103,10 +103,10 @@ def test_axes_that_a_game_does_not_use_are_empty_and_whole_numbers_stay_whole(tm
     assert (attribute["psnr_mean"], update["accuracy_mean"]) == ("", "")
 
 
-def test_a_cell_without_numbers_keeps_its_reason(tmp_path: Path) -> None:
+def test_a_cell_without_numbers_keeps_its_reason_on_one_line(tmp_path: Path) -> None:
     reason = 'needs batch_size 1, not 8 ("B")\nsecond line'
     [row] = written(tmp_path, empty_record("unsupported", reason, batch_size=8))
-    assert (row["status"], row["reason"]) == ("unsupported", reason)
+    assert (row["status"], row["reason"]) == ("unsupported", reason.replace("\n", " "))
     assert {row["psnr_mean"], row["attack_seconds"], row["attack_evaluations"], row["cell_seconds"]} == {""}
 
 
@@ -143,12 +143,9 @@ def test_certified_answers_are_counted_where_an_attack_certifies_any(tmp_path: P
     assert row["certified"] == ""
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # a mean that no float holds
 def test_numbers_are_written_as_pandas_writes_twelve_digits(tmp_path: Path) -> None:
-    values = [1 / 3, 1e-7 / 3, -1e-300, 123456789.123456789, 2e300 / 3, 100.0]
+    values = [1 / 3, 1e-7 / 3, -1e-99, 123456789.123456789, 2e99 / 3, 100.0]
     records = [update_record([value, value], seed=k) for k, value in enumerate(values)]
-    results = made_results(
-        tmp_path, [*records, update_record([1e308, -1e308], seed=9), empty_record("failed", 'a "b",')]
-    )
+    results = made_results(tmp_path, [*records, update_record([1e99, -1e99], seed=9), empty_record("failed", 'a "b",')])
     rows = pd.DataFrame(summary.rows(results)).astype(dict.fromkeys(summary.WHOLE, "Int64"))
     assert report.csv(results) == rows.to_csv(index=False, float_format="%.12g", lineterminator="\n")
