@@ -7,18 +7,18 @@ stay quick and never import torch.
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NoReturn
 
 import click
 
 from invbench import __version__
-from invbench.core.errors import Refusal
+from invbench.console.leaving import heed_interrupts, leave
+from invbench.console.streams import patient_streams
+from invbench.core.errors import Interrupted, Refusal
 
 if TYPE_CHECKING:
     from invbench.cell import Cell
@@ -46,16 +46,20 @@ def main() -> NoReturn:
 
     0 all well, 1 a cell failed or a check did not pass, 2 the words or a file are wrong, 130 interrupted.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    streams = patient_streams()
+    heed_interrupts()
     try:
         code = invbench.main(standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        leave(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted: what was finished is kept, the same command goes on from there", err=True)
-        sys.exit(INTERRUPTED)
-    sys.exit(code if isinstance(code, int) else 0)
+        click.echo("interrupted", err=True)
+        leave(INTERRUPTED)
+    if lost := streams.lost():
+        click.echo(f"standard output cannot be written: {lost}", err=True)
+        leave(WRONG)
+    leave(code if isinstance(code, int) else 0)
 
 
 class Commands(click.Group):
@@ -67,6 +71,8 @@ class Commands(click.Group):
         except Refusal as error:
             nearest = getattr(error, "nearest", None)
             raise Refused(f"{error}; nearest: {nearest!r}" if nearest else str(error)) from None
+        except Interrupted as end:
+            raise Stopped(f"interrupted: {end}" if str(end) else "interrupted") from None
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -144,8 +150,9 @@ def run(
         else:
             crew, where = _here(device, workers, read.threads)
         if dry_run:
-            kept: Callable[[Cell], bool] = (lambda cell: False) if fresh else partial(is_done, results)
-            plan.print_plan(cells, kept, where, crew.workers, read.threads)
+            of_before = results.of_before()
+            done = {cell.id for cell in cells if not fresh and is_done(results, cell, of_before)}
+            plan.print_plan(cells, lambda cell: cell.id in done, where, crew.workers, read.threads)
             return 0
         facts = {"device": where, "threads": read.threads, "executor": executor, "workers": crew.workers}
         facts = {**environment(), **facts, "command": sys.argv[1:]}
@@ -154,7 +161,9 @@ def run(
         records = run_cells(read, cells, results, facts, crew=crew, fresh=fresh, listen=listen, conclude=conclude)
     if not quiet:
         tables.print_outcome(records, results.path)
-    return int(any(record.status in ("failed", "timeout") for record in records))
+    if lost := len(cells) - len(records):
+        click.echo(f"{results.path}: {lost} of {len(cells)} cells have no record any more", err=True)
+    return int(bool(lost) or any(record.status in ("failed", "timeout") for record in records))
 
 
 def _read(matrix: Path, sets: Sequence[str], only: Sequence[str], shard: str | None) -> tuple[Matrix, list[Cell], str]:
@@ -351,5 +360,7 @@ class Refused(click.ClickException):
         click.echo(self.message, err=True)
 
 
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
+class Stopped(Refused):
+    """An end that was asked for: what that means for the command at hand, and exit code 130."""
+
+    exit_code = INTERRUPTED

@@ -18,14 +18,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import torch
 from filelock import FileLock
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 Tensors = dict[str, Tensor]
+_SUM = "sum"  # of what the file holds, in its own header
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,14 +87,48 @@ def fetch(artefact: Artefact) -> Tensors:
     with _held(path):
         if path.exists():
             try:
-                return load_file(path)
-            except SafetensorError:
+                return _read(path)
+            except (SafetensorError, Damaged):
                 path.unlink()
-        tensors = {name: _own_memory(tensor) for name, tensor in artefact.make().items()}
+        tensors = _own(artefact)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        save_file(tensors, temporary)
+        save_file(tensors, temporary, {_SUM: _sum(tensors)})
         os.replace(temporary, path)
         return tensors
+
+
+class Damaged(Exception):
+    """A file of the cache that holds something else than was put there."""
+
+
+def _read(path: Path) -> Tensors:
+    """What the file holds; Damaged where that is not what its sum is of (files of before have none)."""
+    with safe_open(path, framework="pt") as file:
+        written = (file.metadata() or {}).get(_SUM)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no mapping
+    if written is not None and written != _sum(tensors):
+        raise Damaged(path)
+    return tensors
+
+
+def _sum(tensors: Tensors) -> str:
+    """A checksum of names, types, shapes and bytes: a damaged file may still parse."""
+    total = 0
+    for name, tensor in sorted(tensors.items()):
+        total = crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), total)
+        total = crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, total)
+    return f"{total:08x}"
+
+
+def _own(artefact: Artefact) -> Tensors:
+    """The artefact's tensors, made; TypeError where what makes it gives something else."""
+    made = artefact.make()
+    if not isinstance(made, Mapping) or not all(isinstance(name, str) for name in made):
+        raise TypeError(f"{artefact.what}: must be made of tensors by name, not {type(made).__name__}")
+    other = next((name for name, tensor in made.items() if not isinstance(tensor, Tensor)), None)
+    if other is not None:
+        raise TypeError(f"{artefact.what}: {other!r} must be a tensor, not {type(made[other]).__name__}")
+    return {name: _own_memory(tensor) for name, tensor in made.items()}
 
 
 def receive(name: str, content: bytes) -> None:

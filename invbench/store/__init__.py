@@ -4,7 +4,7 @@ from invbench.store.files import StoreError, read_json, write_atomic
 from invbench.store.merging import Merged, merge
 from invbench.store.provenance import environment
 from invbench.store.record import AXES, Record, Scores, Status
-from invbench.store.results import Results
+from invbench.store.results import Results, text_of
 
 __all__ = [
     "AXES",
@@ -17,5 +17,6 @@ __all__ = [
     "environment",
     "merge",
     "read_json",
+    "text_of",
     "write_atomic",
 ]

@@ -56,7 +56,7 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         sync_folder(path.parent)
 
 
-def write_all_atomic(contents: Mapping[Path, str]) -> None:
+def write_all_atomic(contents: Mapping[Path, bytes | str]) -> None:
     """The same for many files: none has its name before all have reached the disk, which is asked twice in all."""
     if len(contents) < MANY or not hasattr(os, "sync"):  # Windows
         for path, content in contents.items():

@@ -9,12 +9,13 @@ moment is a cell that is not done. Only the holder of `lock()` writes.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 import re
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,8 @@ from invbench.store.record import Record
 
 SCHEMA = 1
 LOCK, HOLDER = ".invbench.lock", ".invbench.holder"
+FRESH = "fresh.json"
+"""Cells that a fresh run has still to compute again, each with a hash of the record that it is to replace."""
 RECORD, ARRAYS = "record.json", "arrays.npz"
 CELL_FILE = re.compile(r"[a-z0-9][a-z0-9_-]{0,60}\.(json|npz|png|svg|csv|txt)")
 """Names of the files that a cell may hold: the record, which is written last, arrays, and what its game draws."""
@@ -100,11 +103,8 @@ class Results:
         `files`: pictures and the like by name. A record that could not be read back, or a file whose name is none of
         `CELL_FILE`, is refused (StoreError) before anything is touched.
         """
-        wrong = next((name for name in files if not CELL_FILE.fullmatch(name) or name in (ARRAYS, RECORD)), None)
-        if wrong is not None:
-            raise StoreError(f"cell {record.id}: {wrong!r} is no name of a file that a cell may hold")
         packed = {} if arrays is None else {ARRAYS: _pack(record.id, arrays)}
-        text = _checked(record)
+        text = text_of(record, files)
         self._replace(record.id, {**packed, **files, RECORD: text.encode()})
 
     def copy(self, id: str, other: Results) -> None:
@@ -125,13 +125,53 @@ class Results:
         for name, content in files.items():
             write_atomic(folder / name, content)
 
-    def write_many(self, records: Sequence[Record]) -> None:
-        """`write` each of these records of cells that have neither arrays nor a picture; thousands take seconds."""
-        texts = [(self.cell(record.id), _checked(record)) for record in records]
-        for folder, _ in texts:
+    def write_many(self, records: Sequence[tuple[Record, Mapping[str, bytes]]]) -> None:
+        """`write` each of these records, with its files, of cells that have no arrays; thousands take seconds."""
+        cells = [(self.cell(record.id), files, text_of(record, files)) for record, files in records]
+        for folder, _, _ in cells:
             with disk(folder):
                 _cleared(folder)
-        write_all_atomic({folder / "record.json": text for folder, text in texts})
+        contents = dict[Path, bytes | str]()
+        for folder, files, text in cells:
+            contents |= {folder / name: content for name, content in files.items()} | {folder / RECORD: text}
+        write_all_atomic(contents)
+
+    def begin_fresh(self, ids: Iterable[str]) -> None:
+        """Note that these cells are to be computed again, whatever they have; kept until they were (`end_fresh`)."""
+        now = {id: mark for id in ids if (mark := self._mark(id)) is not None}
+        self._write_fresh(self._fresh() | now)
+
+    def of_before(self) -> frozenset[str]:
+        """Cells whose records are still those of before a fresh run that has not ended."""
+        return frozenset(id for id, mark in self._fresh().items() if self._mark(id) == mark)
+
+    def end_fresh(self, ids: Iterable[str]) -> None:
+        """Note that the run of these cells has ended."""
+        done = set(ids)
+        if marks := self._fresh():
+            self._write_fresh({id: mark for id, mark in marks.items() if id not in done})
+
+    def _fresh(self) -> dict[str, str]:
+        path = self.path / FRESH
+        if not path.exists():
+            return {}
+        plain = read_json(path)
+        if not isinstance(plain, dict) or not all(CELL_ID.fullmatch(id) and isinstance(plain[id], str) for id in plain):
+            raise StoreError(f"{path}: is not invbench's list of cells to compute again; without it they are kept")
+        return plain
+
+    def _write_fresh(self, marks: Mapping[str, str]) -> None:
+        path = self.path / FRESH
+        if marks:
+            write_atomic(path, _pretty(dict(marks)))
+        else:
+            with disk(path):
+                path.unlink(missing_ok=True)
+
+    def _mark(self, id: str) -> str | None:
+        """A hash of a cell's record, which holds how long it took: no record of another run has the same."""
+        path = self.cell(id) / RECORD
+        return hashlib.sha256(read_bytes(path)).hexdigest()[:16] if path.exists() else None
 
     def plan(self) -> tuple[str, ...]:
         """Ids of the whole matrix as last run, in its order; StoreError where this is no result of invbench."""
@@ -245,8 +285,11 @@ def _pretty(plain: Any) -> str:
     return json.dumps(plain, indent=2, sort_keys=True) + "\n"
 
 
-def _checked(record: Record) -> str:
-    """The record's text; StoreError where it could not be read back."""
+def text_of(record: Record, files: Iterable[str] = ()) -> str:
+    """The record's text; StoreError where it could not be read back, or a file beside it has no name of `CELL_FILE`."""
+    wrong = next((name for name in files if not CELL_FILE.fullmatch(name) or name in (ARRAYS, RECORD)), None)
+    if wrong is not None:
+        raise StoreError(f"cell {record.id}: {wrong!r} is no name of a file that a cell may hold")
     text = record.to_json()
     Record.from_bytes(text.encode(), f"cell {record.id}")
     return text
