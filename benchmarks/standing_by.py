@@ -134,9 +134,9 @@ def plan(matrix: Path, folder: Path) -> None:
         results.create(read.text, [cell.id for cell in read.cells], {})
         left = [cell for cell in read.cells if not is_done(results, cell)]
         told = list(with_unplayable(left))
-        results.write_many([record for _, record in told if record])
-        for cell, record in told:
-            if record is None:
+        results.write_many([(played.record, played.files) for _, played in told if played])
+        for cell, played in told:
+            if played is None:
                 artefacts(cell)
 
 

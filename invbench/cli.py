@@ -7,19 +7,19 @@ stay quick and never import torch.
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from invbench import __version__
+from invbench.console.leaving import heed_interrupts, leave
 from invbench.console.saying import say, say_refusal, say_warnings
-from invbench.core.errors import Refusal
+from invbench.console.streams import patient_streams
+from invbench.core.errors import Interrupted, Refusal
 
 if TYPE_CHECKING:
     from invbench.cell import Cell
@@ -47,17 +47,21 @@ def main() -> NoReturn:
 
     0 all well, 1 a cell failed or a check did not pass, 2 the words or a file are wrong, 130 interrupted.
     """
-    signal.signal(signal.SIGTERM, _interrupt)
+    streams = patient_streams()
+    heed_interrupts()
     say_warnings()
     try:
         code = invbench.main(standalone_mode=False)
     except click.ClickException as error:
         say_refusal(error)
-        sys.exit(error.exit_code)
+        leave(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        say("interrupted: what was finished is kept, the same command goes on from there", err=True)
-        sys.exit(INTERRUPTED)
-    sys.exit(code if isinstance(code, int) else 0)
+        say("interrupted", err=True)
+        leave(INTERRUPTED)
+    if lost := streams.lost():
+        say(f"standard output cannot be written: {lost}", err=True)
+        leave(WRONG)
+    leave(code if isinstance(code, int) else 0)
 
 
 class Commands(click.Group):
@@ -69,6 +73,8 @@ class Commands(click.Group):
         except Refusal as error:
             nearest = getattr(error, "nearest", None)
             raise Refused(f"{error}; nearest: {nearest!r}" if nearest else str(error)) from None
+        except Interrupted as end:
+            raise Stopped(f"interrupted: {end}" if str(end) else "interrupted") from None
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -138,6 +144,7 @@ def run(
     from invbench.runs.run import is_done
     from invbench.runs.run import run as run_cells
     from invbench.store import Results, environment
+    from invbench.store.fresh import of_before
 
     results = Results(output or Path("results") / name)
     with ExitStack() as stack:
@@ -146,8 +153,9 @@ def run(
         else:
             crew, where = _here(device, workers, read.threads)
         if dry_run:
-            kept: Callable[[Cell], bool] = (lambda cell: False) if fresh else partial(is_done, results)
-            plan.print_plan(cells, kept, where, crew.workers, read.threads)
+            before = of_before(results)
+            done = {cell.id for cell in cells if not fresh and cell.id not in before and is_done(results, cell)}
+            plan.print_plan(cells, lambda cell: cell.id in done, where, crew.workers, read.threads)
             return 0
         facts = {"device": where, "threads": read.threads, "executor": executor, "workers": crew.workers}
         facts = {**environment(), **facts, "command": sys.argv[1:]}
@@ -156,7 +164,9 @@ def run(
         records = run_cells(read, cells, results, facts, crew=crew, fresh=fresh, listen=listen, conclude=conclude)
     if not quiet:
         tables.print_outcome(records, results.path)
-    return int(any(record.status in ("failed", "timeout") for record in records))
+    if lost := len(cells) - len(records):
+        say(f"{results.path}: {lost} of {len(cells)} cells have no record any more", err=True)
+    return int(bool(lost) or any(record.status in ("failed", "timeout") for record in records))
 
 
 def _read(matrix: Path, sets: Sequence[str], only: Sequence[str], shard: str | None) -> tuple[Matrix, list[Cell], str]:
@@ -359,5 +369,7 @@ class Refused(click.ClickException):
         click.echo(self.message, file, err=True)
 
 
-def _interrupt(*_: object) -> NoReturn:
-    raise KeyboardInterrupt
+class Stopped(Refused):
+    """An end that was asked for: what that means for the command at hand, and exit code 130."""
+
+    exit_code = INTERRUPTED

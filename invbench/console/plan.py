@@ -12,8 +12,10 @@ import torch
 from invbench.cell import Cell
 from invbench.console.saying import say
 from invbench.console.wording import cell_namer, count, duration, fitted
-from invbench.play.asking import artefacts, with_unplayable
+from invbench.core.errors import Interrupted, in_words
+from invbench.play.asking import needed, with_unplayable
 from invbench.play.forecasting import Forecast, forecast
+from invbench.play.outcomes import Played
 
 MOST_CELLS, MOST_FATES = 200, 5
 """Cells told one by one; different fates told of a group of cells."""
@@ -60,16 +62,20 @@ class _Fate:
 
 def _fates(cells: Sequence[Cell], kept: Callable[[Cell], bool], device: str) -> Iterator[_Fate]:
     known: dict[object, Forecast | str] = {}
-    for cell, record in with_unplayable(cells):
-        if record is not None:
-            yield _Fate(cell, record.status, f"{record.status}: {record.reason}")
+    for cell, played in with_unplayable(cells):
+        if played is not None:
+            yield _Fate(cell, played.record.status, f"{played.record.status}: {played.record.reason}")
         elif kept(cell):
             yield _Fate(cell, "kept", "done before, kept")
         else:
             alike = (cell.attack, cell.model, cell.batch_size, cell.dataset, cell.defense, cell.protocol, cell.targets)
             if alike not in known:  # a seed costs nothing; under a defence an attack may have more to do
                 known[alike] = _forecast(cell, device)
-            cost, first = known[alike], tuple(one.what for one in artefacts(cell, device) if not one.made)
+            needs = needed(cell, device)
+            if isinstance(needs, Played):
+                yield _Fate(cell, needs.record.status, f"{needs.record.status}: {needs.record.reason}")
+                continue
+            cost, first = known[alike], tuple(one.what for one in needs if not one.made)
             if isinstance(cost, Forecast):
                 yield _Fate(cell, "to compute", _in_words(cost), cost, first)
             else:
@@ -99,8 +105,10 @@ def _forecast(cell: Cell, device: str) -> Forecast | str:
     """What the cell should cost, or why that is not known."""
     try:
         return forecast(cell, device)
-    except Exception as error:  # the run will record it as that cell's failure
-        return f"no forecast: {type(error).__name__}: {error}"
+    except Interrupted:
+        raise
+    except BaseException as error:  # the run will record it as that cell's failure
+        return f"no forecast: {type(error).__name__}: {in_words(error)}"
 
 
 def _in_words(cost: Forecast) -> str:

@@ -15,7 +15,7 @@ from invbench.console.saying import say
 from invbench.console.terminal import Terminal
 from invbench.console.wording import Namer, cell_namer, count, duration, fitted, headline
 from invbench.runs.executors import Notice
-from invbench.runs.run import Again, Doing, Done, Made, News, Planned, Unplayable
+from invbench.runs.run import Again, Doing, Done, Left, Made, News, Planned, Unplayable
 from invbench.store import Record
 
 Listener = Callable[[News], None]
@@ -56,7 +56,7 @@ class _Lines:
                 self._say(_more_unplayable(hidden))
         elif isinstance(news, Made):
             self._say(_made(news))
-        elif isinstance(news, Again | Notice):
+        elif isinstance(news, Again | Left | Notice):
             self._say(_trouble(news, self.name))
         elif isinstance(news, Done):
             self._end(news.record)
@@ -115,7 +115,7 @@ class _Display:
         elif isinstance(news, Made):
             self._idle(news.worker)
             self.console.print(_made(news), overflow="fold")
-        elif isinstance(news, Again | Notice):
+        elif isinstance(news, Again | Left | Notice):
             if isinstance(news, Again):
                 self._idle(news.worker)
             self.console.print(_trouble(news, self.name), style="yellow", overflow="fold")
@@ -170,10 +170,12 @@ def _made(news: Made) -> str:
     return f"made: {news.what}" if not news.problem else f"not made: {news.what}: {news.problem}"
 
 
-def _trouble(news: Again | Notice, name: Namer) -> str:
+def _trouble(news: Again | Left | Notice, name: Namer) -> str:
     if isinstance(news, Notice):
         return news.text
     what = news.what if isinstance(news.what, str) else name(news.what.names)
+    if isinstance(news, Left):
+        return f"a new worker after {what}, which left in its own: {news.remains}"
     return f"again: {what}: {news.reason}"
 
 

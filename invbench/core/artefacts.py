@@ -93,7 +93,7 @@ def fetch(artefact: Artefact) -> Tensors:
             if kept is not None:
                 return kept
             path.unlink()
-        tensors = {name: _own_memory(tensor) for name, tensor in artefact.make().items()}
+        tensors = _own(artefact)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         save_file(tensors, temporary, {CONTENT: _hash(tensors)})
         os.replace(temporary, path)
@@ -114,6 +114,17 @@ def _whole(path: Path) -> Tensors | None:
 def _hash(tensors: Tensors) -> str:
     """SHA-256 of names, types, shapes and values."""
     return hashlib.sha256(save(tensors)).hexdigest()
+
+
+def _own(artefact: Artefact) -> Tensors:
+    """The artefact's tensors, made; TypeError where what makes it gives something else."""
+    made = artefact.make()
+    if not isinstance(made, Mapping) or not all(isinstance(name, str) for name in made):
+        raise TypeError(f"{artefact.what}: must be made of tensors by name, not {type(made).__name__}")
+    other = next((name for name, tensor in made.items() if not isinstance(tensor, Tensor)), None)
+    if other is not None:
+        raise TypeError(f"{artefact.what}: {other!r} must be a tensor, not {type(made[other]).__name__}")
+    return {name: _own_memory(tensor) for name, tensor in made.items()}
 
 
 def receive(name: str, content: bytes) -> None:

@@ -1,10 +1,9 @@
-"""The peak memory of one stretch of work, in a process that does many; and running out of it."""
+"""The peak memory of one stretch of work; and running out of it."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
-import itertools
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,8 @@ from pathlib import Path
 
 import torch
 
-_CALLS = itertools.count()
+from invbench.core.errors import in_words
+
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -23,20 +23,33 @@ class Peak:
 
 
 @contextmanager
-def peak_memory(device: torch.device) -> Iterator[Peak]:
-    """Measure the block's peak: the GPU's allocations on a GPU, resident memory elsewhere.
+def counted_memory(device: torch.device) -> Iterator[Peak]:
+    """The block's peak on a GPU, whose allocations are counted.
 
-    Resident memory is measured above what the process held at the block's start, after giving back what
-    earlier work left unused, so a reused worker does not count what it did before. None where the system
-    does not tell (no `/proc`).
+    None on a CPU, where nothing counts what one of many cells takes: a process's resident memory also holds the
+    libraries that its first cell loads, and what earlier cells left to be used again (8 or 324 MB for one cell).
     """
     peak = Peak()
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        held = torch.cuda.memory_allocated(device)
+    if device.type != "cuda":
         yield peak
-        peak.mb = (torch.cuda.max_memory_allocated(device) - held) / 1e6
         return
+    torch.cuda.reset_peak_memory_stats(device)
+    held = torch.cuda.memory_allocated(device)
+    yield peak
+    peak.mb = (torch.cuda.max_memory_allocated(device) - held) / 1e6
+
+
+@contextmanager
+def peak_memory(device: torch.device) -> Iterator[Peak]:
+    """The block's peak in a process that does one thing: on a CPU its resident memory above that at the block's start.
+
+    What earlier work left unused is given back first. None where the system does not tell (no `/proc`).
+    """
+    if device.type == "cuda":
+        with counted_memory(device) as peak:
+            yield peak
+        return
+    peak = Peak()
     _give_back()
     before = _resident("VmRSS") if _reset() else None
     yield peak
@@ -47,8 +60,6 @@ def peak_memory(device: torch.device) -> Iterator[Peak]:
 
 def _give_back() -> None:
     gc.collect()
-    if next(_CALLS) == 1:  # by the second cell a worker has loaded what it needs, which stays: look through it no more
-        gc.freeze()
     if sys.platform == "linux":
         try:
             ctypes.CDLL(None).malloc_trim(0)
@@ -76,4 +87,4 @@ def _resident(field: str) -> float | None:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, on a GPU or (PyTorch's CPU allocator has no type of its own) elsewhere."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in in_words(error)

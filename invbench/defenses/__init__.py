@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 import torch
 from torch import Tensor
 
+from invbench.defenses._contract import check_kept
 from invbench.observation import Update
 
 if TYPE_CHECKING:
@@ -120,10 +121,12 @@ class Stack:
     @overload
     def at(self, stage: Literal["answer"], value: Tensor, context: Context) -> Tensor: ...
     def at(self, stage: Stage, value: Any, context: Context) -> Any:
-        """The value after this stage of every defence that acts there."""
+        """The value after this stage of every defence that acts there; BrokenContract names the one that breaks its."""
         for defense in self.defenses:
             if stage in defense.stages():
-                value = getattr(defense, stage)(value, context)
+                given = getattr(defense, stage)(value, context)
+                check_kept(type(defense).__name__, stage, value, given)
+                value = given
         return value
 
     def acts(self, stage: Stage) -> bool:

@@ -46,6 +46,13 @@ class Deal(ABC, Generic[Seen, Said]):
 
     observations: Sequence[Seen]
 
+    def complaint(self, index: int, answer: object) -> str | None:
+        """What makes an answer none to the observation of this index, in words; None where it is one.
+
+        Only what this does not complain of is scored.
+        """
+        return self.observations[index].complaint(answer)
+
     @abstractmethod
     def score(self, answers: Sequence[Said]) -> Scores:
         """Every metric of the game, of the answers in the order of the observations."""

@@ -17,7 +17,7 @@ from invbench.data import ImagePool
 from invbench.defenses import Context, Defense
 from invbench.games import Deal, Game, Rerun, Scores
 from invbench.metrics import lpips_note, ssim_note
-from invbench.observation import Guess, Public, PublicDefense, Update, UpdateObservation
+from invbench.observation import Guess, Public, PublicDefense, Update, UpdateObservation, too_many
 from invbench.protocol import UpdateProtocol
 from invbench.protocol._batch_norm import use_batch_statistics
 from invbench.registry import game
@@ -120,6 +120,15 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
     observations: tuple[UpdateObservation, ...]
     truths: tuple[Truth, ...]
     pool: ImagePool
+
+    def complaint(self, index: int, answer: object) -> str | None:
+        """Also of more pictures than the truth has, which are fewer where the attack aims at one of several clients."""
+        if not isinstance(answer, Guess):
+            return f"must be a Guess, not {type(answer).__name__}"
+        if found := super().complaint(index, answer):
+            return found
+        given, there = len(answer.images), len(self.truths[index].images)
+        return too_many(given, there) if given > there else None
 
     def score(self, answers: Sequence[Guess]) -> Scores:
         """Every metric of the game, one value a picture, in each batch's order."""

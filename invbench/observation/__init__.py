@@ -16,7 +16,15 @@ from invbench.observation.attribute import (
     AttributePrior,
     AttributePublic,
 )
-from invbench.observation.update import Guess, Public, PublicDefense, Update, UpdateObservation, has_own_weight
+from invbench.observation.update import (
+    Guess,
+    Public,
+    PublicDefense,
+    Update,
+    UpdateObservation,
+    has_own_weight,
+    too_many,
+)
 
 __all__ = [
     "Answer",
@@ -38,4 +46,5 @@ __all__ = [
     "Update",
     "UpdateObservation",
     "has_own_weight",
+    "too_many",
 ]

@@ -33,7 +33,8 @@ class Answer:
     restarts included, stopped for which reason (`converged`, `at rest`, `budget spent`, `diverged`); empty where it
     has none. `objective`: the attacker's own final objective, None where it has none. `facts`: what the attacker can
     say of its own answer, as JSON, kept in the cell's record; `certified: true` among them says that the answer
-    follows from the observation and is no other.
+    follows from the observation and is no other. Numbers may be NumPy's or torch's; sets, objects and arrays of
+    several values are refused, and the cell has failed.
     """
 
     evaluations: int = 0
@@ -59,6 +60,10 @@ class Observation(ABC, Generic[Known]):
     @abstractmethod
     def nothing(self, reason: str) -> Answer:
         """The answer of an attack that has none, and why."""
+
+    def complaint(self, answer: object) -> str | None:
+        """What makes this no answer to it, in words; None where it is one. An attack that gives none has failed."""
+        return None if isinstance(answer, Answer) else f"must be an Answer, not {type(answer).__name__}"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -69,6 +70,19 @@ class AttributeObservation(Observation[AttributePublic]):
         """The answer of an attack that failed: every value as likely as the next."""
         count = len(self.public.values)
         return AttributeGuess(probabilities=(1 / count,) * count, notes=(reason,))
+
+    def complaint(self, answer: object) -> str | None:
+        """As of every observation, and that there is one finite probability a value."""
+        if wrong := super().complaint(answer):
+            return wrong
+        said, wanted = getattr(answer, "probabilities", None), len(self.public.values)
+        try:
+            numbers = [float(probability) for probability in said]  # type: ignore[union-attr]
+        except (TypeError, ValueError):
+            return f"probabilities must be numbers, not {type(said).__name__}"
+        if len(numbers) != wanted or not all(map(math.isfinite, numbers)):
+            return f"must have {wanted} finite probabilities, one a value; it has {len(numbers)}"
+        return None
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from invbench.observation._base import Answer, Observation, Plain
 
+_ROUNDING = 1e-3  # what arithmetic may leave a picture outside of [0, 1]
+
 Update = tuple[Tensor, ...]
 """What a client shares: one tensor a parameter, in the order of `model.named_parameters()`."""
 
@@ -93,6 +95,10 @@ class UpdateObservation(Observation[Public]):
         """The guess of an attack that has no answer: no picture, and why."""
         return Guess(images=torch.zeros(0, *self.public.image_shape), notes=(reason,))
 
+    def complaint(self, answer: object) -> str | None:
+        """As of every observation, and of a `Guess` what is not as it says of itself."""
+        return super().complaint(answer) or (answer.complaint(self.public) if isinstance(answer, Guess) else None)
+
     def update_of(self, layer: str) -> tuple[Tensor, Tensor | None]:
         """The shared update of one layer's weight and of its bias (None where it has none)."""
         names = [name for name, _ in self.model.named_parameters()]
@@ -103,13 +109,46 @@ class UpdateObservation(Observation[Public]):
 
 @dataclass(frozen=True, eq=False)
 class Guess(Answer):
-    """An attack's answer to one update: unit-range images `(N, C, H, W)` and labels `(N,)` or None.
+    """An attack's answer to one update: finite images `(N, C, H, W)` in [0, 1], and whole labels `(N,)` or None.
 
-    N may be less than the pictures that the update was computed of.
+    N may be less than the pictures that the update was computed of, and never more: of more, the truth would choose
+    the best. An attack ranks its candidates itself.
     """
 
     images: Tensor
     labels: Tensor | None = None
+
+    def complaint(self, public: Public) -> str | None:
+        """What is not as said above, in words; None where all is."""
+        images, shape = self.images, public.image_shape
+        if not isinstance(images, Tensor) or not images.is_floating_point():
+            return f"images must be a tensor of floats, not {_kind(images)}"
+        if images.dim() != 4 or tuple(images.shape[1:]) != tuple(shape):
+            return f"images must be (N, {', '.join(map(str, shape))}), not {tuple(images.shape)}"
+        if len(images) > public.pictures:
+            return too_many(len(images), public.pictures)
+        if len(images) and not bool(images.isfinite().all()):
+            return "its images are not finite"
+        low, high = (float(edge) for edge in images.aminmax()) if len(images) else (0.0, 1.0)
+        if low < -_ROUNDING or high > 1 + _ROUNDING:
+            return f"its images go from {low:.4g} to {high:.4g}, not from 0 to 1 (`to_unit_range` takes them there)"
+        return None if self.labels is None else self._labels_complaint(self.labels)
+
+    def _labels_complaint(self, labels: Tensor) -> str | None:
+        if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.is_complex():
+            return f"labels must be a tensor of whole numbers, not {_kind(labels)}"
+        if labels.dim() != 1 or len(labels) != len(self.images):
+            return f"labels must be ({len(self.images)},), one a picture, not {tuple(labels.shape)}"
+        return None
+
+
+def too_many(given: int, there: int) -> str:
+    """What is wrong with a guess that holds more pictures than there were."""
+    return f"has {given} pictures, the batch {there}; an attack ranks its candidates itself and gives the best"
+
+
+def _kind(value: object) -> str:
+    return f"of {value.dtype}" if isinstance(value, Tensor) else type(value).__name__
 
 
 def has_own_weight(layer: nn.Module) -> bool:

@@ -38,6 +38,7 @@ def answer(
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.synchronize()
     seconds = time.perf_counter() - started - steps.compile_seconds
-    if len(answers) != len(observations):
-        raise ValueError(f"{len(answers)} guesses for {len(observations)} observations")
+    if not isinstance(answers, Sequence) or len(answers) != len(observations):
+        given = f"{len(answers)} guesses" if isinstance(answers, Sequence) else f"a {type(answers).__name__}"
+        raise ValueError(f"attack {type(attack).__name__} gave {given} for {len(observations)} observations")
     return Answers(list(answers), seconds, steps.compile_seconds)

@@ -13,12 +13,13 @@ from invbench import registry
 from invbench.cell import Cell
 from invbench.core.artefacts import Artefact, fetch, in_order
 from invbench.core.attack import Attack
+from invbench.core.errors import Interrupted
 from invbench.games import game_of
-from invbench.play.outcomes import unplayed, why_failed
+from invbench.play.outcomes import Played, failed_by, unplayed
+from invbench.play.plain import short, text
 from invbench.play.preparing import preparations
 from invbench.play.reruns import rerun_artefacts
 from invbench.sheets import sheet_of
-from invbench.store import Record
 
 
 def attack_of(cell: Cell) -> Attack[Any, Any, Any]:
@@ -34,29 +35,46 @@ def why_unsupported(cell: Cell) -> str | None:
         served = ", ".join(cell.protocol.part.facts["games"])
         return f"protocol {cell.protocol.name} serves {served}, not game {cell.game}"
     game = game_of(cell)
-    return game.unsupported(cell) or attack_of(cell).unsupported(game.public(cell))
+    reason = _reason(f"game {cell.game}", game.unsupported(cell))
+    if reason is None:
+        reason = _reason(f"attack {cell.attack.name}", attack_of(cell).unsupported(game.public(cell)))
+    return reason
 
 
-def unplayable(cell: Cell) -> Record | None:
-    """The record of a cell that cannot be played: unsupported, or failed where even that could not be told."""
+def _reason(part: str, said: object) -> str | None:
+    """What a part says to `unsupported`; ValueError where that is neither None nor words."""
+    if said is None:
+        return None
+    if not isinstance(said, str) or not said.strip():
+        raise ValueError(f"{part}: unsupported() gives None or a reason in words, not {short(said)}")
+    return text(said)
+
+
+def unplayable(cell: Cell) -> Played | None:
+    """The outcome of a cell that cannot be played: unsupported, or failed where even that could not be told."""
     try:
         reason = why_unsupported(cell)
         if reason is None:
-            artefacts(cell)  # asked for here, where a mistake of whoever names them can still be told
-    except Exception as error:  # a part's own mistake costs its cell, not the run
-        return unplayed(cell, "failed", why_failed(error, cell))
-    return None if reason is None else unplayed(cell, "unsupported", reason)
+            artefacts(cell)  # asked for here, where a mistake of whoever names them can still be told for all seeds
+    except Interrupted:
+        raise
+    except BaseException as error:  # a part's own mistake, SystemExit too, costs its cell, not the run
+        return failed_by(error, cell)
+    return None if reason is None else Played(unplayed(cell, "unsupported", reason))
 
 
-def with_unplayable(cells: Iterable[Cell]) -> Iterator[tuple[Cell, Record | None]]:
-    """Each cell with its record if it is `unplayable`. Nobody's answer depends on the seed: it is asked for once."""
-    known: dict[Cell, Record | None] = {}
+def with_unplayable(cells: Iterable[Cell]) -> Iterator[tuple[Cell, Played | None]]:
+    """Each cell with its outcome if it is `unplayable`. Nobody's answer depends on the seed: it is asked for once."""
+    known: dict[Cell, Played | None] = {}
     for cell in cells:
         alike = replace(cell, seed=0)
         if alike not in known:
             known[alike] = unplayable(cell)
-        record = known[alike]
-        yield cell, record and replace(record, id=cell.id, names=cell.names, settings=cell.settings)
+        played = known[alike]
+        if played is not None:
+            own = replace(played.record, id=cell.id, names=cell.names, settings=cell.settings)
+            played = replace(played, record=own)
+        yield cell, played
 
 
 def requested_controls(cell: Cell) -> frozenset[str]:
@@ -68,6 +86,19 @@ def artefacts(cell: Cell, device: str = "cpu") -> list[Artefact]:
     """All that the cell reads, and all that it takes to make that, each after what it needs."""
     reruns = rerun_artefacts(cell, device).values()
     return in_order([*game_of(cell).artefacts(cell), *preparations(cell).values(), *reruns])
+
+
+def needed(cell: Cell, device: str) -> list[Artefact] | Played:
+    """`artefacts`, named and looked up; the cell's failure where a part cannot say what it needs, or not again."""
+    try:
+        found = artefacts(cell, device)
+        for artefact in found:
+            artefact.name  # noqa: B018  a key that is no JSON is told here
+        return found
+    except Interrupted:
+        raise
+    except BaseException as error:
+        return failed_by(error, cell)
 
 
 def make_artefact(name: str, cell: Cell, device: str) -> None:

@@ -12,7 +12,7 @@ import torch
 
 from invbench.cell import Cell, Choice
 from invbench.core.attack import Attack
-from invbench.core.memory import peak_memory
+from invbench.core.memory import counted_memory
 from invbench.games import game_of
 from invbench.observation import Observation
 from invbench.play.asking import attack_of
@@ -24,7 +24,7 @@ _TRIAL_TARGETS = 16
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a cell should take at most: seconds of one worker, and the peak in MB (None where it is unknown)."""
+    """What a cell should take at most: seconds of one worker, and the peak in MB of a GPU (None on a CPU)."""
 
     seconds: float
     memory_mb: float | None
@@ -38,7 +38,7 @@ def forecast(cell: Cell, device: str) -> Forecast:
     if not all(artefact.made for artefact in preparations(cell).values()):
         raise ValueError(f"{cell.attack.name} first makes what it prepares, which has not been timed")
     few = replace(cell, targets=min(cell.targets, _TRIAL_TARGETS), model=_untrained(cell.model))
-    with peak_memory(torch.device(device)) as peak:
+    with counted_memory(torch.device(device)) as peak:
         seen = prepared(few, game_of(few).deal(few, torch.device(device)).observations)
         parts = attack_of(cell).parts(seen[0].public)
         seconds = sum(_trial_seconds(part, seen) for _, part in parts)

@@ -4,44 +4,40 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-import numpy.typing as npt
 import torch
 
 from invbench.cell import Cell
+from invbench.core.errors import Interrupted
 from invbench.core.execution import Settings
-from invbench.core.memory import peak_memory
+from invbench.core.memory import counted_memory
 from invbench.data import Dataset
 from invbench.games import Scores, game_of
 from invbench.observation import Answer
 from invbench.play.answering import answer
 from invbench.play.asking import attack_of, requested_controls
-from invbench.play.outcomes import unplayed, why_failed
+from invbench.play.outcomes import Played, failed_by, unplayed
+from invbench.play.plain import checked, scores_of, texts, writable
 from invbench.play.preparing import prepared
 from invbench.play.reruns import rerun_scores
-from invbench.store import Record
-
-
-@dataclass(frozen=True)
-class Played:
-    """What one cell gives to the results folder: its record, arrays, and files by name."""
-
-    record: Record
-    arrays: Mapping[str, npt.NDArray[Any]] | None = None
-    files: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def play(cell: Cell, device: str) -> Played:
-    """Play the cell. Whatever goes wrong inside is its record's `failed`, with the reason and the place."""
+    """Play the cell. Whatever goes wrong inside is its record's `failed`, with the reason, the place and a traceback.
+
+    What is returned can be written: it has been read back as a record.
+    """
     started = time.perf_counter()
-    with peak_memory(torch.device(device)) as peak:
+    with counted_memory(torch.device(device)) as peak:
         try:
             played = _play(cell, device)
-        except Exception as error:  # an exception is a failed cell, never a result
-            played = Played(unplayed(cell, "failed", why_failed(error, cell)))
+        except Interrupted:
+            raise
+        except BaseException as error:  # SystemExit, too: nothing that a part raises is a result
+            played = failed_by(error, cell)
     seconds = {**played.record.seconds, "cell": time.perf_counter() - started}
     record = replace(played.record, seconds=seconds, memory_mb=peak.mb, device=device, torch=torch.__version__)
     return replace(played, record=record)
@@ -54,7 +50,7 @@ def _play(cell: Cell, device: str) -> Played:
     if len(deal.observations) != cell.targets:
         raise ValueError(f"game {cell.game} dealt {len(deal.observations)} observations for {cell.targets} targets")
     given = answer(attack_of(cell), prepared(cell, deal.observations), Settings(compile=cell.compile))
-    answers: Sequence[Answer] = given.answers
+    answers: Sequence[Answer] = checked(cell.attack.name, deal, given.answers)
     clock = time.perf_counter()
     scores = _whole(deal.score(answers), cell)
     scoring_seconds = time.perf_counter() - clock
@@ -74,7 +70,7 @@ def _play(cell: Cell, device: str) -> Played:
         diverged=sum(one.diverged for one in answers),
         evaluations=tuple(one.evaluations for one in answers),
         objectives=tuple(one.objective for one in answers),
-        notes=(*deal.notes, *_counted(answers)),
+        notes=(*texts(deal.notes, f"game {cell.game}: notes"), *_counted(answers)),
         facts=_facts(answers),
         stopped=_stopped(answers),
         seconds={
@@ -84,15 +80,17 @@ def _play(cell: Cell, device: str) -> Played:
             "controls": time.perf_counter() - clock,
         },
     )
-    return Played(record, deal.arrays(answers), deal.files(answers, scores))
+    arrays, files = deal.arrays(answers), deal.files(answers, scores)
+    return writable(f"game {cell.game}", Played(record, arrays, files))
 
 
 def _whole(scores: Scores, cell: Cell) -> Scores:
     """The scores; ValueError where one has another number of targets than the cell: its mean would mislead."""
-    for metric, targets in scores.items():
+    plain = scores_of(scores, f"game {cell.game}")
+    for metric, targets in plain.items():
         if len(targets) != cell.targets:
             raise ValueError(f"game {cell.game} scored {len(targets)} targets of {cell.targets} by {metric}")
-    return scores
+    return plain
 
 
 def _counted(answers: Sequence[Answer]) -> list[str]:

@@ -15,6 +15,7 @@ from invbench.core.execution import Settings
 from invbench.core.sources import ATTACKER, GAME, VICTIM, hash_of
 from invbench.games import Rerun, Scores, game_of
 from invbench.play.answering import answer
+from invbench.play.plain import checked, scores_of
 from invbench.play.preparing import preparations, prepared
 from invbench.sheets import metric_of
 
@@ -46,8 +47,9 @@ def _artefact(name: str, rerun: Rerun[Any], device: str) -> Artefact:
     def make() -> Tensors:
         attack = cell.attack.build(Attack)
         seen = prepared(cell, rerun.observe(torch.device(device)))
-        answers = answer(attack, seen, Settings(compile=cell.compile)).answers
-        text = json.dumps(game_of(cell).deal(cell, torch.device(device)).score(answers))
+        deal = game_of(cell).deal(cell, torch.device(device))
+        answers = checked(cell.attack.name, deal, answer(attack, seen, Settings(compile=cell.compile)).answers)
+        text = json.dumps(scores_of(deal.score(answers), f"game {cell.game}"))
         return {_TEXT: torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)}
 
     needs = (*rerun.needs, *preparations(cell).values())

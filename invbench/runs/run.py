@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from invbench.cell import Cell
 from invbench.core.artefacts import Artefact
+from invbench.core.errors import Interrupted
 from invbench.core.progress import Progress
 from invbench.matrix import Matrix
-from invbench.play.asking import artefacts, requested_controls, with_unplayable
-from invbench.play.outcomes import unplayed, with_seconds
-from invbench.play.playing import Played
+from invbench.play.asking import needed, requested_controls, with_unplayable
+from invbench.play.outcomes import Played, failed, with_seconds
 from invbench.runs import devices
 from invbench.runs.executors import Advanced, Crew, Ended, Notice, Repeated, Started, Task, cores
 from invbench.runs.executors.local import execute
 from invbench.runs.stock import taken_stock
 from invbench.store import Damaged, Record, Results
+from invbench.store import fresh as fresh_marks
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,15 @@ class Again:
     reason: str
 
 
-News = Planned | Unplayable | Doing | Done | Made | Again | Notice
+@dataclass(frozen=True)
+class Left:
+    """This left something behind in its worker that reaches whatever comes after it; the worker was replaced."""
+
+    what: Cell | str
+    remains: str
+
+
+News = Planned | Unplayable | Doing | Done | Made | Again | Left | Notice
 
 
 def run(
@@ -90,18 +99,29 @@ def run(
     """Compute those of `cells` that are not done, and return the records of all of them, in order.
 
     Only this process writes, and only while it holds the folder's lock. Interrupted anywhere, the folder
-    holds every cell finished so far. `conclude` comes last, also after an interrupt, still under the lock.
+    holds every cell finished so far. `conclude` comes last, also after an interrupt, still under the lock. What is
+    returned lacks the cells whose records somebody has taken away meanwhile.
+
+    A run that is begun `fresh` is so until it has ended: begun again without it, it computes what is still of before.
     """
     with results.lock():
         results.create(matrix.text, [cell.id for cell in matrix.cells], environment)
+        asked = [cell.id for cell in cells]
+        if fresh:
+            fresh_marks.begin(results, asked)
         try:
             done = taken_stock(matrix.cells, results, lambda words: listen(Notice(words)))
-            left = [cell for cell in cells if fresh or cell.id not in done]
+            done -= fresh_marks.of_before(results)
+            left = [cell for cell in cells if cell.id not in done]
             listen(Planned(len(left), len(cells) - len(left)))
             playable = _without_unplayable(left, results, listen)
             for played, worker in _compute(playable, crew, listen):
                 results.write(played.record, played.arrays, played.files)
                 listen(Done(played.record, worker))
+            fresh_marks.end(results, asked)
+        except Interrupted:
+            again = "the same command without --fresh" if fresh else "the same command"
+            raise Interrupted(f"what was finished is kept, {again} goes on from there") from None
         finally:
             conclude(results)
         found = [results.record(cell.id) for cell in cells]
@@ -135,19 +155,21 @@ def default_workers(device: str, threads: int) -> int:
 def _without_unplayable(cells: Sequence[Cell], results: Results, listen: Callable[[News], None]) -> list[Cell]:
     """The cells that can be played; the others have their record at once."""
     playable, unplayable = [], []
-    for cell, record in with_unplayable(cells):
-        if record is None:
+    for cell, played in with_unplayable(cells):
+        if played is None:
             playable.append(cell)
         else:
-            unplayable.append(record)
-    results.write_many(unplayable)
-    listen(Unplayable(tuple(unplayable)))
+            unplayable.append(played)
+    results.write_many([(played.record, played.files) for played in unplayable])
+    listen(Unplayable(tuple(played.record for played in unplayable)))
     return playable
 
 
 def _compute(cells: Sequence[Cell], crew: Crew, listen: Callable[[News], None]) -> Iterator[tuple[Played, int | None]]:
     by_key = {cell.id: cell for cell in cells}
-    tasks, shared = _tasks(cells, crew.device)
+    needs, lost = _needs(cells, crew.device)
+    yield from ((played, None) for played in lost)
+    tasks, shared = _tasks([cell for cell in cells if cell.id in needs], needs, crew.device)
     at: dict[str, int] = {}
     with closing(crew.execute(tasks)) as events:
         for event in events:
@@ -162,13 +184,30 @@ def _compute(cells: Sequence[Cell], crew: Crew, listen: Callable[[News], None]) 
                 listen(Doing(at[event.key], what, event.progress))
             elif isinstance(event, Repeated):
                 listen(Again(at[event.key], what, event.reason))
-            elif isinstance(what, str):
-                listen(Made(what, event.reason, at.get(event.key)))
             else:
-                yield _played(event, what, crew.device), at.get(event.key)
+                if isinstance(what, str):
+                    listen(Made(what, event.reason, at.get(event.key)))
+                else:
+                    yield _played(event, what, crew.device), at.get(event.key)
+                if event.remains:
+                    listen(Left(what, event.remains))
 
 
-def _tasks(cells: Sequence[Cell], device: str) -> tuple[list[Task], dict[str, str]]:
+def _needs(cells: Sequence[Cell], device: str) -> tuple[dict[str, list[Artefact]], list[Played]]:
+    """What each cell needs to be made, by its id; and the failures of those of which that cannot be told."""
+    needs, lost = dict[str, list[Artefact]](), list[Played]()
+    for cell in cells:
+        found = needed(cell, device)
+        if isinstance(found, Played):
+            lost.append(found)
+        else:
+            needs[cell.id] = found
+    return needs, lost
+
+
+def _tasks(
+    cells: Sequence[Cell], needs: Mapping[str, Sequence[Artefact]], device: str
+) -> tuple[list[Task], dict[str, str]]:
     """One task a cell, after the tasks that make what cells share; and what those make, for a person.
 
     Making something may take no longer than the cell that asks for it first.
@@ -177,13 +216,12 @@ def _tasks(cells: Sequence[Cell], device: str) -> tuple[list[Task], dict[str, st
     shared: dict[str, str] = {}
     work = []
     for cell in cells:
-        needed = artefacts(cell, device)
-        missing = [artefact for artefact in needed if not artefact.made]
+        missing = [artefact for artefact in needs[cell.id] if not artefact.made]
         shared |= {artefact.name: artefact.what for artefact in missing}
         for artefact in missing:
             if artefact.name not in making:
                 making[artefact.name] = _making(artefact, cell, device)
-        call, names = "invbench.play.playing:play", frozenset(artefact.name for artefact in needed)
+        call, names = "invbench.play.playing:play", frozenset(artefact.name for artefact in needs[cell.id])
         work.append(Task(cell.id, call, (cell, device), cell.timeout, names, files=_files(cell)))
     return [*making.values(), *work], shared
 
@@ -203,5 +241,5 @@ def _played(event: Ended, cell: Cell, device: str) -> Played:
     if event.problem is None:
         played: Played = event.result
         return played
-    record = unplayed(cell, event.problem, event.reason)
-    return Played(with_seconds(record, event.seconds, device))
+    played = failed(cell, event.reason, event.trace, event.problem)
+    return replace(played, record=with_seconds(played.record, event.seconds, device))

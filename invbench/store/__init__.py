@@ -1,6 +1,6 @@
 """The results folder: records, arrays and pictures of cells, kept whole whatever happens. No torch here."""
 
-from invbench.store.cells import CELL_ID
+from invbench.store.cells import CELL_ID, text_of
 from invbench.store.files import Damaged, StoreError, write_atomic, write_out
 from invbench.store.merging import Merged, merge
 from invbench.store.provenance import environment
@@ -25,6 +25,7 @@ __all__ = [
     "merge",
     "names_fault",
     "read_json",
+    "text_of",
     "write_atomic",
     "write_out",
 ]

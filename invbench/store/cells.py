@@ -48,8 +48,11 @@ def signed(record: Record, beside: Iterable[str]) -> Record:
     return replace(record, files=tuple(sorted(beside)), invbench=written_by())
 
 
-def checked(record: Record) -> str:
-    """The record's text; StoreError where it could not be read back."""
+def text_of(record: Record, files: Iterable[str] = ()) -> str:
+    """The record's text; StoreError where it could not be read back, or a file beside it has no name of `CELL_FILE`."""
+    wrong = next((name for name in files if not CELL_FILE.fullmatch(name) or name in (ARRAYS, RECORD)), None)
+    if wrong is not None:
+        raise StoreError(f"cell {record.id}: {wrong!r} is no name of a file that a cell may hold")
     text = record.to_json()
     Record.from_bytes(text.encode(), f"cell {record.id}")
     return text

@@ -91,7 +91,7 @@ def _is_open_as(there: os.stat_result, number: int) -> bool:
         return False
 
 
-def write_all_atomic(contents: Mapping[Path, str]) -> None:
+def write_all_atomic(contents: Mapping[Path, bytes | str]) -> None:
     """The same for many files: none has its name before all have reached the disk, which is asked twice in all."""
     if len(contents) < MANY or not hasattr(os, "sync"):  # Windows
         for path, content in contents.items():

@@ -49,10 +49,10 @@ class Record:
     """One cell's outcome. What a cell that was not computed has not got stays at its default.
 
     `images`: items (pictures, people) that were scored, over all targets. `seconds`: wall time of the attack in the
-    whole cell and of the cell. `memory_mb`: peak of this cell. `facts`: what the attack says of its own answer, a
-    target each.
-    `stopped`: how many of its optimisation runs, over all targets and restarts, stopped for which reason.
-    `files`: names of what is kept beside the record. `invbench`: version and revision of the code that wrote it.
+    whole cell and of the cell. `memory_mb`: peak of this cell on a GPU, None on a CPU. `facts`: what the attack says of
+    its own answer, a target each. `stopped`: how many of its optimisation runs, over all targets and restarts, stopped
+    for which reason. `files`: names of what is kept beside the record. `invbench`: version and revision of the code
+    that wrote it.
     """
 
     id: str

@@ -24,15 +24,14 @@ import numpy.typing as npt
 from invbench.store.cells import (
     ARRAYS,
     ASIDE,
-    CELL_FILE,
     CELL_ID,
     RECORD,
-    checked,
     cleared,
     held,
     pack,
     record_if_there,
     signed,
+    text_of,
 )
 from invbench.store.files import (
     TEMPORARY,
@@ -90,12 +89,9 @@ class Results:
         `files`: pictures and the like by name. A record that could not be read back, or a file whose name is none of
         `CELL_FILE`, is refused (StoreError) before anything is touched.
         """
-        wrong = next((name for name in files if not CELL_FILE.fullmatch(name) or name in (ARRAYS, RECORD)), None)
-        if wrong is not None:
-            raise StoreError(f"cell {record.id}: {wrong!r} is no name of a file that a cell may hold")
         packed = {} if arrays is None else {ARRAYS: pack(record.id, arrays)}
         beside = {**packed, **files}
-        text = checked(signed(record, beside))
+        text = text_of(signed(record, beside), files)
         self._replace(record.id, {**beside, RECORD: text.encode()})
 
     def copy(self, id: str, other: Results) -> None:
@@ -113,13 +109,16 @@ class Results:
         for name, content in files.items():
             write_atomic(folder / name, content)
 
-    def write_many(self, records: Sequence[Record]) -> None:
-        """`write` each of these records of cells that have neither arrays nor a picture; thousands take seconds."""
-        texts = [(self.cell(record.id), checked(signed(record, ()))) for record in records]
-        for folder, _ in texts:
+    def write_many(self, records: Sequence[tuple[Record, Mapping[str, bytes]]]) -> None:
+        """`write` each of these records, with its files, of cells that have no arrays; thousands take seconds."""
+        cells = [(self.cell(record.id), files, text_of(signed(record, files), files)) for record, files in records]
+        for folder, _, _ in cells:
             with disk(folder):
                 cleared(folder)
-        write_all_atomic({folder / RECORD: text for folder, text in texts})
+        contents = dict[Path, bytes | str]()
+        for folder, files, text in cells:
+            contents |= {folder / name: content for name, content in files.items()} | {folder / RECORD: text}
+        write_all_atomic(contents)
 
     def plan(self) -> tuple[str, ...]:
         """Ids of the whole matrix as last run, in its order; StoreError where this is no result of invbench."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from invbench.defenses import Context, Stack, mean
+from invbench.defenses._contract import BrokenContract
 from invbench.observation import Public, Update
 from invbench.updates.simulation import defended_gradient, protocol_of, simulate
 
@@ -25,8 +26,16 @@ def observed_update(
     with torch.no_grad():  # a graph would lead an attacker from the update back to the pictures
         batches = zip(images.chunk(public.clients), labels.chunk(public.clients), contexts, strict=True)
         sent = [_sent(public, network, *batch, stack) for batch in batches]
-        seen = stack.at("aggregate", sent, contexts[0])
-        return seen[0] if len(seen) == 1 else mean(seen)
+        aggregated = stack.at("aggregate", sent, contexts[0])
+        seen = aggregated[0] if len(aggregated) == 1 else mean(aggregated)
+        if stack.defenses and not _finite(seen) and _finite(simulate(public, copy.deepcopy(network), images, labels)):
+            names = ", ".join(type(defense).__name__ for defense in stack.defenses)
+            raise BrokenContract(f"defence {names}: the update is finite without it and not with it")
+        return seen
+
+
+def _finite(update: Update) -> bool:
+    return all(bool(tensor.isfinite().all()) for tensor in update)
 
 
 def _sent(public: Public, network: nn.Module, images: Tensor, labels: Tensor, context: Context, stack: Stack) -> Update:

@@ -33,7 +33,7 @@ def test_a_plan_of_hundreds_of_cells_is_told_by_attack_model_and_batch_size(
 
 def test_only_the_first_of_many_refused_cells_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     cells = make_cells(tmp_path, batch_size=2, seed=list(range(50)))
-    records = tuple(record for _, record in with_unplayable(cells) if record)
+    records = tuple(played.record for _, played in with_unplayable(cells) if played)
     with progress.progress_display(False, cells, 1) as listen:
         listen(Planned(50, 0))
         listen(Unplayable(records))

@@ -279,7 +279,8 @@ def test_a_part_that_fails_to_say_whether_it_can_costs_its_cell_alone(tmp_path: 
     for attack in ("undecided", "unprepared"):
         untold = unplayable(make_cell(tmp_path, attack=attack))
         assert untold is not None
-        assert (untold.status, "no_such_fact" in str(untold.reason)) == ("failed", True)
+        assert (untold.record.status, "no_such_fact" in str(untold.record.reason)) == ("failed", True)
+        assert b"no_such_fact" in untold.files["traceback.txt"]
     assert unplayable(make_cell(tmp_path)) is None
 
 
@@ -496,9 +497,9 @@ def test_refusals_are_those_of_each_cell_alone_though_seeds_share_an_answer(tmp_
     cells = make_cells(tmp_path, **said)
     told = list(with_unplayable(cells))
     assert [cell for cell, _ in told] == list(cells)
-    assert [record for _, record in told] == [unplayable(cell) for cell in cells]
-    assert [record.id for cell, record in told if record] == [cell.id for cell, record in told if record]
-    assert {record.status for _, record in told if record} == {"unsupported"}
+    assert [played for _, played in told] == [unplayable(cell) for cell in cells]
+    assert [played.record.id for _, played in told if played] == [cell.id for cell, played in told if played]
+    assert {played.record.status for _, played in told if played} == {"unsupported"}
 
 
 def test_what_an_attack_does_to_the_network_it_is_given_stays_its_own(tmp_path: Path) -> None:

@@ -447,7 +447,7 @@ def test_killed_at_any_moment_every_cell_is_whole_or_not_done(results: Results, 
 def test_many_records_are_written_as_one_by_one_and_replace_what_a_cell_had(results: Results, count: int) -> None:
     results.write(record(1), {"images": np.ones(3)}, {"grid.png": b"grid"})
     records = [record(number, notes=("anew",)) for number in range(count)]
-    results.write_many(records)
+    results.write_many([(one, {}) for one in records])
     assert [results.record(cell_id(number)) for number in range(count)] == [signed(one, ()) for one in records]
     assert [path.name for path in results.cell(cell_id(1)).iterdir()] == ["record.json"]
     assert not list(results.path.rglob(".*.tmp"))

@@ -67,13 +67,19 @@ class Notice:
 
 @dataclass(frozen=True)
 class Ended:
-    """The task is over. `problem` is None where it returned `result`; else `timeout` or `failed`, and why."""
+    """The task is over. `problem` is None where it returned `result`; else `timeout` or `failed`, and why.
+
+    `trace`: the traceback of what it raised. `remains`: what it left behind in its worker, for which the worker was
+    replaced.
+    """
 
     key: str
     result: Any = None
     problem: Literal["timeout", "failed"] | None = None
     reason: str = ""
     seconds: float = 0.0
+    trace: str = ""
+    remains: str = ""
 
 
 Event = Started | Advanced | Repeated | Notice | Ended

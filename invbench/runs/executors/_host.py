@@ -9,14 +9,13 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
-from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
 from invbench import __version__, registry
 from invbench.core import artefacts
 from invbench.runs.executors import Advanced, Ended, Event, Task
-from invbench.runs.executors._process import WorkerProcess
+from invbench.runs.executors._process import WorkerProcess, wait
 
 _EVERY = 1.0  # seconds between two messages to the driver
 
@@ -80,11 +79,8 @@ class Host:
 
     def _next(self, until: float | None) -> Event | None:
         """The worker's next event, None where there was none in time."""
-        limits = [self.worker.left(), None if until is None else max(0.0, until - time.monotonic())]
-        timeout = min((limit for limit in limits if limit is not None), default=None)
-        if connection.wait([self.worker.pipe], timeout):  # type: ignore[list-item]
-            return self.worker.read()
-        return self.worker.expire() if self.worker.left() == 0.0 else None
+        wait([self.worker], None if until is None else max(0.0, until - time.monotonic()))
+        return self.worker.hear()
 
     def _with_artefact(self, event: Event) -> Event:
         """The end of a task that made an artefact gets the artefact's file as its result: other nodes need it."""

@@ -6,16 +6,22 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from multiprocessing import resource_tracker
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing import connection, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from typing import Any
 
 from invbench.runs.executors import Advanced, Ended, Event, Repeated, Task
+from invbench.runs.executors._channel import Inbox
 from invbench.runs.executors._worker import work
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+
+
+_LOOK = 1.0
+"""Seconds after which a worker is looked at that says nothing: one that died may have left its pipe to a child."""
 
 
 class WorkerProcess:
@@ -42,22 +48,21 @@ class WorkerProcess:
             return None
         return max(0.0, self.began + self.task.timeout - time.monotonic())
 
-    def read(self) -> Event | None:
-        """The next message as an event, if it is one."""
-        assert self.pipe is not None
-        assert self.task is not None
-        try:
-            kind, value = self.pipe.recv()
-        except (EOFError, ConnectionResetError):
-            return self._lost(self.task)
-        if kind == "began":
-            self.began = time.monotonic()
+    def hear(self) -> Event | None:
+        """What has happened to its task, None where nothing has: the worker has spoken, has died or is out of time."""
+        if self.task is None or self.process is None or self.pipe is None:
             return None
-        if kind == "progress":
-            return Advanced(self.task.key, value)
-        if kind == "error":
-            return self._end(problem="failed", reason=value)
-        return self._end(result=value)
+        alive = self.process.is_alive()  # asked before its pipe is: what it said last counts
+        message = None
+        try:
+            while message is None and self.pipe.poll():
+                message = self.inbox.receive()
+            event = None if message is None else self._event(self.task, *message)
+        except Exception:  # the pipe has ended, or holds what no worker of ours sends
+            return self._lost(self.task)
+        if message is None and not alive:
+            return self._lost(self.task)
+        return self.expire() if event is None and self.left() == 0.0 else event
 
     def expire(self) -> Ended:
         assert self.task is not None
@@ -66,22 +71,47 @@ class WorkerProcess:
         return ended
 
     def kill(self) -> None:
+        """End the process, and what it has started in its session."""
         if self.process is not None:
+            if self.process.pid is not None and hasattr(os, "killpg"):
+                with suppress(ProcessLookupError, PermissionError):  # it has not begun its own yet, or all are gone
+                    os.killpg(self.process.pid, signal.SIGKILL)
             self.process.kill()
             self.process.join()
         if self.pipe is not None:
             self.pipe.close()
         self.process, self.pipe = None, None
 
+    def _event(self, task: Task, name: str, kind: str, *told: Any) -> Event | None:
+        """A message as an event, if it is one; none where it is of another task: a copy of the process sent it."""
+        if name != task.key:
+            return None
+        if kind == "began":
+            self.began = time.monotonic()
+            return None
+        if kind == "progress":
+            (progress,) = told
+            return Advanced(task.key, progress)
+        if kind == "error":
+            reason, trace, remains = told
+            ended = self._end(problem="failed", reason=reason, trace=trace, remains=remains)
+        else:
+            result, remains = told
+            ended = self._end(result=result, remains=remains)
+        if remains:
+            self.kill()  # the next task gets a new one
+        return ended
+
     def _send(self, task: Task) -> None:
         if self.process is not None and not self.process.is_alive():
             self.kill()
         if self.process is None or self.pipe is None:
             self.process, self.pipe = _start(self.threads, self.environment)
+            self.inbox = Inbox(self.pipe)
         self.began = None
         try:
-            self.pipe.send((task.function, task.arguments))
-        except BrokenPipeError:
+            self.pipe.send((task.key, task.function, task.arguments))
+        except OSError:
             return  # it died idle; its closed pipe says so at the next look
 
     def _lost(self, task: Task) -> Event:
@@ -102,6 +132,18 @@ class WorkerProcess:
         ended = Ended(self.task.key, seconds=seconds, **facts)  # type: ignore[arg-type]
         self.task = None
         return ended
+
+
+def wait(workers: Sequence[WorkerProcess], timeout: float | None = None) -> None:
+    """Wait until one of them may have something to tell (`hear`); `timeout`: seconds, at most.
+
+    Not only for their pipes: a process that a worker started may hold its pipe after it has died.
+    """
+    busy = [worker for worker in workers if worker.task]
+    limits = [limit for limit in (timeout, *(worker.left() for worker in busy)) if limit is not None]
+    pipes = [worker.pipe for worker in busy if worker.pipe]
+    ends = [worker.process.sentinel for worker in busy if worker.process]
+    connection.wait([*pipes, *ends], min([_LOOK, *limits]))
 
 
 def _start(threads: int, environment: Mapping[str, str]) -> tuple[BaseProcess, Connection]:
@@ -148,9 +190,12 @@ def _interrupts_held() -> Iterator[None]:
 def _how_it_died(process: BaseProcess | None) -> str:
     if process is None:
         return "died"
-    process.join(timeout=5)
+    process.join(timeout=1)  # its pipe may end a moment before it does
     code = process.exitcode
-    if code is None or code >= 0:
+    if code is None:
+        return "closed its pipe"
+    if code >= 0:
         return f"ended with exit code {code}"
     hint = " (the system kills a process that takes too much memory)" if -code == signal.SIGKILL else ""
-    return f"was killed by {signal.Signals(-code).name}{hint}"
+    named = [known.name for known in signal.Signals if known == -code]
+    return f"was killed by {named[0] if named else f'signal {-code}'}{hint}"

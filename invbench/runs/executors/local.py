@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from multiprocessing import connection
+from collections.abc import Generator, Mapping, Sequence
 
 from invbench.runs.executors import Ended, Event, Queue, Started, Task
-from invbench.runs.executors._process import WorkerProcess
+from invbench.runs.executors._process import WorkerProcess, wait
 
 
 def execute(
@@ -29,23 +28,13 @@ def execute(
                 if task:
                     worker.begin(task)
                     yield Started(task.key, worker.number)
-            for event in _events(pool):
-                yield event
+            wait(pool)
+            for worker in pool:
+                event = worker.hear()
+                if event is not None:
+                    yield event
                 if isinstance(event, Ended):
                     yield from queue.end(event)
     finally:
         for worker in pool:
             worker.kill()
-
-
-def _events(pool: Sequence[WorkerProcess]) -> Iterator[Event]:
-    """Wait until a busy worker speaks or runs out of time, and say what happened."""
-    busy = {worker.pipe: worker for worker in pool if worker.task and worker.pipe}
-    limits = [left for worker in busy.values() if (left := worker.left()) is not None]
-    for pipe in connection.wait(list(busy), timeout=min(limits, default=None)):
-        event = busy[pipe].read()  # type: ignore[index]
-        if event is not None:
-            yield event
-    for worker in busy.values():
-        if worker.left() == 0.0:
-            yield worker.expire()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from pathlib import Path
 from typing import NoReturn
@@ -20,7 +19,7 @@ def fail(words: str) -> NoReturn:
 
 
 def leave(code: int) -> NoReturn:
-    sys.exit(code)
+    os._exit(code)
 
 
 def die(number: int) -> None:

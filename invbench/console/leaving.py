@@ -1,0 +1,46 @@
+"""How the command line ends: by an interrupt, by a second one, or of itself."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from invbench.core.errors import Interrupted
+
+_INTERRUPTED = 130
+
+
+def heed_interrupts() -> None:
+    """Let Ctrl-C and SIGTERM end the command in order (`Interrupted`), and a second one at once, without a word.
+
+    At once is safe: what is written is whole at any moment, and workers end with this process.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # a shell's background job is deaf to the keyboard
+            signal.signal(number, _interrupt)
+
+
+def leave(code: int) -> NoReturn:
+    """End the process with this exit code; whoever interrupts its last moments ends it at once."""
+    _at_once(signal.SIGINT, signal.SIGTERM, code=code)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    sys.exit(code)
+
+
+def _interrupt(*_: object) -> NoReturn:
+    _at_once(signal.SIGINT, signal.SIGTERM, code=_INTERRUPTED)
+    raise Interrupted
+
+
+def _at_once(*numbers: signal.Signals, code: int) -> None:
+    def end(*_: object) -> NoReturn:
+        if sys.stderr.isatty():
+            os.write(2, b"\x1b[?25h\n")  # a live display has hidden the cursor
+        os._exit(code)
+
+    for number in numbers:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, end)

@@ -1,0 +1,64 @@
+"""What every defence keeps: the number, shapes, types and devices of its tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+
+class BrokenContract(ValueError):
+    """A defence gave something else than it may; the message names it, the stage and what is wrong."""
+
+
+def check_kept(defense: str, stage: str, before: Any, after: Any) -> None:
+    """BrokenContract where the value after a stage is not of the kind of the value before it."""
+    wrong = _wrong(stage, before, after)
+    if wrong:
+        raise BrokenContract(f"defence {defense} at stage {stage}: {wrong}")
+
+
+def _wrong(stage: str, before: Any, after: Any) -> str:
+    if stage == "model":
+        return "" if isinstance(after, nn.Module) else f"must give a network, not {_kind(after)}"
+    if stage == "training":
+        return "" if isinstance(after, type(before)) else f"must give a Training, not {_kind(after)}"
+    if stage == "update":
+        return _of_update(before, after)
+    if stage == "answer":
+        return _of_tensors((before,), (after,))
+    if stage == "inputs":
+        return _of_inputs(before, after)
+    if not isinstance(after, list | tuple) or not after:  # those of some clients or examples may be left out
+        return f"must give a list of updates, not {_kind(after)}"
+    return next((wrong for update in after if (wrong := _of_update(before[0], update))), "")
+
+
+def _of_inputs(before: tuple[Tensor, Tensor], after: Any) -> str:
+    """Labels may become probabilities, one row a picture."""
+    if not isinstance(after, list | tuple) or len(after) != 2:
+        return f"must give pictures and labels, not {_kind(after)}"
+    images, labels = after
+    if not isinstance(labels, Tensor) or labels.dim() not in (1, 2) or len(labels) != len(before[1]):
+        return f"must give {len(before[1])} labels, not {_kind(labels)}"
+    return _of_tensors(before[:1], (images,))
+
+
+def _of_update(before: Sequence[Tensor], after: Any) -> str:
+    if not isinstance(after, list | tuple) or len(after) != len(before):
+        return f"must give {len(before)} tensors, one a parameter, not {_kind(after)}"
+    return _of_tensors(before, after)
+
+
+def _of_tensors(before: Sequence[Tensor], after: Sequence[Any]) -> str:
+    for number, (old, new) in enumerate(zip(before, after, strict=True), 1):
+        if not isinstance(new, Tensor) or (new.shape, new.dtype, new.device) != (old.shape, old.dtype, old.device):
+            return f"must keep tensor {number}, {_kind(old)}, and gives {_kind(new)}"
+    return ""
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, Tensor):
+        return f"{value.dtype} of shape {tuple(value.shape)} on {value.device}"
+    return f"{len(value)} of them" if isinstance(value, list | tuple) else f"a {type(value).__name__}"

@@ -1,0 +1,134 @@
+"""What a task leaves behind in its process: put back where that can be done, else named, and the process is not reused.
+
+Before a task all of invbench that it may compute with is loaded and looked at, and the global random streams are set to
+the task's own. After it every setting that is another than before the first task is put back. What still differs is
+named, with functions and methods that were replaced, threads and child processes that go on. What a part changes inside
+its own modules, or inside an object that several share, is not seen.
+"""
+
+from __future__ import annotations
+
+import importlib
+import operator
+import pkgutil
+import random
+import sys
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import torch
+
+from invbench.runs.executors._settings import settings
+
+_OURS = tuple(
+    f"invbench.{room}"
+    for room in (
+        *("attacks", "core", "data", "defenses", "games", "matching", "metrics", "models", "numbers", "observation"),
+        *("peeling", "play", "protocol", "scoring", "sheets", "updates", "victims"),
+    )
+)
+"""The packages of invbench that a task may compute with."""
+_BY_NEED = ("invbench.models.",)  # loaded where they are asked for: torchvision takes seconds
+_LIBRARIES = {
+    *("builtins", "json", "math", "random", "numpy", "numpy.fft", "numpy.linalg", "numpy.random", "torch", "torch.fft"),
+    *("torch.autograd", "torch.func", "torch.linalg", "torch.nn", "torch.nn.functional", "torch.nn.init"),
+    *("torch.optim", "torch.random", "scipy.optimize", "skimage.metrics", "lpips"),
+}
+"""Modules of others whose functions numbers rest on, where they are loaded."""
+_SHOWN = 3  # things named of those left behind; more are counted
+
+
+class Remains:
+    """Watches one process over its tasks, from before the first."""
+
+    def __init__(self) -> None:
+        self.settings = [(setting, setting.read()) for setting in settings()]
+        self.seen: dict[Any, list[object]] = {}  # a module or class to the values of its names, in their order
+        self.known = set[str]()  # modules that were loaded when it last looked
+        self.going_on = set[str]()
+
+    def look(self, task: str) -> None:
+        """Before a task, once its own module is loaded."""
+        if not self.seen:
+            _load_ours()
+        self.seen |= {holder: [] for holder in _holders(sys.modules.keys() - self.known) if holder not in self.seen}
+        self.known = set(sys.modules)
+        for holder, before in self.seen.items():
+            if len(before) != len(vars(holder)):
+                self.seen[holder] = list(vars(holder).values())
+        self.going_on = _going_on()
+        _seed(task)
+
+    def clear(self) -> str:
+        """After it: what is left behind that could not be put back, in words; empty where there is nothing."""
+        left = [*self._unset(), *self._replaced(), *sorted(_going_on() - self.going_on)]
+        more = [f"{len(left) - _SHOWN} more"] if len(left) > _SHOWN else []
+        return ", ".join(left[:_SHOWN] + more)
+
+    def _unset(self) -> Iterator[str]:
+        """Settings that could not be put back."""
+        for setting, before in self.settings:
+            try:
+                now = setting.read()
+                if now != before and setting.write is not None:
+                    setting.write(before)
+                    now = setting.read()
+                lost = bool(now != before)
+            except Exception:  # it cannot even be read any more
+                lost = True
+            if lost:
+                yield f"another {setting.name}"
+
+    def _replaced(self) -> Iterator[str]:
+        """Names that mean something else than before the task; those that have been added come last, and may."""
+        for holder, before in self.seen.items():
+            now = vars(holder)
+            if len(now) < len(before) or not all(map(operator.is_, before, now.values())):
+                pairs = zip(now.items(), before, strict=False)
+                other = next((f".{name}" for (name, value), old in pairs if value is not old), "")
+                yield f"another {getattr(holder, '__qualname__', holder.__name__)}{other}"
+
+
+def _load_ours() -> None:
+    """What a task replaces in a module that it is itself the first to load could not be seen."""
+    for room in _OURS:
+        package = importlib.import_module(room)
+        for found in pkgutil.walk_packages(package.__path__, f"{room}."):
+            if not found.name.startswith(_BY_NEED):
+                importlib.import_module(found.name)
+
+
+def _holders(names: Iterable[str]) -> Iterator[Any]:
+    """Those of these modules that are looked at, and their classes."""
+    for name in names:
+        module = sys.modules[name]
+        if isinstance(module, ModuleType) and (name in _LIBRARIES or name.startswith(_OURS)):
+            yield module
+            classes = (value for value in list(vars(module).values()) if isinstance(value, type))
+            yield from (cls for cls in classes if cls.__module__.partition(".")[0] in ("invbench", "torch"))
+
+
+def _going_on() -> set[str]:
+    """Threads of Python and child processes that are there, in words."""
+    found = {f"a thread that goes on ({thread.name})" for thread in threading.enumerate()}
+    for listed in Path("/proc/self/task").glob("*/children"):
+        try:
+            found |= {f"a process that goes on ({child})" for child in listed.read_text().split()}
+        except OSError:  # of a thread that has just ended
+            continue
+    return found
+
+
+def _seed(task: str) -> None:
+    """Global random streams that follow from the task alone, for parts that draw from them against all advice."""
+    seed = crc32(task.encode())
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed_all(seed)
