@@ -10,7 +10,8 @@ from typing import Any
 
 from invbench import registry
 from invbench.cell import Cell, Choice
-from invbench.data import BadData, Dataset
+from invbench.core.errors import in_words
+from invbench.data import BadData, Dataset, Pool
 from invbench.matrix.choices import Reader, read_choice
 from invbench.matrix.source.nodes import Entry, Node, Place, Table, plain, show
 from invbench.matrix.values import AXES, INCLUDE_KEYS, SETTINGS, read_axis, read_value, refuse_unknown, setting
@@ -118,10 +119,17 @@ def read_data(node: Node, reader: Reader) -> Data | None:
         return None
     try:
         pool = choice.build(Dataset).load()
+        if not isinstance(pool, Pool):
+            raise BadData(f"dataset {choice.name}: load() must give a Pool, not {type(pool).__name__}")
+        return Data(choice, pool.content, pool.normalisation)
     except BadData as error:
-        reader.errors.add(_place_of_path(node), str(error))
-        return None
-    return Data(choice, pool.content, pool.normalisation)
+        wrong = str(error)
+    except OSError as error:
+        wrong = f"{error.filename or choice.short}: {error.strerror or in_words(error)}"
+    except (Exception, SystemExit) as error:  # whatever goes wrong in somebody's data set
+        wrong = f"dataset {choice.name} cannot be loaded: {type(error).__name__}: {in_words(error)}"
+    reader.errors.add(_place_of_path(node), wrong)
+    return None
 
 
 def read_grid(entry: Entry, batches: Batches, reader: Reader) -> Block | None:
