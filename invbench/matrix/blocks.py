@@ -16,7 +16,6 @@ from invbench.matrix.choices import Reader, read_choice
 from invbench.matrix.source.nodes import Entry, Node, Place, Table, plain, show
 from invbench.matrix.values import AXES, INCLUDE_KEYS, SETTINGS, read_axis, read_value, refuse_unknown, setting
 
-MAX_CELLS = 1_000_000
 DEFAULTED = ("batch_size", "defense")
 """Axes of the grid that have a value where none is given: one picture, no defence."""
 
@@ -147,11 +146,7 @@ def read_grid(entry: Entry, batches: Batches, reader: Reader) -> Block | None:
             reader.errors.add(entry.place, f"grid lacks {axis!r}")
     if batches.data is None or not all(axes.get(axis) for axis in AXES if axis in axes or axis != "protocol"):
         return None
-    block = Block(axes, batches)
-    if len(block) > MAX_CELLS:
-        reader.errors.add(entry.place, f"grid makes {len(block):,} cells; at most {MAX_CELLS:,}")
-        return None
-    return block
+    return Block(axes, batches)
 
 
 def read_include(node: Node, batches: Batches, reader: Reader) -> Block | None:
