@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -145,7 +145,8 @@ def run(
             crew, where = _here(device, workers, read.threads)
         if dry_run:
             kept: Callable[[Cell], bool] = (lambda cell: False) if fresh else partial(is_done, results)
-            plan.print_plan(cells, kept, where, crew.workers, read.threads)
+            outcomes = plan.print_plan(cells, kept, where, crew.workers, read.threads)
+            _refuse_idle(matrix, outcomes, shard)
             return 0
         facts = {"device": where, "threads": read.threads, "executor": executor, "workers": crew.workers}
         facts = {**environment(), **facts, "command": sys.argv[1:]}
@@ -154,7 +155,19 @@ def run(
         records = run_cells(read, cells, results, facts, crew=crew, fresh=fresh, listen=listen, conclude=conclude)
     if not quiet:
         tables.print_outcome(records, results.path)
+    _refuse_idle(matrix, [record.status for record in records], shard)
     return int(any(record.status in ("failed", "timeout") for record in records))
+
+
+def _refuse_idle(matrix: Path, outcomes: Iterable[str], shard: str | None) -> None:
+    """Refused where every cell asked for is unsupported: such a matrix asks for nothing that can be run.
+
+    A shard may hold none but those by chance.
+    """
+    if shard is None and set(outcomes) == {"unsupported"}:
+        raise Refused(
+            f"{matrix}: no cell that it asks for can be run; each is unsupported, for the reason told with it"
+        )
 
 
 def _read(matrix: Path, sets: Sequence[str], only: Sequence[str], shard: str | None) -> tuple[Matrix, list[Cell], str]:
