@@ -67,11 +67,6 @@ class Deal(ABC, Generic[Seen, Said]):
         return {}
 
     @property
-    def vacuous(self) -> int:
-        """Targets of which nothing could be read whatever the attack: what no sentence may count as safe."""
-        return 0
-
-    @property
     def notes(self) -> Sequence[str]:
         """What a reader of the numbers must know."""
         return ()

@@ -175,22 +175,12 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         found = (*self.pool.notes, *self._said_nothing(), shared, ssim_note(shape), perceptual, undetermined, aimed)
         return tuple(note for note in found if note)
 
-    @property
-    def vacuous(self) -> int:
-        """Targets whose update holds nothing, or of all whose pictures a control is exact already."""
-        known = [exact == len(truth.images) for exact, truth in zip(self._exact_already(), self.truths, strict=True)]
-        return sum(bool(empty) or exact for empty, exact in zip(self.empty, known, strict=True))
-
-    def _exact_already(self) -> list[int]:
-        """Of each target of how many pictures a control is exact already."""
-        return [exact_already(self.pool, tuple(truth.indexes.tolist())) for truth in self.truths]
-
     def _said_nothing(self) -> list[str]:
         """What holds nothing that could be read: that it was not read is no defence's doing."""
         every, pictures = len(self.truths), sum(len(truth.images) for truth in self.truths)
         counts = Counter(why for why in self.empty if why)
         found = [f"the update of {count} of {every} targets is {why}" for why, count in counts.items()]
-        if exact := sum(self._exact_already()):
+        if exact := sum(exact_already(self.pool, tuple(truth.indexes.tolist())) for truth in self.truths):
             found.append(f"of {exact} of {pictures} pictures a control is exact already: nothing is left to be read")
         if any(mean_of_others(self.pool, truth.indexes) is None for truth in self.truths):
             found.append(

@@ -72,7 +72,6 @@ def _play(cell: Cell, device: str) -> Played:
         scores={**scores, **limits},
         controls=controls,
         diverged=sum(one.diverged for one in answers),
-        vacuous=deal.vacuous,
         evaluations=tuple(one.evaluations for one in answers),
         objectives=tuple(one.objective for one in answers),
         notes=(*deal.notes, *_counted(answers)),

@@ -19,21 +19,10 @@ def headlines(figures: Sequence[Figures], planned: int) -> list[str]:
     """Paragraphs and lists of Markdown, one string each."""
     lines = [_counts(figures, planned)]
     for game, of_game in grouped(figures, lambda one: one.record.names["game"]).items():
-        measured = [(one, one.leak) for one in of_game if one.leak is not None and not _says_nothing(one)]
+        measured = [(one, one.leak) for one in of_game if one.leak is not None]
         if measured:
             lines.append(_leaks(str(game), measured))
-        if silent := sum(map(_says_nothing, of_game)):
-            are = "is" if silent == 1 else "are"
-            lines.append(
-                f"Of game {text(game)} {wording.cells(silent)} {are} not counted: whatever the attack, nothing could be"
-                " read there; the notes say why."
-            )
     return lines
-
-
-def _says_nothing(one: Figures) -> bool:
-    """Whether nothing of any target could be read, whatever the attack: such a cell says nothing of a defence."""
-    return 0 < one.record.targets == one.record.vacuous
 
 
 def _counts(figures: Sequence[Figures], planned: int) -> str:
@@ -87,8 +76,5 @@ def _sentence(one: Figures, leak: Leak) -> str:
         found, beside = one.scores[shown.name].mean, one.shown.control.mean
         values = f"{wording.with_unit(shown, found)} against {wording.with_unit(shown, beside)}"
         against += f"; shown by {shown.written}, {values}"
-    where = wording.setting(names)
-    if vacuous := one.record.vacuous:
-        where += f"; of {vacuous} of {one.record.targets} targets nothing could be read, whatever the attack"
-    sentence = f"{under}{what}: {metric.written} {value}, {against}; {where}."
+    sentence = f"{under}{what}: {metric.written} {value}, {against}; {wording.setting(names)}."
     return sentence[0].upper() + sentence[1:]

@@ -3,7 +3,7 @@
     {"schema": 1, "id": "0123456789abcdef", "status": "ok", "reason": null,
      "names": {...}, "settings": {...}, "targets": 8, "images": 8,
      "scores": {"psnr": [[31.2], [28.1]]}, "controls": {"grey": {"psnr": [[14.1], [13.0]]}},
-     "diverged": 0, "vacuous": 0, "evaluations": [300, 280], "objectives": [0.1, null], "notes": [],
+     "diverged": 0, "evaluations": [300, 280], "objectives": [0.1, null], "notes": [],
      "facts": [{"certified": true, "part": "peel"}, {}], "stopped": {"converged": 1, "budget spent": 3},
      "seconds": {"attack": 1.2, "cell": 2.0}, "memory_mb": 120.5, "device": "cpu", "torch": "2.14.1",
      "dataset": {"name": "natural", "hash": "...", "path": null}}
@@ -42,10 +42,9 @@ Scores = Mapping[str, Sequence[Sequence[float | None]]]
 class Record:
     """One cell's outcome. What a cell that was not computed has not got stays at its default.
 
-    `images`: items (pictures, people) that were scored, over all targets. `vacuous`: targets of which nothing could be
-    read, whatever the attack: an update that is zero or no number, or a control that is exact already. `seconds`: wall
-    time of the attack in the whole cell and of the cell. `memory_mb`: peak of this cell. `facts`: what the attack says
-    of its own answer, a target each.
+    `images`: items (pictures, people) that were scored, over all targets. `seconds`: wall time of the attack in the
+    whole cell and of the cell. `memory_mb`: peak of this cell. `facts`: what the attack says of its own answer, a
+    target each.
     `stopped`: how many of its optimisation runs, over all targets and restarts, stopped for which reason.
     """
 
@@ -59,7 +58,6 @@ class Record:
     scores: Scores = field(default_factory=dict)
     controls: Mapping[str, Scores] = field(default_factory=dict)
     diverged: int = 0
-    vacuous: int = 0
     evaluations: tuple[int, ...] = ()
     objectives: tuple[float | None, ...] = ()
     notes: tuple[str, ...] = ()
@@ -181,7 +179,6 @@ class _Written(Struct, Generic[_S, _C], kw_only=True, forbid_unknown_fields=True
     scores: Annotated[_Items, Meta(description=_ITEMS)]
     controls: _C
     diverged: _Count
-    vacuous: _Count = 0
     evaluations: Annotated[tuple[_Count, ...], Meta(description="a list of counts")]
     objectives: Annotated[tuple[_Number | None, ...], Meta(description="a list of finite numbers or null")]
     notes: Annotated[tuple[str, ...], Meta(description="a list of texts")]

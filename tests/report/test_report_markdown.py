@@ -100,19 +100,6 @@ def test_headlines_name_what_leaks_most_under_each_defence(tmp_path: Path) -> No
     assert "- Measured cells in which the attack read something: 4 of 5; 1 read nothing beyond their control." in text
 
 
-def test_a_cell_of_which_nothing_could_be_read_counts_for_no_defence_and_is_named(tmp_path: Path) -> None:
-    silent = [update_record([9.0, 9.0], defense=name, facts={"vacuous": 2}) for name in ("none", "sign")]
-    partly = update_record([9.0, 9.0], defense="gaussian(std=0.1)", facts={"vacuous": 1})
-    text = reported(tmp_path, *silent, partly)
-    assert "Without a defence" not in text
-    assert "Under `sign`" not in text
-    assert "Of game update 2 cells are not counted: whatever the attack, nothing could be read there" in text
-    (sentence,) = [line for line in text.splitlines() if line.startswith("- Under `gaussian(std=0.1)`, no attack")]
-    assert sentence.endswith("; of 1 of 2 targets nothing could be read, whatever the attack.")
-    assert "read something: 0 of 1; 1 read nothing" in text
-    assert "not counted" not in reported(tmp_path / "others", *GRID)
-
-
 def test_many_defences_are_counted_not_listed(tmp_path: Path) -> None:
     records = [update_record([60.0 - k, 60.0 - k], defense=f"gaussian(std={k})") for k in range(15)]
     lines = reported(tmp_path, *records).splitlines()
