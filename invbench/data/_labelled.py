@@ -91,6 +91,7 @@ def drawn(folder: Path, classes: int) -> Labelled:
 
 def _rows(table: Path) -> list[tuple[int, str, str]]:
     """Line, file and label of each row that is not empty."""
+    stamp(table)  # refuses what is no ordinary file, such as a pipe that nobody writes to
     try:
         with table.open("rb") as opened:
             content = opened.read(MOST_TABLE_BYTES + 1)

@@ -82,26 +82,33 @@ def _load(folder: Path, found: Labelled, size: int | None, mean: Constants | Non
 
 
 def _read(file: Path, size: int | None) -> Image.Image:
-    """The picture, upright, in mode L or RGB."""
+    """The picture, upright, in mode L or RGB, brought to `size`."""
     try:
         # Told the formats, Pillow tries no other: an EPS named x.png would start Ghostscript. What it warns of as
-        # too many pixels for an honest picture is refused.
-        with warnings.catch_warnings(action="error", category=Image.DecompressionBombWarning):
-            opened = Image.open(file, formats=sorted(set(FORMATS.values())))
-        with opened:
-            if opened.mode not in GREY | COLOUR:
-                raise BadData(f"{file}: pictures of mode {opened.mode} are not read; save it with 8 bits per channel")
-            ImageOps.exif_transpose(opened, in_place=True)
-            mode = "L" if opened.mode in GREY else "RGB"
-            opened.load()
-            picture = opened if opened.mode == mode else opened.convert(mode)
+        # too many pixels for an honest picture is refused; other warnings are of tags that nothing here reads.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(file, formats=sorted(set(FORMATS.values()))) as opened:
+                return _fitted(_upright(file, opened), size)
     except BadData:
         raise
     except Exception as error:  # each of Pillow's formats has its own errors for damaged bytes
         raise BadData(f"{file}: is not a readable picture ({error})") from None
-    if size is None:
-        return picture
-    return ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
+
+
+def _upright(file: Path, opened: Image.Image) -> Image.Image:
+    """The picture's pixels as its EXIF tag turns them, in mode L or RGB."""
+    if opened.mode not in GREY | COLOUR:
+        raise BadData(f"{file}: pictures of mode {opened.mode} are not read; save it with 8 bits per channel")
+    ImageOps.exif_transpose(opened, in_place=True)
+    mode = "L" if opened.mode in GREY else "RGB"
+    opened.load()
+    return opened if opened.mode == mode else opened.convert(mode)
+
+
+def _fitted(picture: Image.Image, size: int | None) -> Image.Image:
+    return picture if size is None else ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
 
 
 def _stack(pictures: list[Image.Image]) -> NDArray[Any]:

@@ -205,6 +205,12 @@ def test_a_table_that_makes_no_sense_is_refused_with_its_line(tmp_path: Path, te
         Folder(path=tmp_path, labels=tmp_path / "labels.csv").load()
 
 
+def test_a_table_that_is_no_ordinary_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "labels.csv")
+    with pytest.raises(BadData, match=r"labels\.csv: is not a file"):
+        Folder(path=tmp_path, labels=tmp_path / "labels.csv").load()
+
+
 def test_drawn_labels_are_called_drawn_and_stay_with_their_picture(tmp_path: Path) -> None:
     for name in "abcdefghijkl":
         picture(tmp_path / f"{name}.png")
