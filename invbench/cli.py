@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
@@ -155,7 +155,8 @@ def run(
         if dry_run:
             before = of_before(results)
             done = {cell.id for cell in cells if not fresh and cell.id not in before and is_done(results, cell)}
-            plan.print_plan(cells, lambda cell: cell.id in done, where, crew.workers, read.threads)
+            outcomes = plan.print_plan(cells, lambda cell: cell.id in done, where, crew.workers, read.threads)
+            _refuse_idle(matrix, outcomes, shard)
             return 0
         facts = {"device": where, "threads": read.threads, "executor": executor, "workers": crew.workers}
         facts = {**environment(), **facts, "command": sys.argv[1:]}
@@ -164,9 +165,21 @@ def run(
         records = run_cells(read, cells, results, facts, crew=crew, fresh=fresh, listen=listen, conclude=conclude)
     if not quiet:
         tables.print_outcome(records, results.path)
+    _refuse_idle(matrix, [record.status for record in records], shard)
     if lost := len(cells) - len(records):
         say(f"{results.path}: {lost} of {len(cells)} cells have no record any more", err=True)
     return int(bool(lost) or any(record.status in ("failed", "timeout") for record in records))
+
+
+def _refuse_idle(matrix: Path, outcomes: Iterable[str], shard: str | None) -> None:
+    """Refused where every cell asked for is unsupported: such a matrix asks for nothing that can be run.
+
+    A shard may hold none but those by chance.
+    """
+    if shard is None and set(outcomes) == {"unsupported"}:
+        raise Refused(
+            f"{matrix}: no cell that it asks for can be run; each is unsupported, for the reason told with it"
+        )
 
 
 def _read(matrix: Path, sets: Sequence[str], only: Sequence[str], shard: str | None) -> tuple[Matrix, list[Cell], str]:

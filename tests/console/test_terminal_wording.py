@@ -145,8 +145,8 @@ def test_names_that_somebody_chose_are_words_and_no_markup(capsys: pytest.Captur
 
 
 def test_a_forecast_names_memory_only_where_some_was_seen_to_be_taken() -> None:
-    assert _in_words(Forecast(12.0, 120.4)) == "attack: at most 12 s, 120 MB"
+    assert _in_words(Forecast(12.0, 120.4), 600.0) == "attack: at most 12 s, 120 MB"
     for none in (0.0, 0.4, None):
-        assert _in_words(Forecast(12.0, none)) == "attack: at most 12 s"
+        assert _in_words(Forecast(12.0, none), 600.0) == "attack: at most 12 s"
         assert " MB" not in _sum([Forecast(12.0, none)], "cpu", 1)
     assert ", 120 MB each; " in _sum([Forecast(12.0, none), Forecast(1.0, 120.4)], "cpu", 1)
