@@ -53,3 +53,15 @@ class RandomK(Defense):
             tuple(m * factor for m in expected),
             tuple(torch.where(t != 0, v * factor**2, torch.inf) for v, t in pairs),
         )
+
+    def interval(self, low: Update, high: Update, seen: Update) -> tuple[Update, Update]:
+        """A coordinate that was left out may have been anything; where a later defence filled the zeros, none is known."""
+        n = sum(tensor.numel() for tensor in seen)
+        k = kept_count(self.fraction, n)
+        factor = n / k if self.rescale else 1.0
+        if sum(int(tensor.count_nonzero()) for tensor in seen) > k:
+            return tuple(t / factor for t in low), tuple(t / factor for t in high)
+        return (
+            tuple(torch.where(t != 0, a / factor, -torch.inf) for a, t in zip(low, seen, strict=True)),
+            tuple(torch.where(t != 0, b / factor, torch.inf) for b, t in zip(high, seen, strict=True)),
+        )

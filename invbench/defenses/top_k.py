@@ -42,3 +42,16 @@ class TopK(Defense):
             tuple(torch.where(t != 0, m, m - m.clamp(-least, least)) for m, _, t in pairs),
             tuple(torch.where(t != 0, v, v + least**2 / 3) for _, v, t in pairs),
         )
+
+    def interval(self, low: Update, high: Update, seen: Update) -> tuple[Update, Update]:
+        """What was left out is no larger than the least that was kept; where a later defence filled the zeros, no rule
+        is seen."""
+        if sum(int(tensor.count_nonzero()) for tensor in seen) > kept_count(
+            self.fraction, sum(map(Tensor.numel, seen))
+        ):
+            return low, high
+        least = min((float(t[t != 0].abs().min()) for t in seen if (t != 0).any()), default=0.0)
+        return (
+            tuple(torch.where(t != 0, a, -least) for a, t in zip(low, seen, strict=True)),
+            tuple(torch.where(t != 0, b, least) for b, t in zip(high, seen, strict=True)),
+        )
