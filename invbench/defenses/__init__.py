@@ -90,8 +90,8 @@ class Defense:
     def interval(self, low: Update, high: Update, seen: Update) -> tuple[Update, Update]:
         """Between which two values each coordinate lay before its `update` stage, if after it between `low` and `high`.
 
-        `seen` is what was shared in the end. For what a defence leaves open by a rule (not sent, rounded), not by noise;
-        one that does not say leaves nothing open.
+        `seen` is what was shared in the end. For what is left open by a rule (not sent, rounded), not by noise; a
+        defence that does not say leaves nothing open.
         """
         return low, high
 

@@ -42,7 +42,7 @@ class Quantize(Defense):
         return expected, tuple(v + step.square() / share for v, step in zip(variance, steps, strict=True))
 
     def interval(self, low: Update, high: Update, seen: Update) -> tuple[Update, Update]:
-        """Half a step either way where the nearest level is taken; drawn between two levels, it is noise and no rule."""
+        """Half a step either way from the nearest level; what is drawn between two levels is noise and no rule."""
         if self.rounding == "stochastic":
             return low, high
         halves = [tensor.abs().amax() / (2 ** (self.bits - 1) - 1) / 2 for tensor in seen]

@@ -40,8 +40,8 @@ class Evaluation:
 class Problem:
     """What one set of lanes minimises.
 
-    `seen` stacks each lane's update: one tensor `(L, ...)` a parameter; behind them the ends of its intervals, where the
-    objective is held against those.
+    `seen` stacks each lane's update: one tensor `(L, ...)` a parameter; behind them the ends of its intervals, where
+    the objective is held against those.
     """
 
     image_shape: tuple[int, ...]  # (B, C, H, W)
