@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import IO, TYPE_CHECKING, NoReturn
 
 import click
 
 from invbench import __version__
-from invbench.console.commands import KINDS, Commands, Kind, Refused
+from invbench.core.errors import Refusal
 
 if TYPE_CHECKING:
     from invbench.cell import Cell
@@ -26,10 +26,19 @@ if TYPE_CHECKING:
     from invbench.matrix import Matrix
     from invbench.runs.executors import Crew
 
-INTERRUPTED = 130
+WRONG, INTERRUPTED = 2, 130
 
 RESULT = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
+KINDS = ("attacks", "models", "defenses", "datasets", "protocols", "metrics", "games")
+
+
+class Kind(click.Choice):  # type: ignore[type-arg]  # generic only since click 8.2
+    """One of KINDS; the singular is as good."""
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        kind: str = super().convert(f"{value}s" if f"{value}s" in KINDS else value, param, ctx)
+        return kind
 
 
 def main() -> NoReturn:
@@ -47,6 +56,17 @@ def main() -> NoReturn:
         click.echo("interrupted: what was finished is kept, the same command goes on from there", err=True)
         sys.exit(INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+class Commands(click.Group):
+    """Commands of which whatever refuses words or files, wherever it found out, is a message and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except Refusal as error:
+            nearest = getattr(error, "nearest", None)
+            raise Refused(f"{error}; nearest: {nearest!r}" if nearest else str(error)) from None
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -320,6 +340,15 @@ def doctor() -> None:
     from invbench.guide.doctor import examine
 
     tables.print_findings(examine())
+
+
+class Refused(click.ClickException):
+    """Words, a matrix or a file that are wrong: the message, and exit code 2."""
+
+    exit_code = WRONG
+
+    def show(self, file: IO[str] | None = None) -> None:
+        click.echo(self.message, err=True)
 
 
 def _interrupt(*_: object) -> NoReturn:
