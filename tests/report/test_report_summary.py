@@ -104,8 +104,6 @@ def test_certified_answers_are_counted_where_an_attack_certifies_any(tmp_path: P
 def test_numbers_are_written_as_pandas_writes_twelve_digits(tmp_path: Path) -> None:
     values = [1 / 3, 1e-7 / 3, -1e-99, 123456789.123456789, 2e99 / 3, 100.0]
     records = [update_record([value, value], seed=k) for k, value in enumerate(values)]
-    results = made_results(
-        tmp_path, [*records, update_record([1e99, -1e99], seed=9), empty_record("failed", 'a "b",')]
-    )
+    results = made_results(tmp_path, [*records, update_record([1e99, -1e99], seed=9), empty_record("failed", 'a "b",')])
     rows = pd.DataFrame(summary.rows(results)).astype(dict.fromkeys(summary.WHOLE, "Int64"))
     assert report.csv(results) == rows.to_csv(index=False, float_format="%.12g", lineterminator="\n")
