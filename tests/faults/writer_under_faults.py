@@ -1,6 +1,7 @@
 """A writer of results, broken at each of its calls to the file system in turn, and then begun again.
 
-python writer_under_faults.py FOLDER EVERY FIRST: prints, as JSON, how many faults there were and what went wrong after which.
+python writer_under_faults.py FOLDER EVERY FIRST: prints, as JSON, how many faults there were, and after which of them
+what went wrong.
 Each try is a fork of this process, which loads no torch.
 """
 
@@ -208,7 +209,7 @@ def main(base: Path, every: int, first: int) -> dict[str, Any]:
         if turn % every != first:
             continue
         folder = base / "tried" / "made"
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder.parent, ignore_errors=True)
         code, words = attempt(folder, Faults(folder, number, before, fault))
         tries += 1
         endings[str(code)] = endings.get(str(code), 0) + 1
