@@ -87,7 +87,12 @@ class Running:
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    """The caller's environment without a GPU, with a cache of its own in `folder`, and without a width."""
+    """The caller's environment without a GPU, with a cache of its own in `folder`, and without a width.
+
+    A PYTHONPATH in `more` comes before the caller's, by which a checkout is tested that is not installed.
+    """
+    if "PYTHONPATH" in more and "PYTHONPATH" in os.environ:
+        more["PYTHONPATH"] += os.pathsep + os.environ["PYTHONPATH"]
     own = {"CUDA_VISIBLE_DEVICES": "", "INVBENCH_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}
     return {name: value for name, value in os.environ.items() if name != "COLUMNS"} | own | more
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -31,8 +30,7 @@ def command(tmp_path: Path) -> Callable[..., Finished]:
     guard = tmp_path / "guard"
     guard.mkdir()
     (guard / "sitecustomize.py").write_text(WITHOUT_TORCH)
-    path = os.pathsep.join([str(guard), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return lambda *words: invbench(*words, folder=tmp_path, PYTHONPATH=path)
+    return lambda *words: invbench(*words, folder=tmp_path, PYTHONPATH=str(guard))
 
 
 def weaker(metric: str, value: float) -> float:

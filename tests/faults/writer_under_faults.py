@@ -1,6 +1,7 @@
 """A writer of results, broken at each of its calls to the file system in turn, and then begun again.
 
-python writer_under_faults.py FOLDER EVERY: prints, as JSON, how many faults there were and what went wrong after which.
+python writer_under_faults.py FOLDER EVERY FIRST: prints, as JSON, how many faults there were, and after which of them
+what went wrong.
 Each try is a fork of this process, which loads no torch.
 """
 
@@ -191,8 +192,8 @@ def torn(folder: Path) -> str:
     return ""
 
 
-def main(base: Path, every: int) -> dict[str, Any]:
-    """All faults at every `every`-th call; also of a writer that finds half of its work done."""
+def main(base: Path, every: int, first: int) -> dict[str, Any]:
+    """Every `every`-th fault from the `first` on."""
     written_by()  # asks git once, before the first fork
     whole = base / "whole" / "made"
     code, words = attempt(whole)
@@ -205,10 +206,10 @@ def main(base: Path, every: int) -> dict[str, Any]:
     for turn, (number, before, (name, fault)) in enumerate(
         itertools.product(range(1, int(words) + 1), (True, False), FAULTS.items())
     ):
-        if turn % every:
+        if turn % every != first:
             continue
         folder = base / "tried" / "made"
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder.parent, ignore_errors=True)
         code, words = attempt(folder, Faults(folder, number, before, fault))
         tries += 1
         endings[str(code)] = endings.get(str(code), 0) + 1
@@ -230,4 +231,4 @@ def main(base: Path, every: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(Path(sys.argv[1]), int(sys.argv[2]))))
+    print(json.dumps(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))
