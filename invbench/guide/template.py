@@ -9,7 +9,7 @@ TEMPLATE = """\
 
 name: first             # results go to results/first
 dataset: lfw            # embedded faces, as `natural` is photographs; your own: {name: npz, path: images.npz},
-                        # {name: folder, path: photos/}
+                        # {name: folder, path: photos/}: a sub-folder a class, or with `labels: FILE.csv`
 targets: 2              # batches attacked in each cell
 offset: 0               # index of the first batch
 seed: 0                 # of the victim's weights, the client and the attack; a list makes it an axis
