@@ -13,7 +13,8 @@ from invbench.matrix import load
 from invbench.metrics import psnr
 from invbench.observation import Guess, UpdateObservation
 from invbench.registry import load as part
-from invbench.scoring.reconstruction import match, mean_image
+from invbench.scoring.controls import stand_in
+from invbench.scoring.reconstruction import match
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "cifar10-test-first100.npz"
 """The first 100 test pictures: an npz with `images` and `labels`, beside the checkout unless `--data` says where."""
@@ -62,9 +63,10 @@ def known_labels(seen: UpdateObservation) -> torch.Tensor:
 def decibels(round_: Any, index: int, images: torch.Tensor | None) -> list[float]:
     """PSNR of every picture of batch `index`, in the order of least error.
 
-    A picture that is missing (all of them for None: the attack failed) is scored as invbench scores it, as the data
-    set's mean picture, so that a mean is never one over survivors.
+    A picture that is missing (all of them for None: the attack failed) is scored as invbench scores it, as the mean
+    of the data set's other pictures, so that a mean is never one over survivors.
     """
     truth = round_.truths[index]
     found = images if images is not None else torch.zeros(0, *truth.images.shape[1:])
-    return [float(value) for value in psnr(match(Guess(found), truth, mean_image(round_.pool)).images, truth.images)]
+    matched = match(Guess(found), truth, stand_in(round_.pool, truth.indexes))
+    return [float(value) for value in psnr(matched.images, truth.images)]

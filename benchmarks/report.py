@@ -15,6 +15,7 @@ QUESTIONS = (
     "limit",
     "strongest",
     "matching",
+    "intervals",
     "evaluation",
     "restarts",
     "lanes",

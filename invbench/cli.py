@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from invbench import __version__
 from invbench.console.leaving import heed_interrupts, leave
+from invbench.console.saying import say, say_refusal, say_warnings
 from invbench.console.streams import patient_streams
 from invbench.core.errors import Interrupted, Refusal
 
@@ -48,16 +49,17 @@ def main() -> NoReturn:
     """
     streams = patient_streams()
     heed_interrupts()
+    say_warnings()
     try:
         code = invbench.main(standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        say_refusal(error)
         leave(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
+        say("interrupted", err=True)
         leave(INTERRUPTED)
     if lost := streams.lost():
-        click.echo(f"standard output cannot be written: {lost}", err=True)
+        say(f"standard output cannot be written: {lost}", err=True)
         leave(WRONG)
     leave(code if isinstance(code, int) else 0)
 
@@ -94,7 +96,7 @@ def init(path: Path) -> None:
         raise Refused(f"{path} is there already; it is left as it is") from None
     except OSError as error:
         raise Refused(f"{path} cannot be written: {error.strerror}") from None
-    click.echo(f"wrote {path}; next: invbench run {path}")
+    say(f"wrote {path}; next: invbench run {path}")
 
 
 @invbench.command()
@@ -136,12 +138,13 @@ def run(
             raise Refused(f"{option} needs --executor ray")
     read, cells, name = _read(matrix, sets, only, shard)
     for warning in () if quiet else read.warnings:
-        click.echo(f"warning: {warning}", err=True)
+        say(f"warning: {warning}", err=True)
     from invbench import report
     from invbench.console import plan, progress, tables
     from invbench.runs.run import is_done
     from invbench.runs.run import run as run_cells
     from invbench.store import Results, environment
+    from invbench.store.fresh import of_before
 
     results = Results(output or Path("results") / name)
     with ExitStack() as stack:
@@ -150,9 +153,10 @@ def run(
         else:
             crew, where = _here(device, workers, read.threads)
         if dry_run:
-            of_before = results.of_before()
-            done = {cell.id for cell in cells if not fresh and is_done(results, cell, of_before)}
-            plan.print_plan(cells, lambda cell: cell.id in done, where, crew.workers, read.threads)
+            before = of_before(results)
+            done = {cell.id for cell in cells if not fresh and cell.id not in before and is_done(results, cell)}
+            outcomes = plan.print_plan(cells, lambda cell: cell.id in done, where, crew.workers, read.threads)
+            _refuse_idle(matrix, outcomes, shard)
             return 0
         facts = {"device": where, "threads": read.threads, "executor": executor, "workers": crew.workers}
         facts = {**environment(), **facts, "command": sys.argv[1:]}
@@ -161,9 +165,21 @@ def run(
         records = run_cells(read, cells, results, facts, crew=crew, fresh=fresh, listen=listen, conclude=conclude)
     if not quiet:
         tables.print_outcome(records, results.path)
+    _refuse_idle(matrix, [record.status for record in records], shard)
     if lost := len(cells) - len(records):
-        click.echo(f"{results.path}: {lost} of {len(cells)} cells have no record any more", err=True)
+        say(f"{results.path}: {lost} of {len(cells)} cells have no record any more", err=True)
     return int(bool(lost) or any(record.status in ("failed", "timeout") for record in records))
+
+
+def _refuse_idle(matrix: Path, outcomes: Iterable[str], shard: str | None) -> None:
+    """Refused where every cell asked for is unsupported: such a matrix asks for nothing that can be run.
+
+    A shard may hold none but those by chance.
+    """
+    if shard is None and set(outcomes) == {"unsupported"}:
+        raise Refused(
+            f"{matrix}: no cell that it asks for can be run; each is unsupported, for the reason told with it"
+        )
 
 
 def _read(matrix: Path, sets: Sequence[str], only: Sequence[str], shard: str | None) -> tuple[Matrix, list[Cell], str]:
@@ -216,20 +232,20 @@ def merge(folders: tuple[Path, ...], output: Path) -> None:
 
 @invbench.command("report")
 @click.argument("result", type=RESULT)
-@click.option("--format", "form", type=click.Choice(["markdown", "html", "csv", "json", "latex"]), default="markdown")
+@click.option("--format", "form", type=click.Choice(["markdown", "csv"]), default="markdown", show_default=True)
 @click.option("-o", "--output", type=FILE, help="File to write instead of printing.")
 def report_(result: Path, form: str, output: Path | None) -> None:
-    """Print a result as a page of tables."""
-    if form != "markdown":
-        raise Refused(f"--format {form} is not built yet; markdown is")
+    """Print a result as a page of tables, or as the rows of summary.csv."""
     from invbench import report
-    from invbench.store import Results, write_atomic
+    from invbench.store import Results, write_out
 
-    page = report.markdown(Results(result), output.absolute().parent if output else Path.cwd())
+    found = Results(result)
+    there = output.absolute().parent if output else Path.cwd()
+    page = report.csv(found) if form == "csv" else report.markdown(found, there)
     if output:
-        write_atomic(output, page)
+        write_out(output, page)
     else:
-        click.echo(page, nl=False)
+        say(page, end="")
 
 
 @invbench.command()
@@ -238,13 +254,13 @@ def report_(result: Path, form: str, output: Path | None) -> None:
 def baseline(result: Path, output: Path) -> None:
     """Freeze a result as a baseline for `check`."""
     from invbench import gate
-    from invbench.store import Results, write_atomic
+    from invbench.store import Results, write_out
 
     frozen = gate.freeze(Results(result))
-    write_atomic(output, gate.to_text(frozen))
+    write_out(output, gate.to_text(frozen))
     for line in gate.left_out(Results(result)):
-        click.echo(f"left out: {line}", err=True)
-    click.echo(f"wrote {output}: {len(frozen['cells'])} cells")
+        say(f"left out: {line}", err=True)
+    say(f"wrote {output}: {len(frozen['cells'])} cells")
 
 
 @invbench.command()
@@ -252,6 +268,7 @@ def baseline(result: Path, output: Path) -> None:
 @click.option("--baseline", "frozen", type=click.Path(path_type=Path), required=True, help="From `invbench baseline`.")
 @click.option("--tolerance", multiple=True, metavar="METRIC=VALUE", help="Change that is put up with; may be repeated.")
 @click.option("--direction", type=click.Choice(["weaker", "stronger", "both"]), default="weaker", show_default=True)
+@click.option("--exact", is_flag=True, help="Every value must be the same to its last bit.")
 @click.option("--junit", type=FILE, help="Also write the verdicts as JUnit XML.")
 @click.option("--github", is_flag=True, hidden=True)
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON.")
@@ -260,13 +277,15 @@ def check(
     frozen: Path,
     tolerance: tuple[str, ...],
     direction: Direction,
+    exact: bool,
     junit: Path | None,
     github: bool,
     as_json: bool,
 ) -> int:
     """Hold a result against a baseline.
 
-    Exit code 1 where a metric regressed, or a cell failed, changed or is missing.
+    Exit code 1 where a metric regressed, or a cell failed, changed or is missing. A shift within the tolerance that
+    the targets agree on is shown as moved, and passes.
     """
     if github:
         raise Refused("--github is not built yet; --junit is")
@@ -274,14 +293,16 @@ def check(
 
     from invbench import gate
     from invbench.console import tables
-    from invbench.store import Results, write_atomic
+    from invbench.store import Results, write_out
 
-    tolerances = gate.read_tolerances(tolerance)
-    verdicts = gate.check(Results(result), gate.read_baseline(frozen), tolerances, direction)
+    tolerances, before, found = gate.read_tolerances(tolerance), gate.read_baseline(frozen), Results(result)
+    verdicts = gate.check(found, before, tolerances, direction, exact)
+    if other := gate.other_code(before, found):
+        say(other, err=True)
     if junit:
-        write_atomic(junit, gate.junit(verdicts))
+        write_out(junit, gate.junit(verdicts))
     if as_json:
-        click.echo(json.dumps(gate.as_json(verdicts), indent=2, allow_nan=False))
+        say(json.dumps(gate.as_json(verdicts), indent=2, allow_nan=False))
     else:
         tables.print_check(verdicts)
     return 0 if gate.passed(verdicts) else 1
@@ -290,13 +311,14 @@ def check(
 @invbench.command()
 @click.argument("first", type=RESULT)
 @click.argument("second", type=RESULT)
-def compare(first: Path, second: Path) -> None:
-    """Two results side by side."""
+@click.option("--markdown", is_flag=True, help="Every metric of every cell, as a Markdown table.")
+def compare(first: Path, second: Path, markdown: bool) -> None:
+    """Two results side by side: what differs."""
     from invbench import gate
     from invbench.console import tables
     from invbench.store import Results
 
-    tables.print_comparison(gate.compare(Results(first), Results(second)))
+    tables.print_comparison(gate.compare(Results(first), Results(second)), markdown)
 
 
 @invbench.command()
@@ -311,7 +333,7 @@ def show(result: Path, cell: str | None) -> None:
     from invbench.store import Results
 
     found = Results(result)
-    click.echo(report.cell_list(found) if cell is None else report.cell_page(found, cell), nl=False)
+    say(report.cell_list(found) if cell is None else report.cell_page(found, cell), end="")
 
 
 @invbench.command("list")
@@ -337,7 +359,7 @@ def list_(kind: str | None, name: str | None, schema: bool) -> None:
     elif name is None:
         tables.print_names(kind, catalogue.summaries(kind))
     elif schema:
-        click.echo(json.dumps(catalogue.schema(kind, name), indent=2))
+        say(json.dumps(catalogue.schema(kind, name), indent=2))
     else:
         tables.print_part(catalogue.page(kind, name))
 
@@ -356,8 +378,8 @@ class Refused(click.ClickException):
 
     exit_code = WRONG
 
-    def show(self, file: IO[str] | None = None) -> None:
-        click.echo(self.message, err=True)
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(self.message, file, err=True)
 
 
 class Stopped(Refused):

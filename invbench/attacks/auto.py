@@ -86,18 +86,21 @@ class Auto(UpdateAttack):
 
     def _searches(self, public: Public) -> list[tuple[str, Recipe]]:
         labels: Literal["known", "joint"] = "known" if label_strategy("known", public)[1] is None else "joint"
-        quick = fast(public)
+        objective = "interval-cosine" if stack_of(public).leaves_open else "cosine"
+        quick = dataclasses.replace(fast(public), objective=objective)
         short = min(quick.iterations, self.evaluations)
         found = [("short search", dataclasses.replace(quick, iterations=short, labels=labels))]
         left = self.evaluations - short
         if left and not any(isinstance(layer, _KINKED) for layer in public.network.modules()):
             lines = min(_LINES, left)
-            recipe = Recipe(iterations=lines, optimizer="lbfgs-wolfe", objective="cosine", tv=1e-4, labels=labels)
+            recipe = Recipe(iterations=lines, optimizer="lbfgs-wolfe", objective=objective, tv=1e-4, labels=labels)
             found.append(("line search", recipe))
             left -= lines
         if left > short:  # a long search that is shorter than the short one would find no more
             both = left > 2 * short
-            long = dataclasses.replace(SINGLE, iterations=left // 2 if both else left, labels=labels)
+            long = dataclasses.replace(
+                SINGLE, iterations=left // 2 if both else left, labels=labels, objective=objective
+            )
             found.append(("long search", long))
             found += [("light search", dataclasses.replace(long, tv=_LIGHT))] if both else []
         return found

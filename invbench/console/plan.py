@@ -7,25 +7,29 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-import click
 import torch
 
 from invbench.cell import Cell
+from invbench.console.saying import say
 from invbench.console.wording import cell_namer, count, duration, fitted
 from invbench.core.errors import Interrupted, in_words
 from invbench.play.asking import needed, with_unplayable
 from invbench.play.forecasting import Forecast, forecast
 from invbench.play.outcomes import Played
 
-MOST_CELLS, MOST_FATES = 200, 5
-"""Cells told one by one; different fates told of a group of cells."""
+MOST_CELLS = 200
+"""Cells told one by one; above that, a line tells a group of them."""
 
 
-def print_plan(cells: Sequence[Cell], kept: Callable[[Cell], bool], device: str, workers: int, threads: int) -> None:
-    """Each cell and what would become of it, then the sums. A forecast runs two steps of an attack on its victim.
+def print_plan(
+    cells: Sequence[Cell], kept: Callable[[Cell], bool], device: str, workers: int, threads: int
+) -> Counter[str]:
+    """Each cell and what would become of it, then the sums, which are returned.
+
+    A forecast runs two steps of an attack on its victim.
 
     `kept`: whether a cell is done already and would not be computed. Above `MOST_CELLS`, those of an attack, a
-    model and a batch size are told together.
+    model and a batch size are told in one line.
     """
     torch.set_num_threads(threads)
     fates = _fates(cells, kept, device)
@@ -34,19 +38,22 @@ def print_plan(cells: Sequence[Cell], kept: Callable[[Cell], bool], device: str,
         name = cell_namer(cells)
         for fate in fates:
             told.append(fate)
-            click.echo(f"{fate.cell.id[:8]}  {name(fate.cell.names)}\n          {fate.words}")
+            say(f"{fate.cell.id[:8]}  {name(fate.cell.names)}\n          {fate.words}")
             for what in fate.first:
-                click.echo(f"          first: {what}")
+                say(f"          first: {what}")
     else:
         for alike, group in groupby(fates, key=lambda fate: _alike(fate.cell)):
             of_group = list(group)
             told += of_group
-            _print_group(alike, of_group)
+            say(f"{fitted(alike, 60)}: {_group_in_words(of_group)}")
     counts = Counter(fate.outcome for fate in told)
-    click.echo(f"{count(len(cells), 'cell')}: " + ", ".join(f"{number} {what}" for what, number in counts.items()))
+    say(f"{count(len(cells), 'cell')}: " + ", ".join(f"{number} {what}" for what, number in counts.items()))
     costs = [fate.cost for fate in told if fate.cost is not None]
     if costs:
-        click.echo(_sum(costs, device, workers))
+        say(_sum(costs, device, workers))
+    if slow := sum(fate.slow for fate in told):
+        say(f"warning: {count(slow, 'cell')} may take longer than the time limit; a higher `timeout`?", err=True)
+    return counts
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,11 @@ class _Fate:
     words: str
     cost: Forecast | None = None
     first: tuple[str, ...] = ()
+
+    @property
+    def slow(self) -> bool:
+        """Whether the attack alone may take longer than its cell is given."""
+        return self.cost is not None and self.cost.seconds > self.cell.timeout
 
 
 def _fates(cells: Sequence[Cell], kept: Callable[[Cell], bool], device: str) -> Iterator[_Fate]:
@@ -77,7 +89,7 @@ def _fates(cells: Sequence[Cell], kept: Callable[[Cell], bool], device: str) -> 
                 continue
             cost, first = known[alike], tuple(one.what for one in needs if not one.made)
             if isinstance(cost, Forecast):
-                yield _Fate(cell, "to compute", _in_words(cost), cost, first)
+                yield _Fate(cell, "to compute", _in_words(cost, cell.timeout), cost, first)
             else:
                 yield _Fate(cell, "to compute without a forecast", cost, None, first)
 
@@ -87,18 +99,25 @@ def _alike(cell: Cell) -> str:
     return f"{cell.attack.short} {cell.model.short}{batch}"
 
 
-def _print_group(alike: str, fates: Sequence[_Fate]) -> None:
-    """What the cells are, then each different fate with the number of its cells."""
-    click.echo(f"{fitted(alike, 60)}: {count(len(fates), 'cell')}")
-    words = Counter(fate.words for fate in fates)
-    first = Counter(what for fate in fates for what in fate.first)
-    shown = [f"{number}  {said}" for said, number in words.most_common(MOST_FATES)]
-    shown += [f"{number}  first: {said}" for said, number in first.most_common(MOST_FATES)]
-    for line in shown:
-        click.echo(f"  {line}")
-    hidden = max(0, len(words) - MOST_FATES) + max(0, len(first) - MOST_FATES)
-    if hidden:
-        click.echo(f"  ... and {hidden} more")
+def _group_in_words(fates: Sequence[_Fate]) -> str:
+    """How many cells come to what, on one line: the longest of the forecasts, the reason that most have."""
+    parts = []
+    for outcome, number in Counter(fate.outcome for fate in fates).items():
+        of_outcome = [fate for fate in fates if fate.outcome == outcome]
+        costs = [fate.cost for fate in of_outcome if fate.cost is not None]
+        said, *others = Counter(fate.words for fate in of_outcome).most_common()
+        if costs:
+            longest = max(of_outcome, key=lambda fate: fate.cost.seconds if fate.cost else 0.0)
+            parts.append(f"{number} {outcome} ({longest.words})")
+        elif outcome == "kept":
+            parts.append(f"{number} {outcome}")
+        else:
+            more = f", and {count(len(others), 'other reason')}" if others else ""
+            parts.append(f"{number} {outcome} ({said[0].removeprefix(f'{outcome}: ')}{more})")
+    first = sorted({what for fate in fates for what in fate.first})
+    if first:
+        parts[-1] += f"; first: {first[0]}" + (f" and {len(first) - 1} more" if len(first) > 1 else "")
+    return f"{count(len(fates), 'cell')}: {', '.join(parts)}"
 
 
 def _forecast(cell: Cell, device: str) -> Forecast | str:
@@ -111,18 +130,22 @@ def _forecast(cell: Cell, device: str) -> Forecast | str:
         return f"no forecast: {type(error).__name__}: {in_words(error)}"
 
 
-def _in_words(cost: Forecast) -> str:
-    memory = f", {cost.memory_mb:.0f} MB" if cost.memory_mb is not None else ""
-    return f"attack: at most {duration(cost.seconds)}{memory}"
+def _in_words(cost: Forecast, timeout: float) -> str:
+    slow = f"; warning: its time limit is {duration(timeout)}" if cost.seconds > timeout else ""
+    return f"attack: at most {duration(cost.seconds)}{_memory([cost])}{slow}"
 
 
 def _sum(costs: Sequence[Forecast], device: str, workers: int) -> str:
     """Cells go to whichever worker is free, so the last one to end adds at most the longest cell's length."""
     total, longest = sum(cost.seconds for cost in costs), max(cost.seconds for cost in costs)
     at_most = total / workers + longest * (1 - 1 / workers)
-    peaks = [cost.memory_mb for cost in costs if cost.memory_mb is not None]
-    memory = f", {max(peaks):.0f} MB each" if peaks else ""
     return (
-        f"attacks: at most {duration(at_most)} with {count(workers, 'worker')} on {device}{memory}; "
+        f"attacks: at most {duration(at_most)} with {count(workers, 'worker')} on {device}{_memory(costs, ' each')}; "
         "starting workers, what comes first, scores and controls come on top"
     )
+
+
+def _memory(costs: Sequence[Forecast], each: str = "") -> str:
+    """`, 120 MB`: the most that one of these takes; nothing where none was seen to take a megabyte of its own."""
+    most = max(cost.memory_mb or 0.0 for cost in costs)
+    return f", {most:.0f} MB{each}" if most >= 1 else ""

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-import click
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
-from rich.text import Text
 
 from invbench.cell import Cell
+from invbench.console.saying import say
+from invbench.console.terminal import Terminal
 from invbench.console.wording import Namer, cell_namer, count, duration, fitted, headline
 from invbench.runs.executors import Notice
 from invbench.runs.run import Again, Doing, Done, Left, Made, News, Planned, Unplayable
@@ -28,7 +28,7 @@ _STATE = 28  # columns kept for how far a worker is: `96000/96000 at 0.000123`
 @contextmanager
 def progress_display(quiet: bool, cells: Sequence[Cell], workers: int) -> Iterator[Listener]:
     """A listener for a run's news that prints them as fits where standard error leads."""
-    console = Console(stderr=True)
+    console = Terminal(stderr=True)
     if quiet:
         yield lambda news: None
     elif console.is_terminal and not console.is_dumb_terminal:
@@ -67,22 +67,27 @@ class _Lines:
         self._say(f"{number} {self.name(record.names)}  {outcome}")
 
     def _say(self, line: str) -> None:
-        click.echo(line, err=True)
+        say(line, err=True)
 
 
 @contextmanager
-def _live(console: Console, cells: Sequence[Cell], workers: int) -> Iterator[Listener]:
-    overall = Progress(TextColumn("cells"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[left]}"))
-    each = Progress(TextColumn("  {task.description}"), TextColumn("{task.fields[state]}"))
+def _live(console: Terminal, cells: Sequence[Cell], workers: int) -> Iterator[Listener]:
+    overall = Progress(_words("cells"), BarColumn(), MofNCompleteColumn(), _words("{task.fields[left]}"))
+    each = Progress(_words("  {task.description}"), _words("{task.fields[state]}"))
     with Live(Group(overall, each), console=console, refresh_per_second=8, transient=True):
         yield _Display(console, overall, each, cells, workers)
+
+
+def _words(format: str) -> TextColumn:
+    """A column of words that hold no markup."""
+    return TextColumn(format, markup=False)
 
 
 class _Display:
     """Keeps one row for all cells and one a worker, and prints a line above them for each cell that ended."""
 
     def __init__(
-        self, console: Console, overall: Progress, each: Progress, cells: Sequence[Cell], workers: int
+        self, console: Terminal, overall: Progress, each: Progress, cells: Sequence[Cell], workers: int
     ) -> None:
         self.console, self.overall, self.each = console, overall, each
         self.name: Namer = cell_namer(cells)
@@ -98,22 +103,22 @@ class _Display:
     def __call__(self, news: News) -> None:
         if isinstance(news, Planned):
             self.done = news.kept
-            self.console.print(Text(_planned(news)))
+            self.console.print(_planned(news))
         elif isinstance(news, Unplayable):
             for record in news.records[:MOST_UNPLAYABLE]:
                 self._end(record)
             if (hidden := len(news.records) - MOST_UNPLAYABLE) > 0:
                 self.done += hidden
-                self.console.print(Text(_more_unplayable(hidden)))
+                self.console.print(_more_unplayable(hidden))
         elif isinstance(news, Doing):
             self._show(news)
         elif isinstance(news, Made):
             self._idle(news.worker)
-            self.console.print(Text(_made(news)), overflow="fold")
+            self.console.print(_made(news), overflow="fold")
         elif isinstance(news, Again | Left | Notice):
             if isinstance(news, Again):
                 self._idle(news.worker)
-            self.console.print(Text(_trouble(news, self.name), style="yellow"), overflow="fold")
+            self.console.print(_trouble(news, self.name), style="yellow", overflow="fold")
         else:
             self.computed += 1
             self._idle(news.worker)
@@ -127,23 +132,22 @@ class _Display:
             self.each.update(self.rows[worker], visible=False)
 
     def _show(self, news: Doing) -> None:
-        words = news.what if isinstance(news.what, str) else self.name(news.what.names)
+        room = self.console.width - _STATE
+        words = news.what if isinstance(news.what, str) else self.name(news.what.names, room)
         state, at = "", news.progress
         if at is not None:
             state = f"{at.done}/{at.total}" + (f" at {at.objective:.3g}" if at.objective is not None else "")
             if isinstance(news.what, Cell) and at.total:
                 self.shares[news.worker] = at.done / at.total
-        name = fitted(words, self.console.width - _STATE)
+        name = fitted(words, room)
         self.each.update(self.rows[news.worker], description=name, state=state, visible=True)
 
     def _end(self, record: Record) -> None:
         self.done += 1
         number, outcome = _ended(record, self.done, self.cells)
         room = self.console.width - len(f"{number}   {outcome}")
-        if record.status != "ok":  # a reason is never cut: it folds
-            room = max(room, self.console.width // 2)
-        name = fitted(self.name(record.names), room)
-        self.console.print(Text(f"{number} {name}  {outcome}", style=_STYLES[record.status]), overflow="fold")
+        name = self.name(record.names, max(room, self.console.width // 2))  # a long line folds
+        self.console.print(f"{number} {name}  {outcome}", style=_STYLES[record.status], overflow="fold")
 
     def _time_left(self) -> str:
         """By the pace so far, cells that are being computed counted in part; nothing before there is a pace."""

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
-from invbench.console.wording import count, reflowed, told_apart
+from invbench.console.saying import say
+from invbench.console.terminal import Terminal, table
+from invbench.console.wording import count, reflowed
 from invbench.gate import Verdict, passed
-from invbench.report import comparison
+from invbench.report.comparison import comparison, listed_alone
+from invbench.report.naming import labels, line, varying
+from invbench.store import AXES
 
 if TYPE_CHECKING:
     from invbench.guide.catalogue import Page
@@ -22,101 +22,112 @@ if TYPE_CHECKING:
     from invbench.store import Merged, Record
 
 
+NARROW = 60
+"""Columns below which a table of seven columns would break its words."""
+
+
 def print_outcome(records: Sequence[Record], folder: Path) -> None:
     """How the cells ended and where to look."""
     counts = Counter(record.status for record in records)
-    click.echo(", ".join(f"{number} {status}" for status, number in counts.most_common()) or "no cells")
-    click.echo(f"report:   {folder / 'report.md'}")
-    click.echo(f"table:    {folder / 'summary.csv'}")
-    pictures = [r for r in records if (folder / "cells" / r.id / "grid.png").exists()]
-    if pictures:
-        click.echo(f"pictures: {folder / 'cells'}/*/grid.png")
+    say(", ".join(f"{number} {status}" for status, number in counts.most_common()) or "no cells")
+    say(f"report:   {folder / 'report.md'}")
+    say(f"table:    {folder / 'summary.csv'}")
+    if any(os.path.exists(folder / "cells" / record.id / "grid.png") for record in records):
+        say(f"pictures: {folder / 'cells'}/*/grid.png")
 
 
 def print_merged(merged: Merged, folder: Path) -> None:
     """How many cells came from where, which are missing, and where to look."""
     for source, cells in merged.taken.items():
-        click.echo(f"{cells:>7} from {source}")
-    click.echo(f"{merged.cells - len(merged.missing)} of {count(merged.cells, 'cell')}")
+        say(f"{cells:>7} from {source}")
+    say(f"{merged.cells - len(merged.missing)} of {count(merged.cells, 'cell')}")
     if merged.missing:
         few = ", ".join(merged.missing[:5]) + (", ..." if len(merged.missing) > 5 else "")
-        click.echo(f"missing: {count(len(merged.missing), 'cell')} that no folder has: {few}", err=True)
-    click.echo(f"report:   {folder / 'report.md'}")
-    click.echo(f"table:    {folder / 'summary.csv'}")
+        say(f"missing: {count(len(merged.missing), 'cell')} that no folder has: {few}", err=True)
+    say(f"report:   {folder / 'report.md'}")
+    say(f"table:    {folder / 'summary.csv'}")
 
 
 def print_check(verdicts: Sequence[Verdict]) -> None:
     """What moved, one row a metric, and why it counts; then whether it passes."""
-    moved = [verdict for verdict in verdicts if verdict.outcome != "same"]
+    moved = [verdict for verdict in verdicts if verdict.outcome != "same" or verdict.message]
     if moved:
         _print_verdicts(moved)
+        say("")
+        for reason in dict.fromkeys(f"{v.cell[:8]}  {v.outcome}: {v.message}" for v in moved if v.message):
+            Terminal().print(reason)
     counts = Counter(verdict.outcome for verdict in verdicts)
     words = ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
-    click.echo(f"{'passed' if passed(verdicts) else 'NOT passed'}: {words or 'nothing to compare'}")
+    say(f"{'passed' if passed(verdicts) else 'NOT passed'}: {words or 'nothing to compare'}")
 
 
-def print_comparison(verdicts: Sequence[Verdict]) -> None:
-    """Every metric of every cell of two results."""
-    click.echo(comparison(verdicts), nl=False)
+def print_comparison(verdicts: Sequence[Verdict], markdown: bool) -> None:
+    """What differs between two results; as Markdown every metric of every cell."""
+    if markdown or not verdicts:
+        say(comparison(verdicts), end="")
+        return
+    rows, alone = listed_alone([verdict for verdict in verdicts if verdict.outcome != "same" or verdict.difference])
+    if rows:
+        _print_verdicts(rows)
+    for words in alone:
+        say(words)
+    counts = Counter(verdict.outcome for verdict in verdicts)
+    equal = sum(verdict.outcome == "same" and not verdict.difference for verdict in verdicts)
+    said = ", ".join(f"{number} {outcome}" for outcome, number in counts.most_common())
+    say(f"{said}; {count(equal, 'value')} equal, not listed")
 
 
 def print_catalogue(names: Mapping[str, Sequence[str]]) -> None:
     """All names by kind."""
-    table = _table("kind", "names")
+    rows = table("kind", "names")
     for kind, listed in names.items():
-        table.add_row(kind, ", ".join(listed))
-    _console().print(table)
-    click.echo("more: invbench list KIND, invbench list KIND NAME")
+        rows.add_row(kind, ", ".join(listed))
+    Terminal().print(rows)
+    say("more: invbench list KIND, invbench list KIND NAME")
 
 
 def print_names(kind: str, summaries: Sequence[tuple[str, str]]) -> None:
     """One kind's names and what each is."""
-    table = _table(kind, "what it is")
+    rows = table(kind, "what it is")
     for name, summary in summaries:
-        table.add_row(name, summary)
-    _console().print(table)
+        rows.add_row(name, summary)
+    Terminal().print(rows)
 
 
 def print_part(page: Page) -> None:
     """One part: what it is, where it comes from, its settings."""
-    _console().print(Text(f"{page.name}\n\n{reflowed(page.text)}\n"))
+    Terminal().print(f"{page.name}\n\n{reflowed(page.text)}\n")
     if page.settings:
-        table = _table("setting", "type", "default", "meaning")
+        rows = table("setting", "type", "default", "meaning")
         for row in page.settings:
-            table.add_row(*row)
-        _console().print(table)
+            rows.add_row(*row)
+        Terminal().print(rows)
 
 
 def print_findings(findings: Sequence[Finding]) -> None:
     """What works, what is missing, what is optional."""
     marks = {True: "ok", False: "BROKEN", None: "-"}
-    table = _table("what", "", "detail")
+    rows = table("what", "", "detail")
     for finding in findings:
-        table.add_row(finding.what, marks[finding.works], finding.detail)
-    _console().print(table)
+        rows.add_row(finding.what, marks[finding.works], finding.detail)
+    Terminal().print(rows)
 
 
 def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
-    table = _table("cell", "what", "metric", "before", "after", "outcome")
-    axes = ("attack", "model", "batch_size", "defense", *told_apart(v.names for v in verdicts))
+    """A row a metric, the cell named by what differs between these; below `NARROW` columns two lines a metric."""
+    axes = varying((v.names for v in verdicts), AXES) or ["attack", "model"]
+    named = {axis: labels(v.names.get(axis) for v in verdicts) for axis in axes}
+    console = Terminal()
+    rows = table("cell", "what", "metric", "before", "after", "moved by", "outcome")
     for v in verdicts:
-        what = ", ".join(str(v.names[axis]) for axis in axes if v.names.get(axis) is not None)
-        numbers = ["" if n is None else f"{n:.4g}" for n in (v.before, v.after)]
-        table.add_row(v.cell[:8], what, v.metric or "", *numbers, v.outcome)
-    console = _console()
-    console.print(table)
-    console.print()
-    for reason in dict.fromkeys(f"{v.cell[:8]}  {v.outcome}: {v.message}" for v in verdicts if v.message):
-        console.print(Text(reason))
-
-
-def _console() -> Console:
-    """A terminal to which words are words: names and reasons that somebody chose are no markup."""
-    return Console(markup=False, emoji=False)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
+        what = line(v.names, axes, named)
+        shown = ["" if n is None else f"{n:.4g}" for n in (v.before, v.after)]
+        by = "" if v.difference is None else f"{v.difference:+.3g}"
+        if console.width < NARROW:
+            console.print(f"{v.cell[:8]}  {what}")
+            numbers = f"{shown[0] or '-'} -> {shown[1] or '-'} {f'({by})' if by else ''}".rstrip()
+            console.print(f"  {v.outcome}: {f'{v.metric} {numbers}' if v.metric else 'the cell'}")
+        else:
+            rows.add_row(v.cell[:8], what, v.metric or "", *shown, by, v.outcome)
+    if console.width >= NARROW:
+        console.print(rows)

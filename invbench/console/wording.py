@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from invbench.cell import Cell
 from invbench.matrix.blocks import default_protocol
 from invbench.numbers.columns import Column
 from invbench.numbers.statistics import summarise
 from invbench.numbers.whole_cell import has_inputs, value
+from invbench.report.naming import Names, labels, line, varying
 from invbench.sheets import sheet_of
 from invbench.store import Record, Scores
 
-Names = Mapping[str, Any]
-Namer = Callable[[Names], str]
+_USUAL = ("attack", "model", "batch_size", "defense")
 _TOLD_APART = ("protocol", "dataset", "seed")
 
 
@@ -37,37 +36,53 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+class Namer:
+    """How to call each of these cells in a line: `dlg lenet b1 none`.
+
+    `also`: axes beside attack, model, batch size and defence that belong to the full name.
+    """
+
+    def __init__(self, every: Iterable[Names], also: Iterable[str]) -> None:
+        listed = list(every)
+        self.axes = [*_USUAL, *also]
+        self.labels = {axis: labels(names.get(axis) for names in listed) for axis in self.axes}
+        self.differing = varying(listed, self.axes) or ["attack"]
+
+    def __call__(self, names: Names, room: int | None = None) -> str:
+        """The longest of three that `room` columns hold: the whole name; without the settings that cells share; of
+        the axes in which cells differ alone. The last, where none fits: what tells cells apart is never cut.
+        """
+        whole = line(names, self.axes)
+        if room is None or len(whole) <= room:
+            return whole
+        unshared = line(names, self.axes, self.labels)
+        return unshared if len(unshared) <= room else line(names, self.differing, self.labels)
+
+
 def cell_namer(cells: Iterable[Cell]) -> Namer:
-    """How to call each of these cells in a line: `dlg lenet b1 none`, a protocol that is not its game's usual one, and
-    what else it takes to tell them apart."""
+    """How to call each of these cells: a protocol that is not its game's usual one is named, and what else it takes to
+    tell them apart."""
     every = list(cells)
     protocols = {(cell.game, cell.protocol): cell.attack for cell in every}
     unusual = any(protocol != default_protocol(attack) for (_, protocol), attack in protocols.items())
-    told = told_apart(cell.names for cell in every)
-    also = [axis for axis in _TOLD_APART if axis in told or (axis == "protocol" and unusual)]
-    return lambda names: _words(names, also)
+    names = [cell.names for cell in every]
+    told = told_apart(names)
+    return Namer(names, [axis for axis in _TOLD_APART if axis in told or (axis == "protocol" and unusual)])
 
 
 def told_apart(every: Iterable[Names]) -> list[str]:
     """The axes beside attack, model, batch size and defence that tell cells apart which are alike in those."""
     alike: dict[str, list[Names]] = {}
     for names in every:
-        alike.setdefault(_words(names, ()), []).append(names)
-    return [axis for axis in _TOLD_APART if any(len({n.get(axis) for n in group}) > 1 for group in alike.values())]
+        alike.setdefault(line(names, _USUAL), []).append(names)
+    return [axis for axis in _TOLD_APART if any(varying(group, [axis]) for group in alike.values())]
 
 
 def fitted(words: str, room: int) -> str:
-    """A cell's words in at most `room` columns: whole, else without settings, else cut."""
+    """Words of one line in at most `room` columns: whole, else without settings, else cut."""
     if len(words) > room:
         words = re.sub(r"\([^()]*\)", "", words)
     return words if len(words) <= room else words[: max(0, room - 3)] + "..."
-
-
-def _words(names: Names, also: Iterable[str]) -> str:
-    batch = f"b{names['batch_size']}" if names["batch_size"] is not None else None
-    words = [names["attack"], names["model"], batch, names["defense"]]
-    words += [f"seed {names[axis]}" if axis == "seed" else names[axis] for axis in also]
-    return " ".join(word for word in words if word is not None)
 
 
 def reflowed(text: str) -> str:

@@ -18,16 +18,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import torch
 from filelock import FileLock
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from torch import Tensor
 
 Tensors = dict[str, Tensor]
-_SUM = "sum"  # of what the file holds, in its own header
+CONTENT = "sha256"
+"""Under this key a file says what its tensors were when it was written: a flipped bit parses as well."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,43 +81,39 @@ def place(name: str) -> Path:
 
 
 def fetch(artefact: Artefact) -> Tensors:
-    """The artefact's tensors on the CPU, made now if nobody has made them. A damaged file is made again."""
+    """The artefact's tensors on the CPU, made now if nobody has made them.
+
+    A damaged file, and one that does not say what it held when it was written, is made again.
+    """
     path = artefact.path
     path.parent.mkdir(parents=True, exist_ok=True)
     with _held(path):
         if path.exists():
-            try:
-                return _read(path)
-            except (SafetensorError, Damaged):
-                path.unlink()
+            kept = _whole(path)
+            if kept is not None:
+                return kept
+            path.unlink()
         tensors = _own(artefact)
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        save_file(tensors, temporary, {_SUM: _sum(tensors)})
+        save_file(tensors, temporary, {CONTENT: _hash(tensors)})
         os.replace(temporary, path)
         return tensors
 
 
-class Damaged(Exception):
-    """A file of the cache that holds something else than was put there."""
+def _whole(path: Path) -> Tensors | None:
+    """The tensors of a file, None where they are not those that were written."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            said = (file.metadata() or {}).get(CONTENT)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except SafetensorError:
+        return None
+    return tensors if said == _hash(tensors) else None
 
 
-def _read(path: Path) -> Tensors:
-    """What the file holds; Damaged where that is not what its sum is of (files of before have none)."""
-    with safe_open(path, framework="pt") as file:
-        written = (file.metadata() or {}).get(_SUM)
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no mapping
-    if written is not None and written != _sum(tensors):
-        raise Damaged(path)
-    return tensors
-
-
-def _sum(tensors: Tensors) -> str:
-    """A checksum of names, types, shapes and bytes: a damaged file may still parse."""
-    total = 0
-    for name, tensor in sorted(tensors.items()):
-        total = crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), total)
-        total = crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, total)
-    return f"{total:08x}"
+def _hash(tensors: Tensors) -> str:
+    """SHA-256 of names, types, shapes and values."""
+    return hashlib.sha256(save(tensors)).hexdigest()
 
 
 def _own(artefact: Artefact) -> Tensors:

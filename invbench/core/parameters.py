@@ -128,15 +128,17 @@ def _convert(value: Any, annotation: Any) -> Any:
     kinds = _alternatives(annotation)
     if value is None and type(None) in kinds:
         return None
+    # YAML reads 1e3 as a float. From 1e18 on a whole number has more digits than a file may give one.
+    whole = int(value) if type(value) is float and abs(value) < 1e18 and value.is_integer() else value
     for kind in kinds:
-        if typing.get_origin(kind) is Literal and (type(value), value) in [(type(v), v) for v in typing.get_args(kind)]:
-            return value
+        if typing.get_origin(kind) is Literal and (type(whole), whole) in [(type(v), v) for v in typing.get_args(kind)]:
+            return whole
         if typing.get_origin(kind) is tuple and isinstance(value, list | tuple) and value:
             return tuple(_convert(v, typing.get_args(kind)[0]) for v in value)
         if kind is float and type(value) in (int, float) and abs(value) < math.inf and abs(value) <= sys.float_info.max:
             return float(value)
-        if kind in (int, bool, str) and type(value) is kind:
-            return value
+        if kind in (int, bool, str) and type(whole) is kind:
+            return whole
         if kind is Path and isinstance(value, str | Path):
             return Path(value)
     raise ValueError(f"must be {_in_words(kinds)}, not {value!r}")

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from invbench.data._checks import pool_fault
+
 
 class BadData(Exception):
     """Data that cannot be used; the message names the file and says what is wrong with it."""
@@ -52,11 +54,12 @@ class Dataset(ABC):
 class ImagePool(Pool):
     """Pictures with labels, and which of them train a victim and which are attacked.
 
-    Pools are cached and shared within a process, so their arrays are made read-only.
+    Pools are cached and shared within a process, so their arrays are made read-only. BadData, without a place, where
+    the parts do not fit each other: so no game meets a label without a class or a constant of another unit.
     """
 
     images: NDArray[Any]  # (N, C, H, W), uint8, or float32 in [0, 1]
-    labels: NDArray[np.int64]  # (N,)
+    labels: NDArray[np.int64]  # (N,), each below `classes`
     classes: int
     mean: tuple[float, ...]  # public normalisation, per channel of pictures in [0, 1]
     std: tuple[float, ...]
@@ -66,6 +69,8 @@ class ImagePool(Pool):
     notes: tuple[str, ...] = ()  # what a reader of the numbers must know
 
     def __post_init__(self) -> None:
+        if (wrong := pool_fault(self)) is not None:
+            raise BadData(wrong)
         for array in self._arrays:
             array.setflags(write=False)
 

@@ -88,6 +88,14 @@ class Defense:
         """
         return self.update(expected, Context(torch.Generator().manual_seed(0))), variance
 
+    def interval(self, low: Update, high: Update, seen: Update) -> tuple[Update, Update]:
+        """Between which two values each coordinate lay before its `update` stage, if after it between `low` and `high`.
+
+        `seen` is what was shared in the end. For what is left open by a rule (not sent, rounded), not by noise; a
+        defence that does not say leaves nothing open.
+        """
+        return low, high
+
     def stages(self) -> tuple[Stage, ...]:
         """The stages at which it acts, in the order of `STAGES`."""
         own = {stage: getattr(type(self), stage) for stage in STAGES}
@@ -142,6 +150,18 @@ class Stack:
         for defense in self.defenses:
             mean, variance = defense.seen_as(mean, variance, seen)
         return mean, variance
+
+    def interval(self, seen: Update) -> tuple[Update, Update]:
+        """Between which two values each coordinate lay before the `update` stage, noise and scale apart."""
+        low = high = seen
+        for defense in reversed(self.defenses):
+            low, high = defense.interval(low, high, seen)
+        return low, high
+
+    @property
+    def leaves_open(self) -> bool:
+        """Whether any of them has a rule of its own by which several values become one."""
+        return any(type(defense).interval is not Defense.interval for defense in self.defenses)
 
     @property
     def hides_scale(self) -> bool:

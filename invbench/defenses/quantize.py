@@ -41,6 +41,16 @@ class Quantize(Defense):
         steps = (tensor.abs().amax() / levels for tensor in seen)
         return expected, tuple(v + step.square() / share for v, step in zip(variance, steps, strict=True))
 
+    def interval(self, low: Update, high: Update, seen: Update) -> tuple[Update, Update]:
+        """Half a step either way from the nearest level; what is drawn between two levels is noise and no rule."""
+        if self.rounding == "stochastic":
+            return low, high
+        halves = [tensor.abs().amax() / (2 ** (self.bits - 1) - 1) / 2 for tensor in seen]
+        return (
+            tuple(a - half for a, half in zip(low, halves, strict=True)),
+            tuple(b + half for b, half in zip(high, halves, strict=True)),
+        )
+
     def _quantised(self, tensor: Tensor, generator: torch.Generator) -> Tensor:
         if not tensor.any():
             return tensor.clone()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from invbench.defenses import Context, Defense, flatten
-from invbench.defenses._sparse import kept_count, only
+from invbench.defenses._sparse import hides_which, kept_count, only
 from invbench.observation import Update
 from invbench.registry import defense, parameter
 
@@ -42,7 +42,7 @@ class RandomK(Defense):
         n = sum(tensor.numel() for tensor in seen)
         k = kept_count(self.fraction, n)
         factor, share = n / k if self.rescale else 1.0, k / n
-        if sum(int(tensor.count_nonzero()) for tensor in seen) > k:
+        if hides_which(seen, k):
             moments = [(m * factor, v * factor**2) for m, v in zip(expected, variance, strict=True)]
             return (
                 tuple(share * m for m, _ in moments),
@@ -52,4 +52,16 @@ class RandomK(Defense):
         return (
             tuple(m * factor for m in expected),
             tuple(torch.where(t != 0, v * factor**2, torch.inf) for v, t in pairs),
+        )
+
+    def interval(self, low: Update, high: Update, seen: Update) -> tuple[Update, Update]:
+        """A coordinate that was left out may have been anything; which ones were, a later defence may hide."""
+        n = sum(tensor.numel() for tensor in seen)
+        k = kept_count(self.fraction, n)
+        factor = n / k if self.rescale else 1.0
+        if hides_which(seen, k):
+            return tuple(t / factor for t in low), tuple(t / factor for t in high)
+        return (
+            tuple(torch.where(t != 0, a / factor, -torch.inf) for a, t in zip(low, seen, strict=True)),
+            tuple(torch.where(t != 0, b / factor, torch.inf) for b, t in zip(high, seen, strict=True)),
         )

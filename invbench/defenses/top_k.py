@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from invbench.defenses import Context, Defense, flatten
-from invbench.defenses._sparse import kept_count, only
+from invbench.defenses._sparse import hides_which, kept_count, only
 from invbench.observation import Update
 from invbench.registry import defense, parameter
 
@@ -33,12 +33,29 @@ class TopK(Defense):
 
         Where a later defence filled the zeros, which were kept is hidden: the largest that are expected.
         """
-        kept = kept_count(self.fraction, sum(map(Tensor.numel, seen)))
-        if sum(int(tensor.count_nonzero()) for tensor in seen) > kept:
+        if self._hidden(seen):
             return self.update(expected, Context(torch.Generator())), variance
-        least = min((float(t[t != 0].abs().min()) for t in seen if (t != 0).any()), default=0.0)
+        least = _least(seen)
         pairs = list(zip(expected, variance, seen, strict=True))
         return (
             tuple(torch.where(t != 0, m, m - m.clamp(-least, least)) for m, _, t in pairs),
             tuple(torch.where(t != 0, v, v + least**2 / 3) for _, v, t in pairs),
         )
+
+    def interval(self, low: Update, high: Update, seen: Update) -> tuple[Update, Update]:
+        """What was left out is no larger than the least that was kept; what that is, a later defence may hide."""
+        if self._hidden(seen):
+            return low, high
+        least = _least(seen)
+        return (
+            tuple(torch.where(t != 0, a, -least) for a, t in zip(low, seen, strict=True)),
+            tuple(torch.where(t != 0, b, least) for b, t in zip(high, seen, strict=True)),
+        )
+
+    def _hidden(self, seen: Update) -> bool:
+        return hides_which(seen, kept_count(self.fraction, sum(map(Tensor.numel, seen))))
+
+
+def _least(seen: Update) -> float:
+    """The smallest magnitude that was sent; 0 where nothing was."""
+    return min((float(t[t != 0].abs().min()) for t in seen if (t != 0).any()), default=0.0)

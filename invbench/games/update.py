@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,19 +17,21 @@ from invbench.core.randomness import stream
 from invbench.data import ImagePool
 from invbench.defenses import Context, Defense
 from invbench.games import Deal, Game, Rerun, Scores
+from invbench.games._batches import batches, protocol_of, target_pool, wanted_of
+from invbench.games._planning import why_unplayable
 from invbench.metrics import lpips_note, ssim_note
 from invbench.observation import Guess, Public, PublicDefense, Update, UpdateObservation, too_many
 from invbench.protocol import UpdateProtocol
 from invbench.protocol._batch_norm import use_batch_statistics
 from invbench.registry import game
 from invbench.scoring import reconstruction
+from invbench.scoring.controls import exact_already, grey_control, mean_of_others, stand_in
 from invbench.scoring.pictures import grid_png
 from invbench.scoring.reconstruction import Array, Matched, Truth
 from invbench.updates.client import observed_update
 from invbench.updates.equations import underdetermined
 from invbench.victims import (
     architecture,
-    model_of,
     network_defenses,
     pool_of,
     shape_of,
@@ -37,11 +40,8 @@ from invbench.victims import (
     victim_artefacts,
 )
 
-_STAGES = frozenset({"model", "training", "inputs", "per_example", "update", "aggregate"})
-"""The stages of defences that a round passes through."""
 
-
-@game(data="images", axes=("attack", "model", "defense"), protocol="fedsgd")
+@game(data="images", axes=("attack", "model", "defense"), protocol="fedsgd", version=2)
 @dataclass(frozen=True, kw_only=True)
 class UpdateGame(Game[Public, UpdateObservation, Guess]):
     """The update of one client's batch of pictures, or the average of several clients'.
@@ -50,27 +50,14 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
     """
 
     def unsupported(self, cell: Cell) -> str | None:
-        for choice in (cell.dataset, cell.model):
-            if choice.part.facts["data"] != "images":
-                return f"game {cell.game} is played on images; {choice.short} is not of that kind"
-        for defense in cell.defense or ():
-            if not _STAGES & set(defense.build(Defense).stages()):
-                return f"defence {defense.name} acts at no stage of game {cell.game}"
-        pool, batch, model = pool_of(cell), _pictures(cell), model_of(cell)
-        if model.trained and not len(pool.train):
-            return f"{cell.dataset.short} has no pictures that a victim trains on"
-        wanted, there = (cell.offset + cell.targets) * batch, len(_targets(cell, pool))
-        if wanted > there:
-            start = f" from batch {cell.offset} on" if cell.offset else ""
-            return f"{cell.targets} batches of {batch}{start} need {wanted} pictures; the target pool has {there}"
-        return model.unsupported(shape_of(pool), pool.classes)
+        return why_unplayable(cell)
 
     def public(self, cell: Cell) -> Public:
         """What everybody knows before any update is seen. Its network is shared by all who ask: to be looked at."""
         assert cell.protocol is not None
         assert cell.normalisation is not None
         assert cell.batch_size is not None
-        pool, protocol = pool_of(cell), _protocol(cell)
+        pool, protocol = pool_of(cell), protocol_of(cell)
         mean, std = cell.normalisation
         network = architecture(cell)
         return Public(
@@ -95,12 +82,12 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
         """Build the victim, then compute and defend every client's update."""
         pool, public = pool_of(cell), self.public(cell)
         public = replace(public, network=copy.deepcopy(public.network))  # the attack's, to change
-        network = _in_mode(victim(cell).to(device), _protocol(cell))
-        batches = _batches(cell, pool)
-        observations = tuple(_observe(cell, public, network, batch, k, device) for k, batch in enumerate(batches))
-        wanted = _wanted(cell)
-        truths = tuple(Truth(t.images[:wanted], t.labels[:wanted], t.positions[:wanted]) for t in batches)
-        return UpdateDeal(cell=cell, observations=observations, truths=truths, pool=pool)
+        network = _in_mode(victim(cell).to(device), protocol_of(cell))
+        behind = batches(cell, pool)
+        observations = tuple(_observe(cell, public, network, batch, k, device) for k, batch in enumerate(behind))
+        truths = tuple(truth.first(wanted_of(cell)) for truth in behind)
+        empty = tuple(_why_empty(seen.update) for seen in observations)
+        return UpdateDeal(cell=cell, observations=observations, truths=truths, pool=pool, empty=empty)
 
     def reruns(self, cell: Cell) -> Mapping[str, Rerun[UpdateObservation]]:
         """`noise`: Gaussian noise of each tensor's own size in the update's place, whatever the client's defences."""
@@ -114,12 +101,17 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
 
 @dataclass(frozen=True, eq=False)
 class UpdateDeal(Deal[UpdateObservation, Guess]):
-    """One cell's observations, and behind the wall the pictures that score the guesses."""
+    """One cell's observations, and behind the wall the pictures that score the guesses.
+
+    `empty`: of each target why its update holds nothing, an empty word where it holds something. Found out before an
+    attack has it in its hands.
+    """
 
     cell: Cell
     observations: tuple[UpdateObservation, ...]
     truths: tuple[Truth, ...]
     pool: ImagePool
+    empty: tuple[str, ...]
 
     def complaint(self, index: int, answer: object) -> str | None:
         """Also of more pictures than the truth has, which are fewer where the attack aims at one of several clients."""
@@ -132,29 +124,26 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
 
     def score(self, answers: Sequence[Guess]) -> Scores:
         """Every metric of the game, one value a picture, in each batch's order."""
-        targets = _targets(self.cell, self.pool)
+        targets = target_pool(self.cell, self.pool)
         pairs = zip(self._matched(answers), self.truths, strict=True)
         game, score = self.cell.game, reconstruction.score
         return reconstruction.by_metric([score(game, m, truth, self.pool, targets) for m, truth in pairs])
 
     def controls(self) -> dict[str, Scores]:
-        """What reads nothing from the update: the best grey of each picture, the data set's mean picture."""
-        targets, mean = _targets(self.cell, self.pool), reconstruction.mean_image(self.pool)
-        pictures = {
-            "grey": [reconstruction.grey_control(truth) for truth in self.truths],
-            "mean": [np.broadcast_to(mean, truth.images.shape) for truth in self.truths],
-        }
-        score = reconstruction.score_picture
-        return {
-            name: reconstruction.by_metric(
-                [
-                    score(self.cell.game, p, t, self.pool, targets)
-                    for p, t in zip(pictures[name], self.truths, strict=True)
-                ]
-            )
-            for name in self.cell.controls
-            if name in pictures
-        }
+        """What reads nothing from the update: the best grey of each picture, the mean of the pictures not attacked.
+
+        Where there are no others the mean control has empty values: it claims nothing.
+        """
+        asked = [name for name in ("grey", "mean") if name in self.cell.controls]
+        return {name: reconstruction.by_metric([self._control(name, t) for t in self.truths]) for name in asked}
+
+    def _control(self, name: str, truth: Truth) -> dict[str, list[float | None]]:
+        mean = mean_of_others(self.pool, truth.indexes)
+        flat = grey_control(truth.images) if name == "grey" or mean is None else mean
+        pictures, targets = np.broadcast_to(flat, truth.images.shape), target_pool(self.cell, self.pool)
+        scores = reconstruction.score_picture(self.cell.game, pictures, truth, self.pool, targets)
+        empty = name == "mean" and mean is None
+        return {metric: [None] * len(values) for metric, values in scores.items()} if empty else scores
 
     def arrays(self, answers: Sequence[Guess]) -> dict[str, Array]:
         """`originals` and `reconstructions` `(targets, B, C, H, W)` and their labels `(targets, B)` (-1: none)."""
@@ -189,58 +178,40 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         public = self.observations[0].public
         undetermined = underdetermined(public.network, public.image_shape, public.pictures)
         aimed = None
-        if _wanted(self.cell) < public.pictures:
-            aimed = f"the attack aims at one of {public.clients} clients: {_wanted(self.cell)} pictures a target count"
+        if wanted_of(self.cell) < public.pictures:
+            wanted = wanted_of(self.cell)
+            aimed = f"the attack aims at one of {public.clients} clients: {wanted} pictures a target count"
         found = (*self.pool.notes, *self._said_nothing(), shared, ssim_note(shape), perceptual, undetermined, aimed)
         return tuple(note for note in found if note)
 
     def _said_nothing(self) -> list[str]:
-        """Updates that hold no number or nothing but zeros: that nothing is read of them is no defence's doing."""
-        updates, every = [seen.update for seen in self.observations], len(self.observations)
-        lost = sum(not all(bool(tensor.isfinite().all()) for tensor in update) for update in updates)
-        zero = sum(not any(bool(tensor.any()) for tensor in update) for update in updates)
-        counts = ((lost, "not finite: the clients' own computing diverged"), (zero, "zero: nothing was shared"))
-        return [f"the update of {count} of {every} targets is {what}" for count, what in counts if count]
+        """What holds nothing that could be read: that it was not read is no defence's doing."""
+        every, pictures = len(self.truths), sum(len(truth.images) for truth in self.truths)
+        counts = Counter(why for why in self.empty if why)
+        found = [f"the update of {count} of {every} targets is {why}" for why, count in counts.items()]
+        if exact := sum(exact_already(self.pool, tuple(truth.indexes.tolist())) for truth in self.truths):
+            found.append(f"of {exact} of {pictures} pictures a control is exact already: nothing is left to be read")
+        if any(mean_of_others(self.pool, truth.indexes) is None for truth in self.truths):
+            found.append(
+                "the data set holds no pictures but those attacked: the mean control is empty, and a missing answer is"
+                " scored as mid-grey"
+            )
+        return found
 
     def _matched(self, answers: Sequence[Guess]) -> list[Matched]:
-        missing = reconstruction.mean_image(self.pool)
         pairs = zip(answers, self.truths, strict=True)
-        return [reconstruction.match(answer, truth, missing) for answer, truth in pairs]
+        return [reconstruction.match(answer, truth, stand_in(self.pool, truth.indexes)) for answer, truth in pairs]
 
 
-def _protocol(cell: Cell) -> UpdateProtocol:
-    assert cell.protocol is not None
-    return cell.protocol.build(UpdateProtocol)
-
-
-def _pictures(cell: Cell) -> int:
-    """Pictures behind one update, of all its clients."""
-    assert cell.batch_size is not None
-    return cell.batch_size * _protocol(cell).clients
-
-
-def _wanted(cell: Cell) -> int:
-    """How many of them are the truth: all, or those of the client that the attack aims at."""
-    assert cell.batch_size is not None
-    return cell.batch_size if cell.attack.part.facts["aims"] == "client" else _pictures(cell)
-
-
-def _targets(cell: Cell, pool: ImagePool) -> Array:
-    return pool.trained_targets if model_of(cell).trained else pool.targets
+def _why_empty(update: Update) -> str:
+    """Why an update holds nothing that could be read, an empty word where it holds something."""
+    if not all(bool(tensor.isfinite().all()) for tensor in update):
+        return "not finite: the clients' own computing diverged"
+    return "" if any(bool(tensor.any()) for tensor in update) else "zero: nothing was shared"
 
 
 def _in_mode(network: nn.Module, protocol: UpdateProtocol) -> nn.Module:
     return use_batch_statistics(network) if protocol.batch_norm == "train" else network
-
-
-def _batches(cell: Cell, pool: ImagePool) -> list[Truth]:
-    """The pictures behind each target's update, client by client."""
-    size, places = _pictures(cell), _targets(cell, pool)
-    found = []
-    for number in range(cell.offset, cell.offset + cell.targets):
-        positions = np.arange(number * size, (number + 1) * size)
-        found.append(Truth(pool.unit(places[positions]), pool.labels[places[positions]], positions))
-    return found
 
 
 def _observe(

@@ -1,6 +1,6 @@
 """The gate: a result held against a baseline, and two results side by side, from the store alone."""
 
-from invbench.gate.baseline import GateError, freeze, label, left_out, to_text
+from invbench.gate.baseline import GateError, freeze, label, left_out, other_code, to_text
 from invbench.gate.judge import check, compare, read_tolerances
 from invbench.gate.junit import junit
 from invbench.gate.reading import read_baseline
@@ -20,6 +20,7 @@ __all__ = [
     "junit",
     "label",
     "left_out",
+    "other_code",
     "passed",
     "read_baseline",
     "read_tolerances",

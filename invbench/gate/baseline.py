@@ -1,8 +1,10 @@
 """A frozen result: plain, sorted JSON that later results are held against.
 
     {"schema": 1, "cells": {ID: {"settings": {...}, "names": {...},
-                                 "metrics": {"psnr": {"mean": 31.2, "values": [31.2, null]}}}}}
+                                 "metrics": {"psnr": {"mean": 31.2, "values": [31.2, null]}}}},
+     "invbench": ["0.1.0, revision 0123abc..."]}
 
+`invbench`: which versions and revisions computed the cells, where their records say it.
 `values` has one value a target, the mean over its items (null where it has none); `mean` is theirs. A statistic of the
 whole cell, as an AUC, has its value as `mean`, and the cell has, once, what such statistics are made of, a list a
 target: `"inputs": {"score": [[0.2, 0.9]], "member": [[0, 1]]}`. Only
@@ -87,7 +89,22 @@ def freeze(results: Results) -> dict[str, Any]:
     cells = measured_cells(results)
     if not cells:
         raise GateError(f"{results.path}: no cell ended ok with numbers, so there is nothing to freeze")
-    return {"schema": SCHEMA, "cells": {id: _freeze_cell(cell) for id, cell in cells.items()}}
+    frozen = {"schema": SCHEMA, "cells": {id: _freeze_cell(cell) for id, cell in cells.items()}}
+    return frozen | ({"invbench": found} if (found := computed_by(results)) else {})
+
+
+def computed_by(results: Results) -> list[str]:
+    """Which versions and revisions of invbench computed the cells with numbers, each once, sorted."""
+    said = (record.invbench for record in results.each_record() if record.status == "ok" and record.invbench)
+    return sorted({", revision ".join(filter(None, (one.get("version"), one.get("revision")))) for one in said})
+
+
+def other_code(baseline: Mapping[str, Any], results: Results) -> str | None:
+    """That other code computed the baseline than the result, in words; None where it is the same or not known."""
+    before, now = baseline.get("invbench", []), computed_by(results)
+    if not before or not now or before == now:
+        return None
+    return f"computed by other code: the baseline by invbench {'; '.join(before)}, the result by {'; '.join(now)}"
 
 
 def left_out(results: Results) -> list[str]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 from invbench.gate.baseline import GateError, Measured, measured, measured_cells
 from invbench.gate.pairs import differing_settings, match_changed
 from invbench.gate.reading import nearest, parse
-from invbench.gate.verdicts import Direction, Outcome, Verdict, compare_metric
+from invbench.gate.verdicts import Direction, Outcome, Verdict, compare_metric, differing_bits, passed
 from invbench.numbers.columns import plain_column
 from invbench.sheets import columns
 from invbench.store import AXES, Record, Results
@@ -26,13 +26,15 @@ def check(
     baseline: Mapping[str, Any],
     tolerances: Mapping[str, float] = MappingProxyType({}),
     direction: Direction = "weaker",
+    exact: bool = False,
 ) -> list[Verdict]:
     """Verdicts of a result against a baseline, sorted by the cells' names; GateError where the baseline is bad.
 
     `tolerances` replaces the columns' own. `direction` `weaker`: a regression is an attack that got worse by
-    its metric's own direction; `stronger`: one that leaks more; `both`: either.
+    its metric's own direction; `stronger`: one that leaks more; `both`: either. `exact`: what would pass, but is not
+    the same to the last bit, `differs`.
     """
-    return _judge(parse(dict(baseline), "baseline"), results, tolerances, direction)
+    return _judge(parse(dict(baseline), "baseline"), results, _Rule(tolerances, direction, exact))
 
 
 def compare(first: Results, second: Results) -> list[Verdict]:
@@ -42,7 +44,7 @@ def compare(first: Results, second: Results) -> list[Verdict]:
     the second. Every metric that either has measured is a row, also where the other has none.
     """
     before, after = measured_cells(first), measured_cells(second)
-    return [row for v in _judge(before, second, {}, "weaker") for row in _rows(v, before, after)]
+    return [row for v in _judge(before, second, _Rule()) for row in _rows(v, before, after)]
 
 
 def read_tolerances(words: Iterable[str]) -> dict[str, float]:
@@ -64,9 +66,16 @@ def read_tolerances(words: Iterable[str]) -> dict[str, float]:
     return tolerances
 
 
-def _judge(
-    before: Mapping[str, Measured], results: Results, tolerances: Mapping[str, float], direction: Direction
-) -> list[Verdict]:
+@dataclass(frozen=True)
+class _Rule:
+    """By what a metric is judged."""
+
+    tolerances: Mapping[str, float] = field(default_factory=dict)
+    direction: Direction = "weaker"
+    exact: bool = False
+
+
+def _judge(before: Mapping[str, Measured], results: Results, rule: _Rule) -> list[Verdict]:
     records = {record.id: record for record in results.records()}
     gone = [cell for id, cell in before.items() if id not in records]
     fresh = [measured(r) for r in records.values() if r.id not in before and r.status == "ok"]
@@ -77,7 +86,7 @@ def _judge(
         record = records.get(id)
         if record is not None and record.status == "ok":
             now = measured(record)
-            verdicts += [_compared(cell, now, m, tolerances, direction) for m in _metrics(cell, now)]
+            verdicts += [_compared(cell, now, m, rule) for m in _metrics(cell, now)]
         elif record is not None:
             verdicts.append(_not_measured(record))
         elif id in changed:
@@ -93,12 +102,13 @@ def _judge(
     return sorted(verdicts, key=_order)
 
 
-def _compared(
-    before: Measured, after: Measured, metric: str, tolerances: Mapping[str, float], direction: Direction
-) -> Verdict:
+def _compared(before: Measured, after: Measured, metric: str, rule: _Rule) -> Verdict:
     """The verdict on a metric of a cell that both have; of one that nothing describes, what its name may mean."""
     column = columns().get(metric) or plain_column(metric)
-    verdict = compare_metric(before, after, column, tolerances.get(metric, column.tolerance), direction)
+    limit = rule.tolerances.get(metric, column.tolerance)
+    verdict = compare_metric(before, after, column, limit, rule.direction)
+    if rule.exact and passed([verdict]) and (bits := differing_bits(before, after, column)):
+        verdict = replace(verdict, outcome="differs", message=bits)
     if column.role != "unknown" or verdict.outcome == "same":
         return verdict
     return replace(verdict, message=f"{verdict.message}; no metric is called {metric!r} here{nearest(metric)}")

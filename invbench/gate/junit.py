@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from xml.etree import ElementTree
 
+from invbench.core.printing import printable
 from invbench.gate.baseline import label
 from invbench.gate.verdicts import FAILING, Verdict
-
-NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that XML 1.0 cannot hold, escaped or not."""
 
 
 def junit(verdicts: Iterable[Verdict]) -> str:
@@ -29,15 +26,11 @@ def junit(verdicts: Iterable[Verdict]) -> str:
 
 def _add_case(suite: ElementTree.Element, verdict: Verdict) -> None:
     subject = f"{label(verdict.names)} [{verdict.cell}]".strip()
-    name = _legal(f"{subject}: {verdict.metric or 'cell'}")
+    name = printable(f"{subject}: {verdict.metric or 'cell'}")
     case = ElementTree.SubElement(suite, "testcase", {"classname": "invbench", "name": name, "time": "0"})
-    message = _legal(verdict.message or verdict.outcome)
+    message = printable(verdict.message or verdict.outcome)
     if verdict.outcome in FAILING:
         failure = ElementTree.SubElement(case, "failure", {"type": verdict.outcome, "message": message})
         failure.text = message
     elif verdict.message:
         ElementTree.SubElement(case, "system-out").text = f"{verdict.outcome}: {message}"
-
-
-def _legal(text: str) -> str:
-    return NOT_XML.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)

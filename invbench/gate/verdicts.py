@@ -1,15 +1,18 @@
 """What became of a metric or a cell, as data; the rule by which a metric has moved.
 
-A metric of one cell has moved when its mean over targets differs by more than the tolerance and the paired
-bootstrap interval of the difference excludes zero; a direction says which way is a regression.
+A metric of one cell has regressed or improved when its mean over targets differs by more than the tolerance and the
+paired interval of the difference excludes zero; a direction says which way is a regression. A shift within the
+tolerance whose interval excludes zero has `moved`, and passes. Under `exact` every value has to be equal to its last
+bit; one that is not `differs`, and does not pass.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from statistics import fmean
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from invbench.gate.baseline import Measured
 from invbench.numbers.columns import Column
@@ -17,12 +20,12 @@ from invbench.numbers.statistics import paired_interval
 from invbench.numbers.whole_cell import Statistic, has_inputs, paired
 from invbench.sheets import sheet_of
 
-Outcome = Literal["failed", "missing", "changed", "regressed", "improved", "new", "same"]
+Outcome = Literal["failed", "missing", "changed", "regressed", "differs", "improved", "moved", "new", "same"]
 Direction = Literal["weaker", "stronger", "both"]
 
-OUTCOMES: tuple[Outcome, ...] = ("failed", "missing", "changed", "regressed", "improved", "new", "same")
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 """Worst first."""
-FAILING: frozenset[Outcome] = frozenset({"failed", "missing", "changed", "regressed"})
+FAILING: frozenset[Outcome] = frozenset({"failed", "missing", "changed", "regressed", "differs"})
 """The outcomes that a check does not let pass."""
 
 ROUNDING = 1e-9
@@ -81,14 +84,42 @@ def compare_metric(before: Measured, after: Measured, column: Column, limit: flo
     return verdict(outcome, message, **numbers)
 
 
+def differing_bits(before: Measured, after: Measured, column: Column) -> str | None:
+    """How far a metric is from being the same to the last bit, in words, or None where it is.
+
+    Compared is all that a baseline holds: a value a target, or the items of a statistic of the whole cell.
+    """
+    if column.name in before.statistics or column.name in after.statistics:
+        old, new = (_items(cell, column.statistic) for cell in (before, after))
+    else:
+        old, new = before.of(column.name), after.of(column.name)
+    if old == new:
+        return None
+    if len(old) != len(new):
+        return f"{len(old)} values before, {len(new)} now"
+    pairs = [(b, a) for b, a in zip(old, new, strict=True) if b != a]
+    gaps = [abs(a - b) for b, a in pairs if b is not None and a is not None]
+    furthest = f", by at most {max(gaps):.3g}{f' {column.unit}' if column.unit else ''}" if gaps else ""
+    return f"not the same to the last bit: {len(pairs)} of {len(old)} values differ{furthest}"
+
+
+def _items(cell: Measured, statistic: Statistic | None) -> list[float | None]:
+    names = sorted(cell.inputs) if statistic is None else statistic.inputs
+    return [item for name in names for target in cell.inputs.get(name, ()) for item in target]
+
+
 @dataclass(frozen=True)
 class _Pair:
-    """Means over the targets, or statistics of the items, that both have, and what lies between them."""
+    """Means over the targets, or statistics of the items, that both have, and what lies between them.
+
+    `units`: how many targets, or items that count; one has no interval.
+    """
 
     before: float
     after: float
     difference: float
     interval: tuple[float, float]
+    units: int
 
 
 @dataclass(frozen=True)
@@ -109,7 +140,7 @@ def _of_targets(before: Measured, after: Measured, column: Column) -> _Pair | _U
     if lost or interval is None:
         return _Unpaired("missing", f"{lost} of {len(old)} targets have no value any more")
     difference = fmean(a - b for b, a in pairs)
-    return _Pair(fmean(b for b, _ in pairs), fmean(a for _, a in pairs), difference, interval)
+    return _Pair(fmean(b for b, _ in pairs), fmean(a for _, a in pairs), difference, interval, len(pairs))
 
 
 def _of_whole(before: Measured, after: Measured, statistic: Statistic) -> _Pair | _Unpaired:
@@ -121,26 +152,32 @@ def _of_whole(before: Measured, after: Measured, statistic: Statistic) -> _Pair 
     if found.lost:
         items = sheet_of(after.names["game"]).said.item.many
         return _Unpaired("missing", f"{found.lost} of {found.items} {items} have no value any more")
-    return _Pair(found.before, found.after, found.after - found.before, found.interval)
+    return _Pair(found.before, found.after, found.after - found.before, found.interval, found.units)
 
 
 def _moved(column: Column, found: _Pair, limit: float, direction: Direction) -> tuple[Outcome, str]:
     """The outcome of a paired difference, and why."""
     before, difference, interval = found.before, found.difference, found.interval
     slack = ROUNDING * max(1.0, abs(before), abs(before + difference))
-    if abs(difference) <= limit + slack:
+    within, holds_zero = abs(difference) <= limit + slack, interval[0] <= 0 <= interval[1]
+    if within and (holds_zero or abs(difference) <= slack or found.units == 1):
         return "same", ""
-    if interval[0] <= 0 <= interval[1]:
+    if holds_zero:
         over = "items" if column.statistic is not None and column.statistic.resampled == "items" else "targets"
         return "same", f"moved by more than {limit:g}, but the interval over {over} holds zero"
     worse, what = _judged(column, column.gain(difference) > 0, direction)
-    unit = f" {column.unit}" if column.unit else ""
+    unit, places = f" {column.unit}" if column.unit else "", _places(column, difference)
     message = (
-        f"{what}: {column.name} {column.show(before)} -> "
-        f"{column.show(before + difference)}{unit}, moved by {difference:+.{column.decimals}f} "
-        f"(95 % interval {interval[0]:+.{column.decimals}f} to {interval[1]:+.{column.decimals}f}, tolerance {limit:g})"
+        f"{'within the tolerance' if within else what}: {column.name} {before:.{places}f} -> "
+        f"{before + difference:.{places}f}{unit}, moved by {difference:+.{places}f} "
+        f"(95 % interval {interval[0]:+.{places}f} to {interval[1]:+.{places}f}, tolerance {limit:g})"
     )
-    return ("regressed" if worse else "improved"), message
+    return ("moved" if within else "regressed" if worse else "improved"), message
+
+
+def _places(column: Column, difference: float) -> int:
+    """The column's decimals, or as many as show the first digit of a shift that is smaller."""
+    return max(column.decimals, -math.floor(math.log10(abs(difference))))
 
 
 def _judged(column: Column, gained: bool, direction: Direction) -> tuple[bool, str]:

@@ -6,9 +6,14 @@ import importlib.util
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 from invbench import registry
+from invbench.core.errors import Refusal
+from invbench.numbers.metric import Metric
+from invbench.numbers.sheet import Sheet
+from invbench.sheets import broken_metrics, columns
 
 
 @dataclass(frozen=True)
@@ -30,12 +35,14 @@ def examine() -> list[Finding]:
         *((f"data set {name}", lambda name=name: _dataset(name)) for name in ("natural", "lfw", "digits")),
     ]
     findings = [_try(what, check) for what, check in checks]
-    return [*findings, _gpu(), *_optional(), *_unread()]
+    return [*findings, _gpu(), *_optional(), *_broken()]
 
 
 def _try(what: str, check: Callable[[], str]) -> Finding:
     try:
         return Finding(what, True, check())
+    except Refusal as error:
+        return Finding(what, False, str(error))
     except Exception as error:  # whatever is broken is what the user wants to know
         return Finding(what, False, f"{type(error).__name__}: {error}")
 
@@ -53,8 +60,8 @@ def _processor() -> str:
 def _gpu() -> Finding:
     from invbench.runs import devices
 
-    found = devices.names()
-    return Finding("GPU", True if found else None, ", ".join(found) or "none: cells run on the CPU")
+    found = _try("GPU", lambda: ", ".join(devices.names()))
+    return found if found.detail else Finding("GPU", None, "none: cells run on the CPU")
 
 
 def _lpips() -> str:
@@ -87,23 +94,47 @@ def _dataset(name: str) -> str:
     return f"{len(pool.images)} pictures of {' x '.join(str(n) for n in pool.images.shape[1:])}"
 
 
-def _unread() -> list[Finding]:
-    """Entry points of a kind that there is not, and plug-ins that cannot be loaded."""
+def _broken() -> list[Finding]:
+    """Entry points of a kind that there is not, and what other packages add that cannot be used."""
+    unread = registry.unread_plugins().items()
     found = [
         Finding(f"plugin {name}", False, f"no kind is called {name.partition('.')[0]!r}; nearest: {nearest!r}")
-        for name, nearest in registry.unread_plugins().items()
+        for name, nearest in unread
     ]
-    for kind in registry.KINDS:
-        for name in sorted(registry.plugin_names(kind)):
-            try:
-                registry.load(kind, name)
-            except registry.BrokenPart as error:
-                found.append(Finding(f"{kind} {name}", False, str(error)))
-    return found
+    tried = [_try(f"plugins of {folder}", partial(_named, kind)) for kind, folder in registry.FOLDERS.items()]
+    for kind in registry.FOLDERS:
+        tried += [_try(f"{kind} {name}", partial(_usable, kind, name)) for name in _plugins(kind)]
+    tried.append(_try("columns of all games", lambda: f"{len(columns())}"))
+    return [*found, *(finding for finding in tried if not finding.works)]
+
+
+def _plugins(kind: str) -> list[str]:
+    """The names of that kind that other packages add; none where two of them add the same one."""
+    try:
+        return sorted(registry.plugin_names(kind))
+    except registry.BrokenPart:
+        return []
+
+
+def _named(kind: str) -> str:
+    return ", ".join(sorted(registry.plugin_names(kind)))
+
+
+def _usable(kind: str, name: str) -> str:
+    """Refused, or any error, where a part, metric or sheet cannot be used; what it is."""
+    if kind == "sheet":
+        return registry.held(kind, name, Sheet)[1]
+    if kind == "metric":
+        problem = broken_metrics().get(name.replace("-", "_"))
+        if problem is not None:
+            raise registry.BrokenPart(problem)
+        return registry.held(kind, name, Metric)[1]
+    part = registry.load(kind, name)
+    return f"{part.summary}: {', '.join(part.parameters)}"
 
 
 def _optional() -> list[Finding]:
-    plugins = [f"{kind} {name}" for kind in registry.FOLDERS for name in sorted(registry.plugin_names(kind))]
+    plugins = [f"{kind} {name}" for kind in registry.FOLDERS for name in _plugins(kind)]
     ray = importlib.util.find_spec("ray") is not None
     return [
         Finding("plugins", True if plugins else None, ", ".join(plugins) or "none installed"),

@@ -43,8 +43,9 @@ def label_strategy(asked: str, public: Public) -> tuple[str, str | None]:
     if strategy != "idlg":
         return strategy, None
     if (several := public.not_one_picture()) is not None:
-        why = "the protocol hides the labels, and " if asked == "known" else ""
-        return strategy, f"{why}idlg {several}"
+        if asked == "known":
+            return strategy, f"the protocol hides the labels, and idlg {several}; `labels: joint` seeks them as well"
+        return strategy, f"idlg {several}"
     if public.last_linear() is None:
         return strategy, f"idlg needs a last fully connected layer; {public.model} does not end in one"
     return strategy, None

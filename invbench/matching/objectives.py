@@ -42,12 +42,35 @@ def masked_cosine(simulated: Update, seen: Update) -> Tensor:
     return cosine(masked, seen)
 
 
+def interval_cosine(simulated: Update, held: Update) -> Tensor:
+    """The same, where a value inside the interval that the declared defences leave open counts as the one seen.
+
+    `held`: the update seen, then the lower and the upper end of every coordinate's interval (`Stack.interval`), one
+    tensor a parameter each. A coordinate that was not sent adds nothing; one that was rounded, or left out of a top-k,
+    only by how far the simulated one lies outside what the rule allows. The simulated update is scaled to the one seen
+    first, so that, as for every cosine, its length says nothing.
+    """
+    n = len(simulated)
+    seen, low, high = held[:n], held[n : 2 * n], held[2 * n :]
+    sent = tuple(torch.where(b != 0, a, 0.0) for a, b in zip(simulated, seen, strict=True))
+    power = torch.stack([a.square().sum() for a in sent]).sum()
+    product = torch.stack([(a * b).sum() for a, b in zip(sent, seen, strict=True)]).sum()
+    scale = torch.where(product > 0, product / torch.where(power > 0, power, 1.0), 1.0)
+    moved = (scale * a for a in simulated)
+    outside = (a - a.clamp(lo, hi) for a, lo, hi in zip(moved, low, high, strict=True))
+    return cosine(tuple(b + o for b, o in zip(seen, outside, strict=True)), seen)
+
+
 OBJECTIVES: dict[str, Objective] = {
     "l2": l2,
     "layer-l2": layer_l2,
     "cosine": cosine,
     "masked-cosine": masked_cosine,
+    "interval-cosine": interval_cosine,
 }
+
+INTERVALS: frozenset[Objective] = frozenset({interval_cosine})
+"""Those that are held against both ends of every coordinate's interval, too."""
 
 
 def _norm(update: Update) -> Tensor:

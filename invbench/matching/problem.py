@@ -19,12 +19,12 @@ from torch import Tensor
 from torch.func import grad_and_value, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from invbench.matching.objectives import Objective
+from invbench.matching.objectives import INTERVALS, Objective
 from invbench.matching.programs import Programs
 from invbench.matching.regularisers import total_variation
 from invbench.matching.tracing import Batched
 from invbench.observation import Update, UpdateObservation
-from invbench.updates.simulation import as_gradient, gradient_of, simulator
+from invbench.updates.simulation import as_gradient, gradient_of, multiple_of, simulator, stack_of
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,11 @@ class Evaluation:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What one set of lanes minimises. `seen` stacks each lane's update: one tensor `(L, ...)` a parameter."""
+    """What one set of lanes minimises.
+
+    `seen` stacks each lane's update: one tensor `(L, ...)` a parameter; behind them the ends of its intervals, where
+    the objective is held against those.
+    """
 
     image_shape: tuple[int, ...]  # (B, C, H, W)
     classes: int
@@ -128,7 +132,7 @@ def build_problem(
     first = observations[0]
     shape = (first.public.pictures, *first.public.image_shape)
     client = simulator(first.public, first.model) if simulate else gradient_of(first.model)
-    updates = [seen.update if simulate else as_gradient(seen) for seen in observations]
+    updates = [_held(seen, objective, simulate) for seen in observations]
     mean, std = (c.expand(first.public.image_shape) for c in first.channel_constants())
     fixed = [given for given in labels if given is not None]
     logits = 0 if fixed else shape[0] * first.public.classes
@@ -145,6 +149,18 @@ def build_problem(
         upper=torch.cat([high.to(device), free.to(device)]),
         programs=Programs(_batched(client, shape, None if fixed else first.public.classes, objective, tv), planned),
     )
+
+
+def _held(seen: UpdateObservation, objective: Objective, simulate: bool) -> Update:
+    """What an objective compares a simulated update with: the one seen, and the ends of its intervals if it asks."""
+    update = seen.update if simulate else as_gradient(seen)
+    if objective not in INTERVALS:
+        return update
+    one = seen.public.clients == 1  # a mean over clients follows none of their rules
+    ends = stack_of(seen.public).interval(seen.update) if one else (seen.update, seen.update)
+    factor = 1.0 if simulate else multiple_of(seen.public).factor
+    low, high = (tuple(tensor / factor for tensor in end) for end in (ends if factor > 0 else ends[::-1]))
+    return *update, *low, *high
 
 
 def same_weights(a: UpdateObservation, b: UpdateObservation) -> bool:

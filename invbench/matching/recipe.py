@@ -34,7 +34,7 @@ class Recipe(UpdateAttack):
     restarts: int = parameter(1, at_least=1, help="starts; the answer is the one with the least objective")
     lr: float = parameter(0.1, above=0, help="step size")
     tv: float = parameter(0.0, at_least=0, help="weight of total variation (mean |dx| + mean |dy|, normalised space)")
-    objective: Literal["l2", "layer-l2", "cosine", "masked-cosine"] = parameter(
+    objective: Literal["l2", "layer-l2", "cosine", "masked-cosine", "interval-cosine"] = parameter(
         "cosine", help="distance between the simulated update and the one seen"
     )
     optimizer: Literal["adam", "signed-adam", "lbfgs", "lbfgs-wolfe"] = parameter(

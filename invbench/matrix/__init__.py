@@ -20,6 +20,9 @@ from invbench.matrix.selecting import select
 from invbench.matrix.source.nodes import Entry, Items, Node, Table
 from invbench.matrix.tree import read_tree
 
+MOST_CELLS = 1_000_000
+"""Of a matrix, before any is excluded: what a parent process can hold and a folder can keep."""
+
 __all__ = ["Matrix", "MatrixError", "MatrixErrors", "load", "select"]
 
 
@@ -51,6 +54,7 @@ def load(path: Path | str, sets: Sequence[str] = ()) -> Matrix:
         timeout=values.setting("timeout", tree, errors),
     )
     grid, included, exclusions = _read_blocks(tree, reader)
+    _refuse_too_many([grid, *included] if grid else included, tree, errors)
     errors.check()
     kept, warnings = _without_excluded(grid.cells(limits) if grid else (), exclusions)
     kept += [cell for block in included for cell in block.cells(limits)]
@@ -82,6 +86,14 @@ def _read_blocks(tree: Table, reader: Reader) -> tuple[Block | None, list[Block]
     blocks = [read_include(node, batches, reader) for node in included]
     exclusions = [read_exclusion(node, reader) for node in excluded]
     return grid, [block for block in blocks if block], [exclusion for exclusion in exclusions if exclusion]
+
+
+def _refuse_too_many(blocks: Sequence[Block], tree: Table, errors: Errors) -> None:
+    """Note that grid and included cells, with every seed, are more than `MOST_CELLS`; counted, none of them made."""
+    number = sum(map(len, blocks))
+    if number > MOST_CELLS:
+        entry = tree.entries.get("grid") or tree.entries["include"]
+        errors.add(entry.place, f"the matrix makes {number:,} cells; at most {MOST_CELLS:,}")
 
 
 def _items(entry: Entry | None) -> tuple[Node, ...]:

@@ -10,12 +10,12 @@ from typing import Any
 
 from invbench import registry
 from invbench.cell import Cell, Choice
-from invbench.data import BadData, Dataset
+from invbench.core.errors import in_words
+from invbench.data import BadData, Dataset, Pool
 from invbench.matrix.choices import Reader, read_choice
 from invbench.matrix.source.nodes import Entry, Node, Place, Table, plain, show
 from invbench.matrix.values import AXES, INCLUDE_KEYS, SETTINGS, read_axis, read_value, refuse_unknown, setting
 
-MAX_CELLS = 1_000_000
 DEFAULTED = ("batch_size", "defense")
 """Axes of the grid that have a value where none is given: one picture, no defence."""
 
@@ -118,10 +118,17 @@ def read_data(node: Node, reader: Reader) -> Data | None:
         return None
     try:
         pool = choice.build(Dataset).load()
+        if not isinstance(pool, Pool):
+            raise BadData(f"dataset {choice.name}: load() must give a Pool, not {type(pool).__name__}")
+        return Data(choice, pool.content, pool.normalisation)
     except BadData as error:
-        reader.errors.add(_place_of_path(node), str(error))
-        return None
-    return Data(choice, pool.content, pool.normalisation)
+        wrong = str(error)
+    except OSError as error:
+        wrong = f"{error.filename or choice.short}: {error.strerror or in_words(error)}"
+    except (Exception, SystemExit) as error:  # whatever goes wrong in somebody's data set
+        wrong = f"dataset {choice.name} cannot be loaded: {type(error).__name__}: {in_words(error)}"
+    reader.errors.add(_place_of_path(node), wrong)
+    return None
 
 
 def read_grid(entry: Entry, batches: Batches, reader: Reader) -> Block | None:
@@ -139,11 +146,7 @@ def read_grid(entry: Entry, batches: Batches, reader: Reader) -> Block | None:
             reader.errors.add(entry.place, f"grid lacks {axis!r}")
     if batches.data is None or not all(axes.get(axis) for axis in AXES if axis in axes or axis != "protocol"):
         return None
-    block = Block(axes, batches)
-    if len(block) > MAX_CELLS:
-        reader.errors.add(entry.place, f"grid makes {len(block):,} cells; at most {MAX_CELLS:,}")
-        return None
-    return block
+    return Block(axes, batches)
 
 
 def read_include(node: Node, batches: Batches, reader: Reader) -> Block | None:

@@ -9,6 +9,8 @@ from invbench.core.errors import Refusal
 from invbench.matrix.source.nodes import Complaint, Place
 
 _LONGEST = 400  # characters of a message
+MOST_TOLD = 50
+"""Mistakes told of a matrix; how many more there are is counted. Nobody mends more at a time."""
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,14 @@ class MatrixError:
 
 
 class MatrixErrors(Refusal):
-    """Every mistake of a matrix, in the order of the file, those of `--set` last."""
+    """Every mistake of a matrix, in the order of the file, those of `--set` last; the message tells the first ones."""
 
     def __init__(self, errors: Iterable[MatrixError]) -> None:
         self.errors = tuple(sorted(dict.fromkeys(errors), key=_position))
-        super().__init__("\n".join(str(error) for error in self.errors))
+        told = [str(error) for error in self.errors[:MOST_TOLD]]
+        if (more := len(self.errors) - MOST_TOLD) > 0:
+            told.append(f"... and {more:,} more")
+        super().__init__("\n".join(told))
 
 
 class Errors:

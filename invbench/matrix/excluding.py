@@ -36,7 +36,7 @@ class Exclusion:
     wanted: Mapping[str, Wanted]
 
     def matches(self, cell: Cell) -> bool:
-        return all(_agrees(getattr(cell, axis), wanted) for axis, wanted in self.wanted.items())
+        return all(agrees(getattr(cell, axis), wanted) for axis, wanted in self.wanted.items())
 
 
 def read_exclusion(node: Node, reader: Reader) -> Exclusion | None:
@@ -47,12 +47,13 @@ def read_exclusion(node: Node, reader: Reader) -> Exclusion | None:
     refuse_unknown(node, EXCLUDE_KEYS, "exclude", reader.errors)
     if not node.entries:
         reader.errors.add(node.place, "an exclude without an axis would leave nothing")
-    wanted = {key: _read_wanted(key, e.value, reader) for key, e in node.entries.items() if key in EXCLUDE_KEYS}
+    wanted = {key: read_wanted(key, e.value, reader) for key, e in node.entries.items() if key in EXCLUDE_KEYS}
     known = {key: value for key, value in wanted.items() if value is not None}
     return Exclusion(node.place, known) if len(known) == len(node.entries) > 0 else None
 
 
-def _read_wanted(axis: str, node: Node, reader: Reader) -> Wanted | None:
+def read_wanted(axis: str, node: Node, reader: Reader) -> Wanted | None:
+    """What an axis must be, or None where that is refused."""
     if axis in SETTINGS:
         number: int | None = read_setting(axis, node, reader.errors)
         return number
@@ -88,7 +89,8 @@ def _read_pattern(kind: str, node: Node, reader: Reader) -> Pattern | None:
     return Pattern(named.part.name, tuple(settings))
 
 
-def _agrees(value: Any, wanted: Wanted) -> bool:
+def agrees(value: Any, wanted: Wanted) -> bool:
+    """Whether a cell's value of an axis is the one wanted."""
     if isinstance(wanted, Pattern):
         return value is not None and wanted.matches(value)
     if isinstance(wanted, tuple):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from invbench.matrix.errors import Errors
-from invbench.matrix.source.nodes import Entry, Node, Place, Scalar, Table, plain, show
+from invbench.matrix.source.nodes import Entry, Items, Node, Place, Scalar, Table, plain, show
 from invbench.matrix.source.reading import MAX_BYTES, MAX_DEPTH, decode, read
 
 
@@ -49,13 +49,13 @@ def _with_set(tree: Table, given: str, errors: Errors) -> Table:
         return tree
     try:
         return _put(tree, keys, value, place)
-    except _NotAMapping as error:
+    except _NoWay as error:
         errors.add(place, str(error))
         return tree
 
 
-class _NotAMapping(Exception):
-    """A key leads through something that has no keys."""
+class _NoWay(Exception):
+    """A key leads through something that has no keys, or to an item that is not there."""
 
 
 def _put(table: Table, keys: list[str], value: Node, place: Place) -> Table:
@@ -63,17 +63,26 @@ def _put(table: Table, keys: list[str], value: Node, place: Place) -> Table:
     key, *rest = keys
     old = table.entries.get(key)
     if rest:
-        value = _put(_as_table(key, old, place), rest, value, place)
+        value = _inside(key, old.value if old else Table(place, {}), rest, value, place)
     new = Entry(key, old.place if old is not None and rest else place, value)
     return Table(table.place, table.entries | {key: new})
 
 
-def _as_table(key: str, old: Entry | None, place: Place) -> Table:
-    if old is None:
-        return Table(place, {})
-    node = old.value
+def _inside(key: str, node: Node, rest: list[str], value: Node, place: Place) -> Node:
+    """What stands under `key`, with the value at the rest of the path; of a list the next key counts items from 0."""
+    if isinstance(node, Items):
+        word, *deeper = rest
+        number = int(word) if word.isdecimal() and len(word) < 7 else len(node.items)
+        if number >= len(node.items):
+            raise _NoWay(f"{key!r} holds a list of {len(node.items)}, counted from 0: no item {word!r}")
+        new = _inside(word, node.items[number], deeper, value, place) if deeper else value
+        return Items(node.place, (*node.items[:number], new, *node.items[number + 1 :]))
+    return _put(_as_table(key, node), rest, value, place)
+
+
+def _as_table(key: str, node: Node) -> Table:
     if isinstance(node, Table):
         return node
     if isinstance(node, Scalar) and isinstance(node.value, str):
-        return Table(place, {"name": Entry("name", node.place, node)})
-    raise _NotAMapping(f"{key!r} holds {show(plain(node))}, which has no keys")
+        return Table(node.place, {"name": Entry("name", node.place, node)})
+    raise _NoWay(f"{key!r} holds {show(plain(node))}, which has no keys")

@@ -19,7 +19,7 @@ def exact(pictures: Floats, originals: Floats, returned: npt.NDArray[np.bool_]) 
 
 
 METRIC = Metric(
-    column=Column("exact", "share recovered above 80 dB"),
+    column=Column("exact", "share recovered above 80 dB", least=0.0, most=1.0),
     games=("update",),
     inputs=("pictures", "originals", "returned"),
     values=exact,

@@ -67,7 +67,12 @@ def _features(unit: Unit, place: int) -> npt.NDArray[np.float32]:
 
 
 METRIC = Metric(
-    column=Column("identified", "share whose nearest of up to 100 candidates, by LPIPS, is the original"),
+    column=Column(
+        "identified",
+        "share whose nearest of up to 100 candidates, by LPIPS, is the original",
+        least=0.0,
+        most=1.0,
+    ),
     games=("update",),
     inputs=("pictures", "candidates"),
     values=_among_candidates,

@@ -31,7 +31,7 @@ def _of_pictures(pictures: Floats, originals: Floats) -> Floats:
 
 
 METRIC = Metric(
-    column=Column("lpips", "perceptual distance, AlexNet v0.1", better="lower", title="LPIPS"),
+    column=Column("lpips", "perceptual distance, AlexNet v0.1", better="lower", title="LPIPS", least=0.0),
     games=("update",),
     inputs=("pictures", "originals"),
     values=_of_pictures,

@@ -83,6 +83,8 @@ METRIC = Metric(
         "area under the ROC curve, averaged over the attribute's values",
         title="macro AUC",
         pooled=True,
+        least=0.0,
+        most=1.0,
     ),
     games=("attribute",),
     inputs=("probabilities", "truth"),

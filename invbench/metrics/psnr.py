@@ -36,6 +36,8 @@ METRIC = Metric(
         tolerance=0.5,
         margin=1.0,
         title="PSNR",
+        least=0.0,
+        most=100.0,
     ),
     games=("update",),
     inputs=("pictures", "originals"),

@@ -16,7 +16,7 @@ def recovered(returned: npt.NDArray[np.bool_]) -> Floats:
 
 
 METRIC = Metric(
-    column=Column("recovered", "share of the batch that the attack returned a picture for"),
+    column=Column("recovered", "share of the batch that the attack returned a picture for", least=0.0, most=1.0),
     games=("update",),
     inputs=("returned",),
     values=recovered,

@@ -23,7 +23,7 @@ class MLP(ImageModel):
 
     training_steps: int = training_steps(2000)
     width: int = parameter(256, at_least=1, unit="units", help="size of each hidden layer")
-    depth: int = parameter(2, at_least=1, unit="layers", help="number of hidden layers")
+    depth: int = parameter(2, at_least=1, at_most=1000, unit="layers", help="number of hidden layers")
     activation: Activation = parameter("relu", help="after each hidden layer")
     bias: bool = parameter(True, help="give every layer a bias; with one, the first layer's input can be read exactly")
 

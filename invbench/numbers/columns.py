@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import re
 from dataclasses import dataclass
 from typing import Literal
 
+from invbench.core.typed import must_be_typed
 from invbench.numbers.whole_cell import Statistic
 
 Role = Literal["leak", "cost", "limit", "unknown"]
@@ -13,6 +16,11 @@ Role = Literal["leak", "cost", "limit", "unknown"]
 `unknown`: a stored metric of which nothing here says what it is, as of a package that is not installed any more.
 Only a leak can be evidence that something was read.
 """
+
+UNSHOWN = re.compile(r"[|`*<>\[\]\\]")
+"""Signs that would be more than themselves in a table of Markdown."""
+MOST_DECIMALS = 17
+"""As many as tell two floats apart."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,7 @@ class Column:
     far above its strongest control a leak must be to have read anything (None: the tolerance). `title`: how people
     write the name, where not as it is. `pooled`: the values by target are jackknife pseudo-values, which nobody
     should read alone. `statistic`: the cell's value is this statistic of stored items, not a mean over targets.
+    `least`, `most`: what it can be (None: anything, or what its statistic says); no interval leaves that.
     """
 
     name: str
@@ -37,6 +46,31 @@ class Column:
     title: str = ""
     pooled: bool = False
     statistic: Statistic | None = None
+    least: float | None = None
+    most: float | None = None
+
+    @property
+    def bounds(self) -> tuple[float | None, float | None]:
+        """The least and the most that the metric can be, as far as anybody says."""
+        if self.statistic is None:
+            return self.least, self.most
+        least, most = self.statistic.least, self.statistic.most
+        return least if self.least is None else self.least, most if self.most is None else self.most
+
+    def room_above(self, value: float) -> float:
+        """How much stronger than this an attack could be; infinite where nobody says."""
+        least, most = self.bounds
+        end = most if self.better == "higher" else least
+        return math.inf if end is None else self.gain(end - value)
+
+    def __post_init__(self) -> None:
+        """TypeError or ValueError for what tables could not show: they print names and units as they are."""
+        must_be_typed(self)
+        for what, words in (("name", self.name or "|"), ("title", self.title), ("unit", self.unit)):
+            if UNSHOWN.search(words) or not words.isprintable():
+                raise ValueError(f"Column.{what} must be plain words, not {words!r}")
+        if not 0 <= self.decimals <= MOST_DECIMALS:
+            raise ValueError(f"Column.decimals must be 0 to {MOST_DECIMALS}, not {self.decimals}")
 
     @property
     def written(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from invbench.core.typed import must_be_typed
 from invbench.numbers.columns import Column
 
 
@@ -24,3 +25,6 @@ class Metric:
     games: tuple[str, ...]
     inputs: tuple[str, ...] = ()
     values: Callable[..., Any] | None = None
+
+    def __post_init__(self) -> None:
+        must_be_typed(self)

@@ -23,6 +23,8 @@ class Auc(Statistic):
     """Area under the ROC curve: how often a member scores above another item, ties counted half."""
 
     inputs: tuple[str, ...] = ("score", "member")
+    least: float | None = 0.0
+    most: float | None = 1.0
 
     def values(self, inputs: Sequence[Array], weights: Array) -> Array:
         members, others = _by_score(inputs, weights)  # (scores, draws), the lowest score first
@@ -31,6 +33,10 @@ class Auc(Statistic):
 
     def why_empty(self, inputs: Sequence[Array]) -> str | None:
         return _one_sided(inputs)
+
+    def units(self, inputs: Sequence[Array]) -> int:
+        """Pairs of a member and another item that share none: where all are ranked right, so are these."""
+        return min(_sides(inputs))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +48,8 @@ class TruePositiveRate(Statistic):
 
     at: float
     inputs: tuple[str, ...] = ("score", "member")
+    least: float | None = 0.0
+    most: float | None = 1.0
 
     def values(self, inputs: Sequence[Array], weights: Array) -> Array:
         members, others = (side[::-1].cumsum(axis=0) for side in _by_score(inputs, weights))  # above each threshold
@@ -53,6 +61,16 @@ class TruePositiveRate(Statistic):
         if others < needed:
             return f"a false positive rate of {self.at:g} needs at least {needed} non-members, there are {others}"
         return _one_sided(inputs)
+
+    def units(self, inputs: Sequence[Array]) -> int:
+        """The members, each of which is above the threshold or is not, and no more than the others that set it."""
+        return min(_sides(inputs))
+
+
+def _sides(inputs: Sequence[Array]) -> tuple[int, int]:
+    """How many members there are, and how many others."""
+    members = int((inputs[1] != 0).sum())
+    return members, len(inputs[1]) - members
 
 
 def _one_sided(inputs: Sequence[Array]) -> str | None:

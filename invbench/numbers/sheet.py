@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
+from invbench.core.typed import must_be_typed
 from invbench.numbers.columns import Column, plain_column
 
 Spread = Literal["std", "interval"]
@@ -19,13 +20,24 @@ class Noun:
     one: str
     many: str
 
+    def __post_init__(self) -> None:
+        must_be_typed(self)
+
 
 @dataclass(frozen=True)
 class Evidence:
-    """A metric that can show that something was read; where `beside` names a control, only beside that one."""
+    """A metric that can show that something was read.
+
+    Where `beside` names a control, which is the same attack on something else, the metric proves something only where
+    that control was asked for and did the same work: no target diverged, for what a diverged run gives back may be
+    its start.
+    """
 
     metric: str
     beside: str | None = None
+
+    def __post_init__(self) -> None:
+        must_be_typed(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +45,17 @@ class Layout:
     """What the report's tables show: these metrics, and beside each a column for each of these controls.
 
     Without controls there is one column, of the strongest. `spread`: beside a mean stands the standard deviation
-    over items, or the 95 % interval over targets.
+    over items, or the 95 % interval over targets. `aside`: metrics that follow, mean alone, where some cell has
+    another value than the one that says nothing.
     """
 
     metrics: tuple[str, ...]
     controls: tuple[str, ...] = ()
     spread: Spread = "interval"
+    aside: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        must_be_typed(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +67,8 @@ class Sheet:
     first leak alone. `layout`: None: every column. `controls`: those that a matrix can ask for, in their order, and
     those of them that it gets unasked. `controls_by_name`: `(control, metric)` pairs that have a column of their own
     in `summary.csv`. `legend`: sentences added to the report's. `place`: among the games in what shows several,
-    lowest first, then by name.
+    lowest first, then by name. `silent`: a regular expression of notes by which the game says of how many targets
+    there was nothing to read, whatever the attack or the defence; its first group is that number.
     """
 
     columns: tuple[str | Column, ...]
@@ -62,6 +80,10 @@ class Sheet:
     controls_by_name: tuple[tuple[str, str], ...] = ()
     legend: tuple[str, ...] = ()
     place: int = 100
+    silent: str = ""
+
+    def __post_init__(self) -> None:
+        must_be_typed(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +135,8 @@ class GameSheet:
         said = self.said.layout or Layout(metrics=tuple(self.by_name))
         shown = (*said.metrics, *(name for name in self.by_name if name in self.added and name not in said.metrics))
         metrics = tuple(name for name in shown if name in self.by_name)
-        return Layout(metrics=metrics, controls=said.controls, spread=said.spread)
+        aside = tuple((name, usual) for name, usual in said.aside if name in self.by_name)
+        return Layout(metrics=metrics, controls=said.controls, spread=said.spread, aside=aside)
 
     def column(self, metric: str) -> Column:
         """The column of a metric, a plain one where nothing describes it."""

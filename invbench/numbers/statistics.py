@@ -1,6 +1,6 @@
-"""Means with their spread and interval: percentile bootstrap over targets (`bootstrap.py`).
+"""Means with their spread and their interval over targets (`intervals.py`).
 
-The unit of resampling is the target: the pictures of one batch share their update and are not independent.
+What an interval counts is the target: the pictures of one batch share their update and are not independent.
 Equal values always give equal intervals, whatever else is summarised in the same call.
 """
 
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from invbench.numbers.bootstrap import intervals
+from invbench.numbers.intervals import at_the_end, mean_intervals
 
 Array = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -27,19 +27,31 @@ class Summary(NamedTuple):
     """A metric over a cell: mean over items, their standard deviation, 95 % interval of the mean over targets.
 
     Of a statistic of the whole cell (`whole_cell.py`) `mean` is its value, and there is no standard deviation.
+    `units`: how many targets have a value, or what counts of a statistic's items; one has no interval.
     """
 
     mean: float
     std: float | None
-    ci_low: float
-    ci_high: float
+    ci_low: float | None
+    ci_high: float | None
+    units: int
+
+    def within(self, least: float | None, most: float | None) -> Summary:
+        """The interval without what the metric cannot be, wider where every target is at one end of the scale."""
+        if self.ci_low is None or self.ci_high is None:
+            return self
+        low, high = self.ci_low, self.ci_high
+        if least is not None and most is not None and low == high and low in (least, most):
+            low, high = at_the_end(least, most, low, self.units)
+        low, high = low if least is None else max(low, least), high if most is None else min(high, most)
+        return self._replace(ci_low=low, ci_high=high)
 
 
 def summarise(values: Values) -> Summary | None:
     """Summary of `values[target][item]`; empty items (None, not finite) are skipped, None if all are empty.
 
     `std` is over the items as they are (divisor N): the spread of these pictures, not an estimate for others.
-    One target alone has no interval: its two ends are the mean.
+    One target alone has no interval.
     """
     return summarise_many([values])[0]
 
@@ -125,11 +137,13 @@ def mean(values: Sequence[float | None]) -> float | None:
 def paired_interval(before: Sequence[float | None], after: Sequence[float | None]) -> tuple[float, float] | None:
     """95 % interval of the mean of `after - before`, one pair a target.
 
-    A pair with an empty side is skipped; None if no pair is left. One pair alone gives its difference twice.
-    ValueError where the two have different numbers of targets.
+    A pair with an empty side is skipped; None if no pair is left. One pair alone, which has no interval, gives its
+    difference twice. ValueError where the two have different numbers of targets.
     """
     whole = summarise([[difference] for difference in paired_differences(before, after)])
-    return None if whole is None else (whole.ci_low, whole.ci_high)
+    if whole is None:
+        return None
+    return (whole.mean, whole.mean) if whole.ci_low is None or whole.ci_high is None else (whole.ci_low, whole.ci_high)
 
 
 def paired_differences(before: Sequence[float | None], after: Sequence[float | None]) -> list[float]:
@@ -145,9 +159,12 @@ def _of_shape(items: Array, counts: Counts) -> list[Summary]:
         sums = items.reshape(len(items), len(counts), -1).sum(axis=2)
     else:
         sums = np.column_stack([part.sum(axis=1) for part in np.split(items, np.cumsum(counts)[:-1], axis=1)])
-    ends = intervals(sums, np.broadcast_to(counts.astype(np.float64), sums.shape))
-    facts = np.column_stack([sums.sum(axis=1) / items.shape[1], items.std(axis=1), ends])
-    return [Summary._make(row) for row in facts.tolist()]
+    means, spreads = (sums.sum(axis=1) / items.shape[1]).tolist(), items.std(axis=1).tolist()
+    if len(counts) == 1:
+        return [Summary(m, std, None, None, 1) for m, std in zip(means, spreads, strict=True)]
+    ends = mean_intervals(sums, np.broadcast_to(counts.astype(np.float64), sums.shape)).T.tolist()
+    facts = zip(means, spreads, *ends, strict=True)
+    return [Summary(m, std, low, high, len(counts)) for m, std, low, high in facts]
 
 
 def _present(values: Sequence[float | None]) -> list[float]:

@@ -28,11 +28,13 @@ class Statistic(ABC):
     """A number of all items of a cell. `inputs`: names of scores, whose values in equal places are one item.
 
     `resampled`: what is drawn with replacement for the interval: `items` (many candidates of one trained model) or
-    whole `targets` (rounds, whose items share an update and are not independent).
+    whole `targets` (rounds, whose items share an update and are not independent). `least`, `most`: what it can be.
     """
 
     inputs: tuple[str, ...]
     resampled: Literal["items", "targets"] = "items"
+    least: float | None = None
+    most: float | None = None
 
     @abstractmethod
     def values(self, inputs: Sequence[Array], weights: Array) -> Array:
@@ -45,20 +47,32 @@ class Statistic(ABC):
         """Why these items have no value, or None where they have one."""
         return None
 
+    def units(self, inputs: Sequence[Array]) -> int:
+        """How many of these items count as evidence: all, unless some kind of them is rarer."""
+        return len(inputs[0])
+
 
 class Estimate(NamedTuple):
-    """A statistic of a cell and the ends of its 95 % bootstrap interval, or (`value` None) why it is empty."""
+    """A statistic of a cell and the ends of its 95 % bootstrap interval, or (`value` None) why it is empty.
+
+    `units`: how many of its items, or targets where these are drawn, count. `left_out`: how many items lack a finite
+    input, of all `items`.
+    """
 
     value: float | None
     ci_low: float = 0.0
     ci_high: float = 0.0
     why_empty: str | None = None
+    units: int = 0
+    left_out: int = 0
+    items: int = 0
 
 
 class Paired(NamedTuple):
     """A statistic on the items that both cells have, and the 95 % interval of `after - before` over paired draws.
 
-    `lost`: how many items had a value before and have none after. `items`: how many had one before.
+    `lost`: how many items had a value before and have none after. `items`: how many had one before. `units`: how many
+    of those that both have, or of their targets where these are drawn, count.
     """
 
     before: float
@@ -66,6 +80,7 @@ class Paired(NamedTuple):
     interval: tuple[float, float]
     lost: int
     items: int
+    units: int
 
 
 def has_inputs(statistic: Statistic, scores: Scores) -> bool:
@@ -86,8 +101,11 @@ def estimate(statistic: Statistic, scores: Scores) -> Estimate:
     if found.value is None:
         return found
     (inputs, there), targets = _laid_out(statistic, scores), _targets(statistic, scores)
-    (draws,) = _drawn(statistic, [[array[there] for array in inputs]], targets[there])
-    return Estimate(found.value, *percentiles(draws, found.value))
+    present = [array[there] for array in inputs]
+    (draws,) = _drawn(statistic, [present], targets[there])
+    low, high = percentiles(draws, found.value)
+    units = _units(statistic, present, targets[there])
+    return Estimate(found.value, low, high, None, units, int((~there).sum()), len(there))
 
 
 def paired(statistic: Statistic, before: Scores, after: Scores) -> Paired | str:
@@ -101,9 +119,17 @@ def paired(statistic: Statistic, before: Scores, after: Scores) -> Paired | str:
     first, second = wholes
     if isinstance(first, str) or isinstance(second, str):
         return next(whole for whole in wholes if isinstance(whole, str))
-    draws = _drawn(statistic, sides, _targets(statistic, before)[both])
+    targets = _targets(statistic, before)[both]
+    draws = _drawn(statistic, sides, targets)
     interval = percentiles(draws[1] - draws[0], second - first)
-    return Paired(first, second, interval, int((was_there & ~is_there).sum()), int(was_there.sum()))
+    units = min(_units(statistic, side, targets) for side in sides)
+    return Paired(first, second, interval, int((was_there & ~is_there).sum()), int(was_there.sum()), units)
+
+
+def _units(statistic: Statistic, inputs: Sequence[Array], targets: npt.NDArray[np.int64]) -> int:
+    """How many items count, and no more than there are targets where whole targets are drawn."""
+    units = statistic.units(inputs)
+    return units if statistic.resampled == "items" else min(units, len(np.unique(targets)))
 
 
 def _present(statistic: Statistic, scores: Scores) -> list[Array] | str:

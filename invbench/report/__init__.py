@@ -15,7 +15,7 @@ __all__ = ["CellError", "cell_list", "cell_page", "comparison", "csv", "markdown
 def csv(results: Results) -> str:
     """The text of `summary.csv`."""
     with no_collection():
-        return to_csv(figures_of_all(results.each_record()))
+        return to_csv(figures_of_all(results.each_record(settings=True)), results.plan())
 
 
 def markdown(results: Results, links_from: Path) -> str:
@@ -30,6 +30,6 @@ def markdown(results: Results, links_from: Path) -> str:
 def write_files(results: Results) -> None:
     """Write `summary.csv` and `report.md` of the cells computed so far into the results folder, each whole."""
     with no_collection():
-        figures = figures_of_all(results.each_record())
-        write_atomic(results.path / "summary.csv", to_csv(figures))
+        figures = figures_of_all(results.each_record(settings=True))
+        write_atomic(results.path / "summary.csv", to_csv(figures, results.plan()))
         write_atomic(results.path / "report.md", document(results, figures, links_from=results.path))

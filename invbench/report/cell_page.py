@@ -33,8 +33,8 @@ def cell_page(results: Results, word: str) -> str:
     parts = [f"# Cell {id}", text(wording.whole_cell(record.names)), _outcome(record, figures)]
     if figures.scores:
         parts += ["## Numbers", _numbers(figures), _by_target(record, figures)]
-    parts += ["## Files", _files(results, id), "## Settings", facts(record.settings)]
-    if notes := (*record.notes, *figures.empty):
+    parts += ["## Files", _files(results, record), "## Settings", facts(record.settings)]
+    if notes := (*record.notes, *figures.remarks):
         parts += ["## Notes", "\n".join(f"- {text(note)}" for note in notes)]
     return "\n\n".join(parts) + "\n"
 
@@ -51,8 +51,7 @@ def cell_list(results: Results) -> str:
 
 def find_cell(results: Results, word: str) -> str:
     """The one id, planned or computed, that is `word` or begins with it."""
-    computed = {path.parent.name for path in (results.path / "cells").glob("*/record.json")}
-    ids = list(dict.fromkeys([*results.plan(), *sorted(computed)]))
+    ids = list(dict.fromkeys([*results.plan(), *results.computed()]))
     wanted = word.strip().lower()
     matches = [id for id in ids if id.startswith(wanted)] if wanted else []
     if len(matches) == 1:
@@ -109,9 +108,9 @@ def _numbers(figures: Figures) -> str:
     for metric, summary in figures.scores.items():
         column = figures.sheet.column(metric)
         show = column.show
-        interval = f"[{show(summary.ci_low)}, {show(summary.ci_high)}]"
+        interval = wording.interval(column, summary)
         means = [show(figures.controls.get(metric, {}).get(name)) for name in controls]
-        rows.append([wording.column_title(column), show(summary.mean), show(summary.std), interval, *means])
+        rows.append([text(wording.column_title(column)), show(summary.mean), show(summary.std), interval, *means])
     return table(header, rows, right=frozenset(range(1, len(header))))
 
 
@@ -126,15 +125,15 @@ def _by_target(record: Record, figures: Figures) -> str:
         objective = record.objectives[k] if k < len(record.objectives) else None
         evaluations = str(record.evaluations[k]) if k < len(record.evaluations) else ""
         rows.append([str(k), *values, evaluations, "" if objective is None else f"{objective:.3g}"])
-    header = ["target", *map(wording.column_title, columns), "evaluations", "objective"]
+    header = ["target", *(text(wording.column_title(column)) for column in columns), "evaluations", "objective"]
     listed = table(header, rows, right=frozenset(range(len(header))))
     hidden = record.targets - len(rows)
     return listed + (f"\n\n{hidden} more targets stand in the record." if hidden else "")
 
 
-def _files(results: Results, id: str) -> str:
-    """Paths of what is kept of the cell."""
-    folder = results.cell(id)
+def _files(results: Results, record: Record) -> str:
+    """Paths of what is kept of the cell, and what was kept and is gone."""
+    folder = results.cell(record.id)
     names = {"picture": "grid.png", "arrays": "arrays.npz", "record": "record.json"}
-    there = {what: code(folder / name) for what, name in names.items() if (folder / name).is_file()}
-    return "\n".join(f"- {what}: {path}" for what, path in there.items())
+    there = [f"- {what}: {code(folder / name)}" for what, name in names.items() if results.has(record.id, name)]
+    return "\n".join([*there, *(f"- gone: {code(folder / name)}" for name in results.lost(record))])

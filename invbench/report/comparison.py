@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from invbench.numbers.columns import plain_column
 from invbench.report import wording
@@ -35,6 +35,7 @@ class Compared(Protocol):
     def message(self) -> str: ...
 
 
+C = TypeVar("C", bound=Compared)
 HEADER = ("cell", "what", "metric", "before", "after", "difference", "95 % interval", "outcome", "why")
 
 
@@ -54,14 +55,19 @@ def comparison(compared: Sequence[Compared]) -> str:
         return "Nothing to compare.\n"
     counts = Counter(one.outcome for one in compared)
     parts = ["**" + ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common()) + "**"]
-    alone = {outcome: dict.fromkeys(one.cell for one in compared if one.outcome == outcome) for outcome in ONE_SIDED}
-    many = [outcome for outcome, cells in alone.items() if len(cells) > MOST_ALONE]
-    shown = [one for one in compared if one.outcome not in many]
+    shown, alone = listed_alone(compared)
     if shown:
         cells = [[code(row[0]), *map(text, row[1:])] for row in rows(shown)]
         parts.append(table(HEADER, cells, right=frozenset({3, 4, 5, 6})))
-    parts += [f"{ONE_SIDED[outcome]}: {wording.cells(len(alone[outcome]))}, not listed." for outcome in many]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join([*parts, *alone]) + "\n"
+
+
+def listed_alone(compared: Sequence[C]) -> tuple[list[C], list[str]]:
+    """Those that are listed, and a line for cells of one side only where they are too many to list."""
+    alone = {outcome: dict.fromkeys(one.cell for one in compared if one.outcome == outcome) for outcome in ONE_SIDED}
+    many = [outcome for outcome, cells in alone.items() if len(cells) > MOST_ALONE]
+    lines = [f"{ONE_SIDED[outcome]}: {wording.cells(len(alone[outcome]))}, not listed." for outcome in many]
+    return [one for one in compared if one.outcome not in many], lines
 
 
 def _row(one: Compared) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 from invbench.numbers.columns import Column
+from invbench.numbers.intervals import LEAST_UNITS
 from invbench.numbers.sheet import GameSheet
 from invbench.numbers.statistics import (
     Packed,
@@ -21,7 +22,18 @@ from invbench.numbers.statistics import (
     target_means,
 )
 from invbench.numbers.whole_cell import Estimate
-from invbench.report.leaks import Control, Leak, controls_of, strongest_control, whole_cell
+from invbench.report.leaks import (
+    Control,
+    Leak,
+    all_diverged,
+    can_prove,
+    controls_of,
+    nothing_to_read,
+    strongest_control,
+    whole_cell,
+)
+from invbench.report.remarks import remarks
+from invbench.report.settings import part_settings
 from invbench.sheets import sheet_of
 from invbench.store import Record, Scores
 
@@ -39,8 +51,9 @@ class Figures:
 
     `record` is without settings and values by target: a report holds the figures of all cells at once. A metric
     in which every item is empty is absent. `evidence`: a Leak for each metric that can show one and has scores and
-    controls. `evaluations`: of all targets, None where the attack counts none. `empty`: why statistics of the whole
-    cell have no value.
+    controls. `evaluations`: of all targets, None where the attack counts none. `remarks`: why statistics of the whole
+    cell have no value, or of how many items they are not. `nothing_to_read`: why the cell says nothing of attack and
+    defence, or None. `settings`: its parts' settings by name, as `defense.std`.
     """
 
     record: Record
@@ -49,7 +62,9 @@ class Figures:
     strongest: Mapping[str, Control]
     evidence: tuple[Leak, ...]
     evaluations: int | None
-    empty: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    nothing_to_read: str | None = None
+    settings: tuple[tuple[str, Any], ...] = ()
 
     @property
     def sheet(self) -> GameSheet:
@@ -101,7 +116,8 @@ def no_collection() -> Iterator[None]:
 class _Controls(NamedTuple):
     """What the controls of a cell come to: what Figures hold of them, and the strongest's mean at each target.
 
-    `by_target` holds the metrics that can be evidence beside these controls and are means.
+    `by_target` holds the metrics that can be evidence beside these controls and are means. `full`: of the game's first
+    metric, at how many targets the strongest leaves no room above it.
     """
 
     whole: Mapping[str, Scores]  # kept, so that no other ones get its identity
@@ -109,6 +125,7 @@ class _Controls(NamedTuple):
     means: Mapping[str, Mapping[str, float]]
     strongest: Mapping[str, Control]
     by_target: Mapping[str, list[float | None]]
+    full: int
 
 
 class _Draft(NamedTuple):
@@ -124,6 +141,7 @@ class _Draft(NamedTuple):
     evaluations: int | None
     estimates: Mapping[str, Estimate]
     leaks: Mapping[str, Leak]
+    settings: tuple[tuple[str, Any], ...]
 
 
 def _drafts(records: Iterator[Record]) -> list[_Draft]:
@@ -147,25 +165,30 @@ def _controls(controls: Mapping[str, Scores], sheet: GameSheet) -> _Controls:
     by_target = {
         one.metric: target_means(controls[strongest[one.metric].name][one.metric])
         for one in sheet.evidence
-        if one.metric in strongest
-        and (one.beside is None or one.beside in controls)
-        and sheet.column(one.metric).statistic is None
+        if one.metric in strongest and can_prove(one, controls, 0) and sheet.column(one.metric).statistic is None
     }
-    return _Controls(controls, {name: {} for name in controls}, means, strongest, by_target)  # which ones there were
+    first = sheet.column(sheet.first)
+    of_first = [value for value in by_target.get(sheet.first, ()) if value is not None]
+    full = sum(first.room_above(value) < first.least_gain for value in of_first)
+    lean = {name: dict[str, Any]() for name in controls}  # which ones there were
+    return _Controls(controls, lean, means, strongest, by_target, full)
 
 
 def _draft(sheet: GameSheet, record: Record, controls: _Controls, scores: Mapping[str, Packed]) -> _Draft:
     by_target = {
-        metric: target_means(record.scores[metric])
-        for metric in controls.by_target
-        if metric in scores and scores[metric].items
+        one.metric: target_means(record.scores[one.metric])
+        for one in sheet.evidence
+        if one.metric in controls.by_target
+        and can_prove(one, controls.whole, record.diverged)
+        and one.metric in scores
+        and scores[one.metric].items
     }
     lean = Record(**(vars(record) | LEAN | {"controls": controls.lean}))
     evaluations = sum(record.evaluations) if record.evaluations else None
     estimates, leaks = dict[str, Estimate](), dict[str, Leak]()
     if sheet.statistics:
         estimates, leaks = whole_cell(sheet, record, controls.whole, controls.strongest)
-    return _Draft(lean, controls, scores, by_target, evaluations, estimates, leaks)
+    return _Draft(lean, controls, scores, by_target, evaluations, estimates, leaks, part_settings(record.settings))
 
 
 def _figures(drafts: Sequence[_Draft]) -> list[Figures]:
@@ -173,8 +196,12 @@ def _figures(drafts: Sequence[_Draft]) -> list[Figures]:
     found, unproved = list[tuple[_Draft, dict[str, Summary], list[Leak]]](), list[list[float]]()
     for draft in drafts:
         every = {metric: next(summaries) for metric in draft.scores}
-        scores = {metric: summary for metric, summary in every.items() if summary is not None}
         sheet = sheet_of(draft.record.names["game"])
+        scores = {
+            metric: summary.within(*sheet.column(metric).bounds)
+            for metric, summary in every.items()
+            if summary is not None
+        }
         leaks = [_leak(draft, sheet.column(metric), scores[metric].mean, unproved) for metric in draft.by_target]
         if sheet.statistics:
             scores, leaks = _with_statistics(sheet, draft, scores, leaks)
@@ -184,38 +211,36 @@ def _figures(drafts: Sequence[_Draft]) -> list[Figures]:
 
 
 def _leak(draft: _Draft, column: Column, mean: float, unproved: list[list[float]]) -> Leak:
-    """What a metric is above its control; where it is `more` but not `certain` yet, `unproved` gets its gains.
-
-    Certain is what every target shows: then every resampled mean is on that side, too.
-    """
+    """What a metric is above its control, not `certain` yet; where it is `more`, `unproved` gets its gains."""
     metric, control = column.name, draft.controls.strongest[column.name]
     gain = column.gain(mean - control.mean)
-    if not gain > column.least_gain:
-        return Leak(metric, gain, control, more=False, certain=False)
-    differences = paired_differences(draft.controls.by_target[metric], draft.by_target[metric])
-    gains = list(map(column.gain, differences))
-    certain = all(gain > 0 for gain in gains)
-    if not certain:
-        unproved.append(gains)
-    return Leak(metric, gain, control, more=True, certain=certain)
+    more = gain > column.least_gain and not all_diverged(draft.record)
+    if more:
+        differences = paired_differences(draft.controls.by_target[metric], draft.by_target[metric])
+        unproved.append(list(map(column.gain, differences)))
+    return Leak(metric, gain, control, more, certain=False)
 
 
 def _proved(
     draft: _Draft, scores: Mapping[str, Summary], evidence: Sequence[Leak], proofs: Iterator[Summary | None]
 ) -> Figures:
-    """The figures with every Leak that is `more` but not `certain` judged by the interval of its paired gains."""
+    """The figures with every mean's Leak that is `more` judged by the interval of its paired gains."""
     judged = tuple(
-        _judged(leak, next(proofs)) if leak.more and not leak.certain and leak.metric in draft.by_target else leak
-        for leak in evidence
+        _judged(leak, next(proofs)) if leak.more and leak.metric in draft.by_target else leak for leak in evidence
     )
-    empty = _reasons(draft.estimates) if draft.estimates else ()
-    controls = draft.controls
-    return Figures(draft.record, scores, controls.means, controls.strongest, judged, draft.evaluations, empty)
-
-
-def _reasons(estimates: Mapping[str, Estimate]) -> tuple[str, ...]:
-    found = ((name, estimate.why_empty) for name, estimate in estimates.items())
-    return tuple(f"{name} is empty: {why}" for name, why in found if why is not None)
+    record, controls = draft.record, draft.controls
+    sheet = sheet_of(record.names["game"])
+    return Figures(
+        record=record,
+        scores=scores,
+        controls=controls.means,
+        strongest=controls.strongest,
+        evidence=judged,
+        evaluations=draft.evaluations,
+        remarks=remarks(sheet, draft.estimates, controls.strongest, controls.full, record.targets),
+        nothing_to_read=nothing_to_read(sheet, record, controls.strongest),
+        settings=draft.settings,
+    )
 
 
 def _with_statistics(
@@ -223,7 +248,7 @@ def _with_statistics(
 ) -> tuple[dict[str, Summary], list[Leak]]:
     """Means and statistics together, both in the sheet's order; what nothing describes comes last."""
     of_whole = {
-        name: Summary(found.value, None, found.ci_low, found.ci_high)
+        name: Summary(found.value, None, found.ci_low, found.ci_high, found.units).within(*sheet.column(name).bounds)
         for name, found in draft.estimates.items()
         if found.value is not None
     }
@@ -238,4 +263,7 @@ def _with_statistics(
 
 
 def _judged(leak: Leak, gains: Summary | None) -> Leak:
-    return replace(leak, certain=gains is not None and gains.ci_low > 0)
+    """Certain with an interval above zero, of as many targets as are evidence."""
+    if gains is None or gains.ci_low is None:
+        return leak
+    return replace(leak, certain=gains.units >= LEAST_UNITS and gains.ci_low > 0)

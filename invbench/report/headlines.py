@@ -1,4 +1,4 @@
-"""The first lines of a report: how many cells there are, and what leaks most under each defence."""
+"""The first sentences of a report: how many cells there are, and what leaks most under each defence."""
 
 from __future__ import annotations
 
@@ -15,28 +15,30 @@ MOST_DEFENSES = 12
 """Sentences on defences of one game; a longer list would be no headline."""
 
 
-def headlines(figures: Sequence[Figures], planned: int) -> list[str]:
-    """Paragraphs and lists of Markdown, one string each."""
-    lines = [_counts(figures, planned)]
+def headlines(figures: Sequence[Figures]) -> list[str]:
+    """Lists of Markdown, one string a game."""
+    lines = []
     for game, of_game in grouped(figures, lambda one: one.record.names["game"]).items():
-        measured = [(one, one.leak) for one in of_game if one.leak is not None]
-        if measured:
-            lines.append(_leaks(str(game), measured))
+        silent = [one for one in of_game if one.nothing_to_read is not None]
+        measured = [(one, one.leak) for one in of_game if one.leak is not None and one.nothing_to_read is None]
+        said = [*(_leaks(measured) if measured else []), *_not_counted(silent)]
+        if said:
+            lines.append(f"What leaks most in game {text(game)}:\n\n" + "\n".join(said))
     return lines
 
 
-def _counts(figures: Sequence[Figures], planned: int) -> str:
+def counts(figures: Sequence[Figures], planned: int) -> str:
     """`**16 cells: 14 ok, 1 failed, 1 unsupported.**`"""
     if not planned:
         return "**The matrix has no cells.**"
-    counts = Counter(one.record.status for one in figures)
-    words = [f"{counts[status]} {status}" for status in ("ok", "failed", "timeout", "unsupported") if counts[status]]
+    number = Counter(one.record.status for one in figures)
+    words = [f"{number[status]} {status}" for status in ("ok", "failed", "timeout", "unsupported") if number[status]]
     if planned > len(figures):
         words.append(f"{planned - len(figures)} not run yet")
     return f"**{wording.cells(planned)}: {', '.join(words)}.**"
 
 
-def _leaks(game: str, measured: Sequence[tuple[Figures, Leak]]) -> str:
+def _leaks(measured: Sequence[tuple[Figures, Leak]]) -> list[str]:
     """The most that was read in one game under each of its defences, the weakest defence first."""
     by_defense: dict[str | None, list[tuple[Figures, Leak]]] = {}
     for one, leak in measured:
@@ -53,7 +55,20 @@ def _leaks(game: str, measured: Sequence[tuple[Figures, Leak]]) -> str:
         f"- Measured cells in which the attack read something: {read} of {len(measured)};"
         f" {len(measured) - read - unsure} {wording.NOTHING} beyond their control{maybe}."
     )
-    return f"What leaks most in game {text(game)}:\n\n" + "\n".join(lines)
+    return lines
+
+
+def _not_counted(silent: Sequence[Figures]) -> list[str]:
+    """The cells in which there was nothing to read, by the reason: no sentence above is about them."""
+    lines = []
+    for reason, cells in grouped(silent, lambda one: str(one.nothing_to_read)).items():
+        names = cells[0].record.names
+        which = f"{wording.attacked(names)}, {wording.setting(names)}"
+        if names["defense"] is not None:
+            which += f", under {code(names['defense'])}"
+        which = which if len(cells) == 1 else f"the first: {which}"
+        lines.append(f"- Not counted, {wording.NOT_READABLE} in {wording.cells(len(cells))}: {text(reason)} ({which}).")
+    return lines
 
 
 def _order(pair: tuple[Figures, Leak]) -> tuple[bool, float]:

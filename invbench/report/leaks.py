@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
 from invbench.numbers.columns import Column
-from invbench.numbers.sheet import GameSheet
+from invbench.numbers.intervals import LEAST_UNITS
+from invbench.numbers.sheet import Evidence, GameSheet
 from invbench.numbers.statistics import mean
-from invbench.numbers.whole_cell import Estimate, estimate, has_inputs, paired, value
+from invbench.numbers.whole_cell import Estimate, Paired, estimate, has_inputs, paired, value
 from invbench.store import Record, Scores
 
 
@@ -25,8 +27,9 @@ class Control(NamedTuple):
 class Leak:
     """What one metric of a cell is above its strongest control.
 
-    `gain`: signed so that a positive one is a leak. `more`: whether it is more than the margin; without it
-    the attack has read nothing. `certain`: whether the paired 95 % interval over targets lies above zero.
+    `gain`: signed so that a positive one is a leak. `more`: whether it is more than the margin; without it, or where
+    every target diverged, the attack has read nothing. `certain`: whether the paired 95 % interval lies above zero
+    and there are `LEAST_UNITS` targets, or items of a statistic.
     """
 
     metric: str
@@ -49,6 +52,33 @@ def controls_of(sheet: GameSheet, controls: Mapping[str, Scores]) -> dict[str, d
     return {metric: of_metric for metric, of_metric in by_metric.items() if of_metric}
 
 
+def can_prove(evidence: Evidence, controls: Container[str], diverged: int) -> bool:
+    """Whether a metric can show beside these controls, with so many targets diverged, that something was read."""
+    return evidence.beside is None or (evidence.beside in controls and not diverged)
+
+
+def all_diverged(record: Record) -> bool:
+    """Whether no target has an answer that its attack arrived at: then the cell has read nothing."""
+    return 0 < record.targets <= record.diverged
+
+
+def nothing_to_read(sheet: GameSheet, record: Record, strongest: Mapping[str, Control]) -> str | None:
+    """Why nothing could be read in this cell, whatever attack and defence, or None: then it says nothing of either.
+
+    The game's own notes say that nothing was shared; a control that leaves no room above it is the truth already.
+    """
+    if record.status != "ok":
+        return None
+    found = [re.match(sheet.said.silent, note) for note in record.notes] if sheet.said.silent else []
+    if 0 < record.targets <= sum(int(said[1]) for said in found if said):
+        return "; ".join(note for note, said in zip(record.notes, found, strict=True) if said)
+    control, column = strongest.get(sheet.first), sheet.column(sheet.first)
+    if control is not None and column.room_above(control.mean) < column.least_gain:
+        said = f"{column.written} {column.show(control.mean)} {column.unit}".rstrip()
+        return f"the control {control.name} has {said} already: no room is left above it"
+    return None
+
+
 def strongest_control(column: Column, means: Mapping[str, float]) -> Control:
     return max((Control(*pair) for pair in means.items()), key=lambda control: column.gain(control.mean))
 
@@ -63,16 +93,19 @@ def whole_cell(
     leaks = dict[str, Leak]()
     for one in sheet.evidence:
         found = estimates.get(one.metric)
-        beside = one.beside is None or one.beside in controls
-        if found is None or found.value is None or one.metric not in strongest or not beside:
+        proves = can_prove(one, controls, record.diverged)
+        if found is None or found.value is None or one.metric not in strongest or not proves:
             continue
         column, control = sheet.column(one.metric), strongest[one.metric]
         gain = column.gain(found.value - control.mean)
-        more = gain > column.least_gain
+        more = gain > column.least_gain and not all_diverged(record)
         pair = paired(there[one.metric], controls[control.name], record.scores) if more else ""
-        certain = not isinstance(pair, str) and min(map(column.gain, pair.interval)) > 0
-        leaks[one.metric] = Leak(one.metric, gain, control, more, certain)
+        leaks[one.metric] = Leak(one.metric, gain, control, more, not isinstance(pair, str) and _certain(column, pair))
     return estimates, leaks
+
+
+def _certain(column: Column, pair: Paired) -> bool:
+    return pair.units >= LEAST_UNITS and min(map(column.gain, pair.interval)) > 0
 
 
 def _control_means(controls: Mapping[str, Scores], metric: str) -> dict[str, float]:

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from invbench.numbers.columns import Column
+from invbench.numbers.intervals import LEAST_UNITS
 from invbench.numbers.sheet import Evidence, GameSheet
 from invbench.report import wording
 
@@ -16,9 +17,11 @@ ARROWS = "↑ and ↓ point to where more leaks; the value of each column that l
 CONTROLS = """\
 A control answers without reading anything from the victim. Beside a metric stands the strongest one, or each."""
 FINDING = f"""\
-"{wording.NOTHING.capitalize()}": no metric's mean is more than a margin above its strongest control's: {{margins}}.
-"{wording.UNSURE.capitalize()}": it is more, but the 95 % interval of the difference, paired by target, holds zero.
-"By" names the metric that shows what the first one does not."""
+"{wording.NOTHING.capitalize()}": no metric's mean is more than a margin above its strongest control's: {{margins}};
+or every target diverged. "{wording.UNSURE.capitalize()}": it is more, but the 95 % interval of the difference, paired
+by target, holds zero, or there are fewer than {LEAST_UNITS} targets. "By" names the metric that shows what the first
+one does not."""
+INTERVAL = "mean and 95 % interval over targets (Student's t)"
 LAST = """\
 The last column is the beginning of the cell's id, for `invbench show DIR CELL`; it leads to the
 cell's pictures, where it has any."""
@@ -41,7 +44,7 @@ def _values(sheet: GameSheet) -> list[str]:
     means = [column.written for column in shown if column.statistic is None]
     spread = {
         "std": f"mean ± standard deviation over {sheet.said.item.many}",
-        "interval": "mean and 95 % bootstrap interval over targets",
+        "interval": INTERVAL,
     }[sheet.layout.spread]
     sentences = [f"{_capital(_listed(means))}: {spread}."] if means else []
     for unit in ("items", "targets"):
@@ -62,7 +65,7 @@ def _margin(sheet: GameSheet, evidence: Evidence) -> str:
     """`1 dB of PSNR`, `0.02 of LPIPS where the control `noise` was asked for`."""
     column = sheet.column(evidence.metric)
     unit = f" {column.unit}" if column.unit else ""
-    beside = f" where the control `{evidence.beside}` was asked for" if evidence.beside else ""
+    beside = f" where the control `{evidence.beside}` was asked for and no target diverged" if evidence.beside else ""
     return f"{column.least_gain:g}{unit} of {column.written}{beside}"
 
 

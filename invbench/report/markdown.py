@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from invbench.report import wording
+from invbench.report.crossing import ORDER, crossings
 from invbench.report.figures import Figures
-from invbench.report.headlines import headlines
+from invbench.report.headlines import counts, headlines
 from invbench.report.legend import legend
+from invbench.report.naming import labels, varying
 from invbench.report.sections import Link, grouped, room, section
 from invbench.report.tables import address, code, facts, table, text
 from invbench.store import Record, Results
@@ -24,14 +26,22 @@ LISTS = {
 }
 """Statuses of cells without numbers and the headings of their lists."""
 
+MOST_VALUES = 6
+"""Values of an axis that are named of cells that were refused for one reason; more are counted."""
 MOST_LISTED = 100
-"""Cells of a list, above which it names reasons with the number of their cells; and rows of any list."""
+"""Cells of a list, above which it names reasons with the number of their cells; and rows of any list.
+
+Cells that cannot be attacked are always told by their reasons: one reason holds for many.
+"""
 
 
 def document(results: Results, figures: Sequence[Figures], links_from: Path) -> str:
     """The report of these cells. `links_from`: the folder in which the text will stand; links start there."""
     link = _links(results, links_from)
-    parts = [f"# invbench: {text(results.path.resolve().name)}", *headlines(figures, planned=len(results.plan()))]
+    parts = [f"# invbench: {text(results.path.resolve().name)}", counts(figures, planned=len(results.plan()))]
+    parts += headlines(figures)
+    for game, of_game in grouped(figures, lambda one: one.record.names["game"]).items():
+        parts += crossings(of_game, str(game))
     if any(one.scores for one in figures):
         parts.append(legend(list({one.record.names["game"]: one.sheet for one in figures if one.scores}.values())))
     axes = ("game", "dataset", "batch_size", "protocol")
@@ -47,7 +57,7 @@ def _links(results: Results, links_from: Path) -> Link:
     there = os.path.relpath(results.path.resolve(), links_from.resolve())
 
     def link(cell: str, name: str) -> str | None:
-        return address(there, "cells", cell, name) if (results.cell(cell) / name).is_file() else None
+        return address(there, "cells", cell, name) if results.has(cell, name) else None
 
     return link
 
@@ -58,20 +68,33 @@ def _without_numbers(figures: Sequence[Figures], status: str) -> str:
     if not records:
         return ""
     heading = f"## {LISTS[status]} ({len(records):,})\n\n"
-    if len(records) <= MOST_LISTED:
+    if status != "unsupported" and len(records) <= MOST_LISTED:
         rows = [[code(r.id[:8]), text(wording.whole_cell(r.names)), text(_reason(r))] for r in records]
         return heading + table(["cell", "what", "reason"], rows)
-    first: dict[str, Record] = {}
+    by_reason: dict[str, list[Record]] = {}
     for record in records:
-        first.setdefault(_reason(record), record)
-    counts = Counter(map(_reason, records))
+        by_reason.setdefault(_reason(record), []).append(record)
+    number = Counter({reason: len(cells) for reason, cells in by_reason.items()})
+    axes = varying((one.record.names for one in figures), ORDER)
     rows = [
-        [str(count), text(reason), f"{code(first[reason].id[:8])} {text(wording.whole_cell(first[reason].names))}"]
-        for reason, count in counts.most_common(MOST_LISTED)
+        [str(count), text(reason), text(_which(by_reason[reason], axes)), code(by_reason[reason][0].id[:8])]
+        for reason, count in number.most_common(MOST_LISTED)
     ]
-    return heading + _cut(
-        table(["cells", "reason", "the first of them"], rows, right=frozenset({0})), counts, "reasons"
-    )
+    listed = table(["cells", "reason", "which", "the first"], rows, right=frozenset({0}))
+    return heading + _cut(listed, number, "reasons")
+
+
+def _which(records: Sequence[Record], axes: Sequence[str]) -> str:
+    """What cells of one reason are, in the axes in which the report's cells differ: `dlg, idlg; batch size 2, 4, 8`."""
+    said = []
+    for axis in axes or ("attack", "model"):
+        values = [value for value in labels(record.names[axis] for record in records).values() if value]
+        title = wording.WORDS.get(axis, axis)
+        if len(values) > MOST_VALUES:
+            said.append(f"{len(values)} values of {title}")
+        elif values:
+            said.append(f"{title} {', '.join(values)}")
+    return "; ".join(said)
 
 
 def _reason(record: Record) -> str:
@@ -80,7 +103,7 @@ def _reason(record: Record) -> str:
 
 def _notes(figures: Sequence[Figures]) -> str:
     """Every different note with the number of cells that made it, the most frequent first."""
-    counts = Counter(note for one in figures for note in dict.fromkeys((*one.record.notes, *one.empty)))
+    counts = Counter(note for one in figures for note in dict.fromkeys((*one.record.notes, *one.remarks)))
     if not counts:
         return ""
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_LISTED]
@@ -104,6 +127,8 @@ def _provenance(results: Results, figures: Sequence[Figures]) -> str:
         found[f"cells computed with {name}"] = ", ".join(sorted(values)) or None
     sets = dict.fromkeys(_data_set(one.record.dataset) for one in figures if one.record.dataset)
     found |= {f"data set {number}": words for number, words in enumerate(sets, start=1)}
+    lacking = sum(bool(results.lost(one.record)) for one in figures)
+    found["gone"] = f"arrays or pictures of {wording.cells(lacking)}" if lacking else None
     older = results.older()
     found["not in this report"] = f"{wording.cells(older)} of earlier matrices in the same folder" if older else None
     return "## Provenance\n\n" + facts(found)

@@ -132,7 +132,7 @@ def _table(figures: Sequence[Figures], link: Link) -> str:
     columns.append([str(one.record.targets) for one in figures])
     for metric in layout.metrics:
         column = figures[0].sheet.column(metric)
-        header.append(wording.column_title(column))
+        header.append(text(wording.column_title(column)))
         columns.append(_metric_cells(figures, column, layout.spread))
         for name in layout.controls:
             header.append(text(name))
@@ -140,6 +140,15 @@ def _table(figures: Sequence[Figures], link: Link) -> str:
         if not layout.controls and column.role == "leak":
             header.append("control")
             columns.append([_control(one, column) for one in figures])
+    for metric, usual in layout.aside:
+        column = figures[0].sheet.column(metric)
+        shown = [one.scores[metric].mean if metric in one.scores else None for one in figures]
+        if any(value is not None and value != usual for value in shown):
+            header.append(wording.column_title(column))
+            columns.append([column.show(value) for value in shown])
+    if any(one.record.certified is not None for one in figures):
+        header.append("certified")
+        columns.append([_certified(one) for one in figures])
     right = frozenset(range(words, len(header)))
     header += ["above control", "cell"]
     columns.append([wording.finding(one) for one in figures])
@@ -170,6 +179,12 @@ def _metric_cells(figures: Sequence[Figures], column: Column, spread: Spread) ->
         shown = wording.mean_and_spread(column, summary, spread, count)
         cells.append(f"**{shown}**" if column.show(summary.mean) == best else shown)
     return cells
+
+
+def _certified(one: Figures) -> str:
+    """How many of the targets' answers the attack certifies."""
+    certified = one.record.certified
+    return "" if certified is None else f"{certified} of {one.record.targets}"
 
 
 def _control(one: Figures, column: Column) -> str:

@@ -1,13 +1,16 @@
-"""`summary.csv`: one row a cell, every metric of the games present with its spread, interval and control."""
+"""`summary.csv`: one row a planned cell, every metric of the games present with its spread, interval and control."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
+from invbench.core.printing import one_line
 from invbench.report.figures import Figures, figures_of_all
+from invbench.report.settings import PARTS
 from invbench.sheets import every_sheet
 from invbench.store import AXES, Results
 
@@ -16,30 +19,97 @@ COST = ("attack_seconds", "attack_evaluations", "cell_seconds", "peak_memory_mb"
 WHOLE = ("batch_size", "seed", *COUNTS, "attack_evaluations", "certified")
 """Columns of whole numbers, which may be empty."""
 TEXT = ("cell", *(axis for axis in AXES if axis not in WHOLE), "status", "device", "reason")
-"""Columns of words. All others are numbers with a point."""
+"""Columns of words. All others are numbers with a point, or settings, as they are."""
+NOT_RUN = "not run"
+"""The status of a planned cell that has no record yet: of it the row has only the id."""
+FORMULA = frozenset("=+-@\uff1d\uff0b\uff0d\uff20")
+"""What the first sign of a field must not be, as spreadsheets compute what follows; some take the wide ones, too."""
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 ROWS = 256
 """Rows that are written together: few enough to stay in a processor's cache."""
 
 
 def rows(results: Results) -> list[dict[str, Any]]:
-    """One mapping a computed cell, in plan order, keys in the columns' order; None where a cell has no value."""
-    figures = figures_of_all(results.each_record())
-    metrics, by_name = _metrics(figures), _by_name()
-    columns = _columns(metrics, by_name)
-    return [dict(zip(columns, _row(one, metrics, by_name), strict=True)) for one in figures]
+    """One mapping a planned cell, in plan order, keys in the columns' order; None where a cell has no value."""
+    return list(_Table(figures_of_all(results.each_record(settings=True)), results.plan()).rows())
 
 
-def to_csv(figures: Sequence[Figures]) -> str:
+def to_csv(figures: Sequence[Figures], plan: Sequence[str]) -> str:
     """The table as CSV. Twelve digits of a number: equal results give equal bytes."""
-    metrics, by_name = _metrics(figures), _by_name()
-    columns = _columns(metrics, by_name)
-    values = zip(*(_row(one, metrics, by_name) for one in figures), strict=True) if figures else [()] * len(columns)
+    table = _Table(figures, plan)
+    values = zip(*table.values(), strict=True) if plan else [()] * len(table.columns)
+    numbers = set(table.columns) - {*TEXT, *WHOLE, *table.settings}
     # as text already: pandas would take three times as long over `float_format`
     shown = {
-        name: of_all if name in (*TEXT, *WHOLE) else [None if v is None or v != v else f"{v:.12g}" for v in of_all]
-        for name, of_all in zip(columns, values, strict=True)
+        name: [None if v is None or v != v else f"{v:.12g}" for v in of_all]
+        if name in numbers
+        else list(map(field, of_all))
+        for name, of_all in zip(table.columns, values, strict=True)
     }
     return pd.DataFrame(shown, dtype=object).to_csv(index=False, lineterminator="\n", chunksize=ROWS)
+
+
+class _Table:
+    """The columns of a result and its rows in the order of the plan."""
+
+    def __init__(self, figures: Sequence[Figures], plan: Sequence[str]) -> None:
+        self.figures = {one.record.id: one for one in figures}
+        self.plan = plan
+        self.metrics = _metrics(figures)
+        self.by_name = list(dict.fromkeys(pair for sheet in every_sheet() for pair in sheet.said.controls_by_name))
+        self.settings = _settings(figures)
+        spreads = [f"{metric}_{part}" for metric in self.metrics for part in ("mean", "std", "ci_low", "ci_high")]
+        controls = [f"control_{metric}_mean" for metric in self.metrics]
+        controls += [f"control_{control}_{metric}_mean" for control, metric in self.by_name]
+        first = ["cell", *AXES, "status", *COUNTS, *spreads, *controls, *COST, "certified", "device", "reason"]
+        self.columns = [*first, *self.settings]
+
+    def rows(self) -> list[dict[str, Any]]:
+        return [dict(zip(self.columns, row, strict=True)) for row in self.values()]
+
+    def values(self) -> list[list[Any]]:
+        """The values of each row in the order of the columns."""
+        return [self._row(self.figures[id]) if id in self.figures else self._not_run(id) for id in self.plan]
+
+    def _row(self, one: Figures) -> list[Any]:
+        record, nothing = one.record, dict[str, float]()
+        spreads: list[float | None] = []
+        for metric in self.metrics:
+            summary = one.scores.get(metric)
+            spreads += [None] * 4 if summary is None else [summary.mean, summary.std, summary.ci_low, summary.ci_high]
+        attack, settings = record.seconds.get("attack"), dict(one.settings)
+        return [
+            record.id,
+            *(record.names[axis] for axis in AXES),
+            record.status,
+            *(getattr(record, count) for count in COUNTS),
+            *spreads,
+            *(control.mean if (control := one.strongest.get(metric)) else None for metric in self.metrics),
+            *(one.controls.get(metric, nothing).get(control) for control, metric in self.by_name),
+            attack / record.targets if attack is not None and record.targets else None,
+            one.evaluations,
+            record.seconds.get("cell"),
+            record.memory_mb,
+            record.certified,
+            record.device,
+            record.reason,
+            *(settings.get(name) for name in self.settings),
+        ]
+
+    def _not_run(self, id: str) -> list[Any]:
+        known = {"cell": id, "status": NOT_RUN}
+        return [known.get(name) for name in self.columns]
+
+
+def field(value: object) -> object:
+    """A field as CSV holds it: words on one line, and none that a spreadsheet would compute, the door to CSV.
+
+    Words that begin like a formula get an apostrophe before them, unless they are a plain number.
+    """
+    if not isinstance(value, str):
+        return value
+    words = one_line(value)
+    return f"'{words}" if words[:1] in FORMULA and not NUMBER.fullmatch(words) else words
 
 
 def _metrics(figures: Sequence[Figures]) -> list[str]:
@@ -49,39 +119,7 @@ def _metrics(figures: Sequence[Figures]) -> list[str]:
     return [*known, *sorted(set[str]().union(*(one.scores for one in figures)) - known.keys())]
 
 
-def _columns(metrics: Sequence[str], by_name: Sequence[tuple[str, str]]) -> list[str]:
-    spreads = [f"{metric}_{part}" for metric in metrics for part in ("mean", "std", "ci_low", "ci_high")]
-    controls = [f"control_{metric}_mean" for metric in metrics]
-    controls += [f"control_{control}_{metric}_mean" for control, metric in by_name]
-    return ["cell", *AXES, "status", *COUNTS, *spreads, *controls, *COST, "certified", "device", "reason"]
-
-
-def _by_name() -> list[tuple[str, str]]:
-    """Every `(control, metric)` that has a column of its own, of whatever games are installed."""
-    return list(dict.fromkeys(pair for sheet in every_sheet() for pair in sheet.said.controls_by_name))
-
-
-def _row(one: Figures, metrics: Sequence[str], by_name: Sequence[tuple[str, str]]) -> list[Any]:
-    """The values in the order of `_columns`."""
-    record, nothing = one.record, dict[str, float]()
-    spreads: list[float | None] = []
-    for metric in metrics:
-        summary = one.scores.get(metric)
-        spreads += [None] * 4 if summary is None else [summary.mean, summary.std, summary.ci_low, summary.ci_high]
-    attack = record.seconds.get("attack")
-    return [
-        record.id,
-        *(record.names[axis] for axis in AXES),
-        record.status,
-        *(getattr(record, count) for count in COUNTS),
-        *spreads,
-        *(control.mean if (control := one.strongest.get(metric)) else None for metric in metrics),
-        *(one.controls.get(metric, nothing).get(control) for control, metric in by_name),
-        attack / record.targets if attack is not None and record.targets else None,
-        one.evaluations,
-        record.seconds.get("cell"),
-        record.memory_mb,
-        record.certified,
-        record.device,
-        record.reason,
-    ]
+def _settings(figures: Sequence[Figures]) -> list[str]:
+    """Every setting that any of the cells has, axis by axis, those of one axis by name."""
+    found = {name for pairs in {one.settings for one in figures} for name, _ in pairs}
+    return sorted(found, key=lambda name: (PARTS.index(name.partition(".")[0]), name))

@@ -1,12 +1,15 @@
-"""GitHub-flavoured Markdown: tables that line up, and text that cannot break them."""
+"""GitHub-flavoured Markdown: tables that line up, and text that cannot break them: the one door to a page."""
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any
 from urllib.parse import quote
+
+from invbench.core.printing import one_line
 
 # Signs that mean something in a line of Markdown; brackets without an address and batch_size's underscore do not.
 _SPECIAL = re.compile(r"[\\`*|~]|\](?=\()|(?<![^\W_])_|_(?![^\W_])|^#")
@@ -39,14 +42,13 @@ def facts(pairs: Mapping[str, Any]) -> str:
 
 def text(words: object) -> str:
     """Words on one line that print as they are: Markdown's own signs and HTML escaped."""
-    line = " ".join(str(words).split())
-    line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = one_line(words).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _SPECIAL.sub(r"\\\g<0>", line)
 
 
 def code(words: object) -> str:
     """A name as a code span, in which only backticks and `|` need care; as text where no span can hold it."""
-    line = " ".join(str(words).split())
+    line = one_line(words)
     if not line or "\\|" in line:
         return text(line)
     line = line.replace("|", "\\|")
@@ -57,7 +59,7 @@ def code(words: object) -> str:
 
 def address(*parts: str | PurePath) -> str:
     """A relative path as the target of a link: forward slashes, everything else percent-encoded."""
-    return quote(Path(*parts).as_posix())
+    return quote(os.fsencode(Path(*parts).as_posix()))  # names in other encodings, too
 
 
 def _flat(value: Any, path: str = "") -> dict[str, Any]:

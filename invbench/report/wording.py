@@ -12,7 +12,11 @@ from invbench.report.figures import Figures
 from invbench.report.leaks import Control
 from invbench.report.tables import code, text
 
-NOTHING, UNSURE = "read nothing", "unsure"
+NOTHING, UNSURE, NOT_READABLE = "read nothing", "unsure", "nothing to read"
+
+
+WORDS = {"batch_size": "batch size", "defense": "defence", "dataset": "data set", "seed": "seed"}
+"""Axes whose name is not the word for them; `seed` stands for itself."""
 
 
 def cells(count: int) -> str:
@@ -34,7 +38,7 @@ def setting(names: Mapping[str, Any]) -> str:
 
 def whole_cell(names: Mapping[str, Any]) -> str:
     """One cell on one line of plain words, every axis that is named and that its game uses."""
-    words = {"batch_size": "batch size", "defense": "defence", "seed": "seed"}
+    words = {axis: WORDS[axis] for axis in ("batch_size", "defense", "seed")}
     shown = [
         (axis, names.get(axis)) for axis in ("attack", "model", "dataset", "batch_size", "protocol", "defense", "seed")
     ]
@@ -59,7 +63,14 @@ def mean_and_spread(column: Column, summary: Summary, spread: Spread, count: int
         return show(summary.mean)
     if spread == "std" and summary.std is not None:
         return f"{show(summary.mean)} ± {show(summary.std)}"
-    return f"{show(summary.mean)} [{show(summary.ci_low)}, {show(summary.ci_high)}]"
+    return f"{show(summary.mean)} {interval(column, summary)}".rstrip()
+
+
+def interval(column: Column, summary: Summary) -> str:
+    """`[0.530, 0.710]`; nothing where there is none."""
+    if summary.ci_low is None or summary.ci_high is None:
+        return ""
+    return f"[{column.show(summary.ci_low)}, {column.show(summary.ci_high)}]"
 
 
 def control_in_words(column: Column, control: Control) -> str:
@@ -78,6 +89,8 @@ def finding(one: Figures) -> str:
     column = one.sheet.column
     if one.sheet.plain:
         words = "not known"
+    elif one.nothing_to_read is not None:
+        words = NOT_READABLE
     elif leak is None:
         words = "no value" if record.controls else "no control"
     else:

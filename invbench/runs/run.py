@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,7 +19,9 @@ from invbench.play.outcomes import Played, failed, with_seconds
 from invbench.runs import devices
 from invbench.runs.executors import Advanced, Crew, Ended, Notice, Repeated, Started, Task, cores
 from invbench.runs.executors.local import execute
-from invbench.store import Record, Results
+from invbench.runs.stock import taken_stock
+from invbench.store import Damaged, Record, Results
+from invbench.store import fresh as fresh_marks
 
 
 @dataclass(frozen=True)
@@ -106,16 +108,17 @@ def run(
         results.create(matrix.text, [cell.id for cell in matrix.cells], environment)
         asked = [cell.id for cell in cells]
         if fresh:
-            results.begin_fresh(asked)
+            fresh_marks.begin(results, asked)
         try:
-            of_before = results.of_before()
-            left = [cell for cell in cells if not is_done(results, cell, of_before)]
+            done = taken_stock(matrix.cells, results, lambda words: listen(Notice(words)))
+            done -= fresh_marks.of_before(results)
+            left = [cell for cell in cells if cell.id not in done]
             listen(Planned(len(left), len(cells) - len(left)))
             playable = _without_unplayable(left, results, listen)
             for played, worker in _compute(playable, crew, listen):
                 results.write(played.record, played.arrays, played.files)
                 listen(Done(played.record, worker))
-            results.end_fresh(asked)
+            fresh_marks.end(results, asked)
         except Interrupted:
             again = "the same command without --fresh" if fresh else "the same command"
             raise Interrupted(f"what was finished is kept, {again} goes on from there") from None
@@ -125,9 +128,12 @@ def run(
         return [record for record in found if record is not None]
 
 
-def is_done(results: Results, cell: Cell, of_before: Collection[str] = ()) -> bool:
-    """Whether the folder holds all that is asked of the cell. `of_before`: those that a fresh run has still to do."""
-    record = None if cell.id in of_before else results.record(cell.id)
+def is_done(results: Results, cell: Cell) -> bool:
+    """Whether the folder holds all that is asked of the cell; of a damaged record it is computed again."""
+    try:
+        record = results.record(cell.id)
+    except Damaged:
+        return False
     return record is not None and record.done(requested_controls(cell))
 
 

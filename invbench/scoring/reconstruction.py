@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from invbench.data import ImagePool
-from invbench.metrics import assign, best_grey
+from invbench.metrics import assign
 from invbench.observation import Guess
 from invbench.scoring.computing import computed
 
@@ -24,11 +23,19 @@ CANDIDATES = 100
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """One batch as it was: unit-range pictures `(B, C, H, W)`, labels `(B,)`, their places in the target pool."""
+    """One batch as it was: unit-range pictures `(B, C, H, W)`, labels `(B,)`.
+
+    `positions` `(B,)`: their places in the target pool. `indexes` `(B,)`: their places among all of the data set.
+    """
 
     images: Array
     labels: Array
     positions: Array
+    indexes: Array
+
+    def first(self, count: int) -> Truth:
+        """The first pictures of the batch."""
+        return Truth(self.images[:count], self.labels[:count], self.positions[:count], self.indexes[:count])
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,21 +82,6 @@ def score_picture(
 ) -> dict[str, list[float | None]]:
     """The metrics that need pictures alone, for a control's pictures `(B, C, H, W)` in the batch's order."""
     return computed(game, _pictures(images, truth, pool, targets))
-
-
-def grey_control(truth: Truth) -> Array:
-    """The best single grey level of every picture, `(B, C, H, W)`."""
-    return best_grey(truth.images)
-
-
-@lru_cache(maxsize=8)
-def mean_image(pool: ImagePool) -> Array:
-    """The data set's mean picture `(C, H, W)`, unit range, float64."""
-    total = np.zeros(pool.images.shape[1:], dtype=np.float64)
-    for begin in range(0, len(pool.images), 1024):
-        total += pool.unit(np.arange(begin, min(begin + 1024, len(pool.images)))).sum(axis=0, dtype=np.float64)
-    average: Array = total / len(pool.images)
-    return average
 
 
 def by_metric(targets: Sequence[dict[str, list[float | None]]]) -> Scores:

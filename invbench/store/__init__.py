@@ -1,13 +1,20 @@
 """The results folder: records, arrays and pictures of cells, kept whole whatever happens. No torch here."""
 
-from invbench.store.files import StoreError, read_json, write_atomic
+from invbench.store.cells import CELL_ID, text_of
+from invbench.store.files import Damaged, StoreError, write_atomic, write_out
 from invbench.store.merging import Merged, merge
 from invbench.store.provenance import environment
+from invbench.store.reading import read_json
 from invbench.store.record import AXES, Record, Scores, Status
-from invbench.store.results import Results, text_of
+from invbench.store.results import Results
+from invbench.store.schema import LARGEST, NAME, names_fault
 
 __all__ = [
     "AXES",
+    "CELL_ID",
+    "LARGEST",
+    "NAME",
+    "Damaged",
     "Merged",
     "Record",
     "Results",
@@ -16,7 +23,9 @@ __all__ = [
     "StoreError",
     "environment",
     "merge",
+    "names_fault",
     "read_json",
     "text_of",
     "write_atomic",
+    "write_out",
 ]

@@ -1,41 +1,46 @@
-"""Files that are whole or absent, and JSON that is refused rather than half understood."""
+"""Files that are whole or absent, and what the disk refuses as one refusal that names the place."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NoReturn
-
-import msgspec
 
 from invbench.core.errors import Refusal
 
 TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
 """Names of files half written: `.NAME.PROCESS.tmp`, beside the file that they were to become."""
 
-
 MANY = 32
 """Files from which on the whole system's disks are asked to keep up, instead of each file's: that takes a moment."""
-
-UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What msgspec raises at JSON that is torn, of other types, in another encoding, or too deep."""
 
 
 class StoreError(Refusal):
     """A results folder or a file in it that cannot be used; the message names it and says what is wrong."""
 
 
+class Absent(StoreError):
+    """There is no file of that name."""
+
+
+class OtherSchema(StoreError):
+    """A file that another version of invbench wrote, which this one does not read."""
+
+
+class Damaged(StoreError):
+    """A record that is none any more: torn, changed, or of another cell."""
+
+
 @contextmanager
-def disk(path: Path) -> Iterator[None]:
-    """Turn what the system refuses inside the block into a StoreError about `path`."""
+def disk(path: Path, what: str = "be written") -> Iterator[None]:
+    """Turn what the system refuses inside the block into a StoreError: `path` cannot be written, read, locked."""
     try:
         yield
     except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error.strerror}") from error
+        raise StoreError(f"{path}: cannot {what}: {error.strerror or error}") from error
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
@@ -54,6 +59,36 @@ def write_atomic(path: Path, content: bytes | str) -> None:
         finally:
             temporary.unlink(missing_ok=True)
         sync_folder(path.parent)
+
+
+def write_out(path: Path, content: bytes | str) -> None:
+    """Write a file that somebody named: through links, and whole as by `write_atomic` where it is a regular one.
+
+    Into a terminal, a pipe or a device it is written, and so it is where the name is one of this process's own
+    outputs (`/dev/stdout`), wherever that leads. StoreError where the disk refuses.
+    """
+    with disk(path):
+        there = _status(path)
+        own = None if there is None else next((n for n in (1, 2) if _is_open_as(there, n)), None)
+        if own is None and (there is None or stat.S_ISREG(there.st_mode)):
+            write_atomic(Path(os.path.realpath(path)), content)
+            return
+        with open(path if own is None else os.dup(own), "wb") as file:
+            file.write(_bytes(content))
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _is_open_as(there: os.stat_result, number: int) -> bool:
+    try:
+        return os.path.samestat(there, os.fstat(number))
+    except OSError:  # closed
+        return False
 
 
 def write_all_atomic(contents: Mapping[Path, bytes | str]) -> None:
@@ -96,36 +131,3 @@ def remove_temporary(folder: Path) -> None:
     for path in folder.iterdir():
         if TEMPORARY.fullmatch(path.name):
             path.unlink(missing_ok=True)
-
-
-def read_json(path: Path | str) -> Any:
-    """The JSON in a file; StoreError where it is missing, torn, or holds NaN or Infinity."""
-    return parsed(read_bytes(path), path)
-
-
-def read_bytes(path: Path | str) -> bytes:
-    """What a file holds; StoreError where it is missing or cannot be read."""
-    try:
-        with open(path, "rb", buffering=0) as file:  # a buffer would cost more than the small file
-            return file.read()
-    except FileNotFoundError as error:
-        raise StoreError(f"{path}: there is no such file") from error
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def parsed(data: bytes, where: object) -> Any:
-    """JSON in bytes; StoreError, naming `where`, where it is torn, or holds NaN or Infinity."""
-    try:
-        try:
-            return msgspec.json.decode(data)  # several times quicker; what it refuses, the standard library judges
-        except UNREADABLE:
-            return json.loads(data, parse_constant=_refuse)
-    except json.JSONDecodeError as error:
-        raise StoreError(f"{where}:{error.lineno}:{error.colno}: is not JSON: {error.msg}") from error
-    except (ValueError, RecursionError) as error:
-        raise StoreError(f"{where}: is not JSON: {error}") from error
-
-
-def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not a number that JSON knows")

@@ -6,36 +6,42 @@
      "diverged": 0, "evaluations": [300, 280], "objectives": [0.1, null], "notes": [],
      "facts": [{"certified": true, "part": "peel"}, {}], "stopped": {"converged": 1, "budget spent": 3},
      "seconds": {"attack": 1.2, "cell": 2.0}, "memory_mb": 120.5, "device": "cpu", "torch": "2.14.1",
-     "dataset": {"name": "natural", "hash": "...", "path": null}}
+     "dataset": {"name": "natural", "hash": "...", "path": null},
+     "files": ["arrays.npz", "grid.png"], "invbench": {"version": "0.1.0", "revision": "0123abc..."}}
 
-A score is `metric -> target -> item`; null is an empty one. NaN is never written and never read.
+A score is `metric -> target -> item`, as many targets as the record says; null is an empty one. NaN is never written
+and never read.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import sys
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Annotated, Any, Generic, Literal, TypeVar, get_args
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import UNSET
 
-from invbench.store.files import UNREADABLE, StoreError, parsed
+from invbench.store.files import OtherSchema, StoreError
+from invbench.store.reading import UNREADABLE, parsed
+from invbench.store.schema import (
+    AXES,
+    LARGEST,
+    SCHEMA,
+    WHOLE,
+    Controls,
+    Scores,
+    Status,
+    Written,
+    contradiction,
+    fault,
+    in_bytes,
+    of_controls,
+)
 
-SCHEMA = 1
-MOST_KNOWN = 1000
-"""Different controls that are remembered while records are read: noise's differ from attack to attack."""
-
-Axis = Literal["game", "dataset", "attack", "model", "batch_size", "defense", "protocol", "seed"]
-AXES: tuple[str, ...] = get_args(Axis)
-"""The keys of `names`, in the order in which tables show them."""
-
-Status = Literal["ok", "failed", "timeout", "unsupported"]
-Scores = Mapping[str, Sequence[Sequence[float | None]]]
-"""`metric -> target -> item`; None is an empty one."""
+__all__ = ["AXES", "Record", "Scores", "Status"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +51,8 @@ class Record:
     `images`: items (pictures, people) that were scored, over all targets. `seconds`: wall time of the attack in the
     whole cell and of the cell. `memory_mb`: peak of this cell on a GPU, None on a CPU. `facts`: what the attack says of
     its own answer, a target each. `stopped`: how many of its optimisation runs, over all targets and restarts, stopped
-    for which reason.
+    for which reason. `files`: names of what is kept beside the record. `invbench`: version and revision of the code
+    that wrote it.
     """
 
     id: str
@@ -68,6 +75,8 @@ class Record:
     device: str | None = None
     torch: str | None = None
     dataset: Mapping[str, Any] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    invbench: Mapping[str, str | None] = field(default_factory=dict)
 
     @property
     def certified(self) -> int | None:
@@ -82,7 +91,7 @@ class Record:
         return self.status == "ok" and set(controls) <= set(self.controls)
 
     def to_json(self) -> str:
-        """One line a field; a number that is not finite is written as null."""
+        """One line a field; a number that is not finite, and a score beyond LARGEST, is written as null."""
         plain: dict[str, Any] = {"schema": SCHEMA} | {f.name: getattr(self, f.name) for f in fields(self)}
         plain["scores"] = _finite_scores(self.scores)
         plain["controls"] = {name: _finite_scores(scores) for name, scores in self.controls.items()}
@@ -102,30 +111,40 @@ class Record:
         Without `settings` they are skipped, and empty.
         """
         try:
-            decoder = _WITH_SETTINGS if settings else _WITHOUT_SETTINGS
-            written = decoder.decode(data.decode())  # judges the encoding of what is skipped, too
-            controls = _controls(bytes(written.controls), {} if known is None else known)
+            written, controls = in_bytes(data, {} if known is None else known)
         except UNREADABLE:
-            record = cls.from_json(parsed(data, where), where)  # has the words, and takes halves of surrogate pairs
-            return record if settings else replace(record, settings={})
-        return cls._of(written, controls, {} if isinstance(written.settings, _Skipped) else written.settings)
+            plain = parsed(data, where)  # takes halves of surrogate pairs
+            if isinstance(plain, dict) and not settings and isinstance(plain.get("settings"), dict):
+                plain["settings"] = {}
+            return cls.from_json(plain, where)  # has the words
+        return cls._of(written, controls, where, settings)
 
     @classmethod
     def from_json(cls, plain: Any, where: object) -> Record:
         """The same of parsed JSON, settings and all."""
         if not isinstance(plain, dict) or "schema" not in plain:
             raise StoreError(f"{where}: is not a record of invbench")
+        if type(plain["schema"]) is not int or plain["schema"] != SCHEMA:
+            raise OtherSchema(f"{where}: has schema {plain['schema']!r}; this invbench reads {SCHEMA}")
         try:
-            written = msgspec.convert(plain, _Whole)
+            written = msgspec.convert(plain, WHOLE)
         except UNREADABLE as error:
-            raise StoreError(f"{where}: {_fault(plain)}") from error
-        return cls._of(written, written.controls, written.settings)
+            raise StoreError(f"{where}: {fault(plain)}") from error
+        return cls._of(written, of_controls(written.controls), where)
 
     @classmethod
-    def _of(cls, written: _Written[Any, Any], controls: Mapping[str, Scores], settings: Mapping[str, Any]) -> Record:
-        values = msgspec.structs.asdict(written) | {"controls": controls, "settings": settings}
-        del values["schema"]
+    def _of(cls, written: Written[Any], controls: Controls, where: object, settings: bool = True) -> Record:
+        wrong = contradiction(written, controls)
+        if wrong is not None:
+            raise StoreError(f"{where}: {wrong}")
+        values = {name: value for name in _FIELDS if (value := getattr(written, name)) is not UNSET}
+        values["controls"] = controls.scores
+        if not settings:
+            values["settings"] = {}
         return cls(**values)
+
+
+_FIELDS = tuple(f.name for f in fields(Record))
 
 
 def _finite(value: float | None) -> float | None:
@@ -133,7 +152,12 @@ def _finite(value: float | None) -> float | None:
 
 
 def _finite_scores(scores: Scores) -> dict[str, list[list[float | None]]]:
-    return {metric: [[_finite(v) for v in target] for target in targets] for metric, targets in scores.items()}
+    return {metric: [[_bounded(v) for v in target] for target in targets] for metric, targets in scores.items()}
+
+
+def _bounded(value: float | None) -> float | None:
+    number = _finite(value)
+    return number if number is not None and abs(number) <= LARGEST else None
 
 
 def _finite_facts(value: Any) -> Any:
@@ -143,95 +167,3 @@ def _finite_facts(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_finite_facts(part) for part in value]
     return _finite(value) if isinstance(value, float) else value
-
-
-_Text = Annotated[str, Meta(description="text")]
-_TextOrNull = Annotated[str | None, Meta(description="text or null")]
-_Mapping = Annotated[dict[str, Any], Meta(description="a mapping")]
-_Count = Annotated[int, Meta(ge=0, le=2**63 - 1, description="a count")]
-_Number = (
-    Annotated[int, Meta(ge=1 - 2**63, le=2**63 - 1)]
-    | Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
-)
-_Items = dict[str, list[list[_Number | None]]]
-_ITEMS = "metric -> target -> item, each item a finite number or null"
-_Controls = Annotated[dict[str, _Items], Meta(description=f"control -> {_ITEMS}")]
-_NAMES = f"a mapping of exactly {', '.join(AXES)} to text, whole numbers or null"
-_S = TypeVar("_S")
-_C = TypeVar("_C")
-
-
-class _Written(Struct, Generic[_S, _C], kw_only=True, forbid_unknown_fields=True):
-    """The schema: what a record's JSON is, and in each description the words for a field that is not.
-
-    A field with a default came after the first records, which may lack it. What settings and controls become is
-    left open: who reads many records parses few of their controls, and may need no settings.
-    """
-
-    schema: Literal[1]
-    id: _Text
-    status: Annotated[Status, Meta(description="one of " + ", ".join(get_args(Status)))]
-    names: Annotated[dict[Axis, str | int | None], Meta(min_length=len(AXES), description=_NAMES)]
-    settings: _S
-    targets: _Count
-    images: _Count
-    reason: _TextOrNull
-    scores: Annotated[_Items, Meta(description=_ITEMS)]
-    controls: _C
-    diverged: _Count
-    evaluations: Annotated[tuple[_Count, ...], Meta(description="a list of counts")]
-    objectives: Annotated[tuple[_Number | None, ...], Meta(description="a list of finite numbers or null")]
-    notes: Annotated[tuple[str, ...], Meta(description="a list of texts")]
-    facts: Annotated[tuple[dict[str, Any], ...], Meta(description="a list of mappings")] = ()
-    stopped: Annotated[dict[str, _Count], Meta(description="a mapping to counts")] = {}
-    seconds: Annotated[dict[str, _Number], Meta(description="a mapping to finite numbers")]
-    memory_mb: Annotated[_Number | None, Meta(description="a finite number or null")]
-    device: _TextOrNull
-    torch: _TextOrNull
-    dataset: _Mapping
-
-
-class _Skipped(Struct):
-    """A mapping of which nothing is kept."""
-
-
-_Whole = _Written[_Mapping, _Controls]
-_WITH_SETTINGS = msgspec.json.Decoder(_Written[_Mapping, Raw])
-_WITHOUT_SETTINGS = msgspec.json.Decoder(_Written[_Skipped, Raw])
-_CONTROLS = msgspec.json.Decoder(_Controls)
-
-
-def _controls(text: bytes, known: dict[bytes, Any]) -> Mapping[str, Scores]:
-    found: Mapping[str, Scores] | None = known.get(text)
-    if found is None:
-        found = _CONTROLS.decode(text)
-        if len(known) < MOST_KNOWN:
-            known[text] = found
-    return found
-
-
-def _fault(plain: dict[str, Any]) -> str:
-    """What is wrong with a record that is not of the schema, in words."""
-    fields = {field.name: field for field in msgspec.structs.fields(_Whole)}
-    wrong = [name for name, field in fields.items() if name in plain and not _is(plain[name], field.type)]
-    if "schema" in wrong:
-        return f"has schema {plain['schema']!r}; this invbench reads {SCHEMA}"
-    astray = {name for name, field in fields.items() if field.required} - plain.keys() | plain.keys() - fields.keys()
-    if astray:
-        name = min(astray)
-        return f"{'has no' if name in fields else 'has an unknown'} field {name!r}"
-    words = get_args(fields[wrong[0]].type)[1].description
-    return f"{wrong[0]!r} must be {words}, not {_short(plain[wrong[0]])}"
-
-
-def _is(value: Any, kind: Any) -> bool:
-    try:
-        msgspec.convert(value, kind)
-    except UNREADABLE:
-        return False
-    return True
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -9,13 +9,9 @@ moment is a cell that is not done. Only the holder of `lock()` writes.
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import os
-import re
-import socket
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,29 +20,34 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from filelock import FileLock, Timeout
 
+from invbench.store.cells import (
+    ARRAYS,
+    ASIDE,
+    CELL_ID,
+    RECORD,
+    cleared,
+    held,
+    pack,
+    record_if_there,
+    signed,
+    text_of,
+)
 from invbench.store.files import (
     TEMPORARY,
+    Absent,
     StoreError,
     disk,
-    read_bytes,
-    read_json,
     remove_temporary,
     sync_folder,
     write_all_atomic,
     write_atomic,
 )
+from invbench.store.locking import HOLDER, LOCK, locked
+from invbench.store.reading import read_bytes, read_json, read_text
 from invbench.store.record import Record
 
 SCHEMA = 1
-LOCK, HOLDER = ".invbench.lock", ".invbench.holder"
-FRESH = "fresh.json"
-"""Cells that a fresh run has still to compute again, each with a hash of the record that it is to replace."""
-RECORD, ARRAYS = "record.json", "arrays.npz"
-CELL_FILE = re.compile(r"[a-z0-9][a-z0-9_-]{0,60}\.(json|npz|png|svg|csv|txt)")
-"""Names of the files that a cell may hold: the record, which is written last, arrays, and what its game draws."""
-CELL_ID = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True)
@@ -57,25 +58,10 @@ class Results:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder against other runs, making it if need be; StoreError names the holder if there is one.
-
-        The system drops the lock when the process dies; children do not inherit it.
-        """
+        """Hold the folder against other runs, making it if need be; StoreError names the holder if there is one."""
         self._claim()
-        lock, holder = FileLock(self.path / LOCK), self.path / HOLDER
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            who = holder.read_text().strip() if holder.is_file() else "another process"
-            raise StoreError(f"{self.path}: another run is writing here: {who}") from None
-        except OSError as error:
-            raise StoreError(f"{self.path}: cannot be locked: {error.strerror}") from error
-        try:
-            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
+        with locked(self.path):
             yield
-        finally:
-            holder.unlink(missing_ok=True)
-            lock.release()
 
     def create(self, matrix_text: str, plan: Sequence[str], environment: Mapping[str, Any]) -> None:
         """Make the folder, or bring one of ours up to date, and clear what a killed run left half written.
@@ -103,82 +89,46 @@ class Results:
         `files`: pictures and the like by name. A record that could not be read back, or a file whose name is none of
         `CELL_FILE`, is refused (StoreError) before anything is touched.
         """
-        packed = {} if arrays is None else {ARRAYS: _pack(record.id, arrays)}
-        text = text_of(record, files)
-        self._replace(record.id, {**packed, **files, RECORD: text.encode()})
+        packed = {} if arrays is None else {ARRAYS: pack(record.id, arrays)}
+        beside = {**packed, **files}
+        text = text_of(signed(record, beside), files)
+        self._replace(record.id, {**beside, RECORD: text.encode()})
 
     def copy(self, id: str, other: Results) -> None:
         """Replace a cell by that of another folder, byte by byte; StoreError where that cannot be read."""
         theirs = other.cell(id)
-        try:
-            names = sorted(_held(theirs), key=lambda name: name == RECORD)
-            files = {name: (theirs / name).read_bytes() for name in names}
-        except OSError as error:
-            raise StoreError(f"{theirs}: cannot be read: {error.strerror}") from error
-        self._replace(id, files)
+        with disk(theirs, "be read"):
+            names = sorted(held(theirs), key=lambda name: name == RECORD)
+        self._replace(id, {name: read_bytes(theirs / name) for name in names})
 
     def _replace(self, id: str, files: Mapping[str, bytes]) -> None:
         """Remove what the cell has, then write these files in their order, the record last."""
         folder = self.cell(id)
         with disk(folder):
-            sync_folder(folder.parent if _cleared(folder) else folder)
+            sync_folder(folder.parent if cleared(folder) else folder)
         for name, content in files.items():
             write_atomic(folder / name, content)
 
     def write_many(self, records: Sequence[tuple[Record, Mapping[str, bytes]]]) -> None:
         """`write` each of these records, with its files, of cells that have no arrays; thousands take seconds."""
-        cells = [(self.cell(record.id), files, text_of(record, files)) for record, files in records]
+        cells = [(self.cell(record.id), files, text_of(signed(record, files), files)) for record, files in records]
         for folder, _, _ in cells:
             with disk(folder):
-                _cleared(folder)
+                cleared(folder)
         contents = dict[Path, bytes | str]()
         for folder, files, text in cells:
             contents |= {folder / name: content for name, content in files.items()} | {folder / RECORD: text}
         write_all_atomic(contents)
 
-    def begin_fresh(self, ids: Iterable[str]) -> None:
-        """Note that these cells are to be computed again, whatever they have; kept until they were (`end_fresh`)."""
-        now = {id: mark for id in ids if (mark := self._mark(id)) is not None}
-        self._write_fresh(self._fresh() | now)
-
-    def of_before(self) -> frozenset[str]:
-        """Cells whose records are still those of before a fresh run that has not ended."""
-        return frozenset(id for id, mark in self._fresh().items() if self._mark(id) == mark)
-
-    def end_fresh(self, ids: Iterable[str]) -> None:
-        """Note that the run of these cells has ended."""
-        done = set(ids)
-        if marks := self._fresh():
-            self._write_fresh({id: mark for id, mark in marks.items() if id not in done})
-
-    def _fresh(self) -> dict[str, str]:
-        path = self.path / FRESH
-        if not path.exists():
-            return {}
-        plain = read_json(path)
-        if not isinstance(plain, dict) or not all(CELL_ID.fullmatch(id) and isinstance(plain[id], str) for id in plain):
-            raise StoreError(f"{path}: is not invbench's list of cells to compute again; without it they are kept")
-        return plain
-
-    def _write_fresh(self, marks: Mapping[str, str]) -> None:
-        path = self.path / FRESH
-        if marks:
-            write_atomic(path, _pretty(dict(marks)))
-        else:
-            with disk(path):
-                path.unlink(missing_ok=True)
-
-    def _mark(self, id: str) -> str | None:
-        """A hash of a cell's record, which holds how long it took: no record of another run has the same."""
-        path = self.cell(id) / RECORD
-        return hashlib.sha256(read_bytes(path)).hexdigest()[:16] if path.exists() else None
-
     def plan(self) -> tuple[str, ...]:
         """Ids of the whole matrix as last run, in its order; StoreError where this is no result of invbench."""
         path = self.path / "plan.json"
-        if not path.exists():
-            raise StoreError(f"{self.path}: is no result of invbench: it has no plan.json, which `invbench run` makes")
-        plain = read_json(path)
+        try:
+            plain = read_json(path)
+        except Absent:
+            raise StoreError(
+                f"{self.path}: is no result of invbench: it has no plan.json, which `invbench run` makes"
+            ) from None
         cells = plain.get("cells") if isinstance(plain, dict) else None
         if not isinstance(cells, list) or not all(isinstance(id, str) and CELL_ID.fullmatch(id) for id in cells):
             raise StoreError(f"{path}: is not a plan of invbench")
@@ -188,11 +138,7 @@ class Results:
 
     def matrix_text(self) -> str:
         """The matrix as last run."""
-        path = self.path / "matrix.yaml"
-        try:
-            return path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise StoreError(f"{path}: cannot be read: {error}") from error
+        return read_text(self.path / "matrix.yaml")
 
     def environment(self) -> dict[str, Any]:
         """Where it was last run, as `create` was told."""
@@ -203,33 +149,52 @@ class Results:
         return plain
 
     def record(self, id: str) -> Record | None:
-        """A cell's record, None where it is not computed; StoreError where it is damaged or of another schema."""
-        path = self.cell(id) / "record.json"
-        return _record(id, path) if path.exists() else None
+        """A cell's record, None where it is not computed; Damaged or OtherSchema where it cannot be understood."""
+        return record_if_there(id, self.cell(id) / RECORD)
+
+    def set_aside(self, id: str) -> Path:
+        """Give the cell's record a name that nothing reads, so that the cell is not computed; that name."""
+        record = self.cell(id) / RECORD
+        aside = record.with_name(ASIDE)
+        with disk(record, "be renamed"):
+            os.replace(record, aside)
+        return aside
+
+    def has(self, id: str, name: str) -> bool:
+        """Whether a cell's folder holds this file."""
+        return os.path.isfile(self.cell(id) / name)  # False where the system refuses to say
+
+    def lost(self, record: Record) -> list[str]:
+        """Files that were written beside a record and are gone."""
+        return [name for name in record.files if not self.has(record.id, name)]
 
     def records(self) -> list[Record]:
         """Records of the cells planned and computed, in plan order."""
         return list(self._each_record(settings=True))
 
-    def each_record(self) -> Iterator[Record]:
-        """The same one by one and without settings: the values by target of 100,000 cells fill gigabytes."""
-        return self._each_record(settings=False)
+    def each_record(self, settings: bool = False) -> Iterator[Record]:
+        """The same one by one: the values by target of 100,000 cells fill gigabytes. Settings only where asked for."""
+        return self._each_record(settings)
 
     def _each_record(self, settings: bool) -> Iterator[Record]:
         """Those records, of which equal controls are one object."""
         known = dict[bytes, Any]()
         there, cells = self._cell_ids(), f"{self.path / 'cells'}{os.sep}"
-        paths = ((id, f"{cells}{id}{os.sep}record.json") for id in self.plan() if id in there)
-        return (record for id, path in paths if (record := _record_if_there(id, path, known, settings)) is not None)
+        paths = ((id, f"{cells}{id}{os.sep}{RECORD}") for id in self.plan() if id in there)
+        return (record for id, path in paths if (record := record_if_there(id, path, known, settings)) is not None)
 
     def older(self) -> int:
         """How many computed cells are here that the matrix as last run does not hold."""
         others = self._cell_ids() - set(self.plan())
-        return sum((self.cell(id) / "record.json").exists() for id in others)
+        return sum(self.has(id, RECORD) for id in others)
+
+    def computed(self) -> list[str]:
+        """Ids of the cells that have a record, planned or not, sorted."""
+        return sorted(id for id in self._cell_ids() if self.has(id, RECORD))
 
     def arrays(self, id: str) -> dict[str, npt.NDArray[Any]]:
         """A cell's arrays; StoreError where there are none or they are damaged."""
-        path = self.cell(id) / "arrays.npz"
+        path = self.cell(id) / ARRAYS
         try:
             with np.load(path, allow_pickle=False) as packed:
                 return {name: packed[name] for name in packed.files}
@@ -246,7 +211,11 @@ class Results:
 
     def _cell_ids(self) -> set[str]:
         cells = self.path / "cells"
-        return set(filter(CELL_ID.fullmatch, os.listdir(cells))) if cells.is_dir() else set()
+        with disk(cells, "be read"):
+            try:
+                return set(filter(CELL_ID.fullmatch, os.listdir(cells)))
+            except FileNotFoundError:
+                return set()
 
     def _claim(self) -> None:
         """Make the folder, or make sure that it is ours or empty."""
@@ -264,58 +233,5 @@ class Results:
             )
 
 
-def _record(id: str, path: Path | str, known: dict[bytes, Any] | None = None, settings: bool = True) -> Record:
-    record = Record.from_bytes(read_bytes(path), path, known, settings)
-    if record.id != id:
-        raise StoreError(f"{path}: is the record of another cell, {record.id}")
-    return record
-
-
-def _record_if_there(id: str, path: str, known: dict[bytes, Any], settings: bool) -> Record | None:
-    """The same of a cell that is nearly always there: to ask first, or to make a Path, costs as much as to open it."""
-    try:
-        return _record(id, path, known, settings)
-    except StoreError:
-        if os.path.exists(path):
-            raise
-        return None
-
-
 def _pretty(plain: Any) -> str:
     return json.dumps(plain, indent=2, sort_keys=True) + "\n"
-
-
-def text_of(record: Record, files: Iterable[str] = ()) -> str:
-    """The record's text; StoreError where it could not be read back, or a file beside it has no name of `CELL_FILE`."""
-    wrong = next((name for name in files if not CELL_FILE.fullmatch(name) or name in (ARRAYS, RECORD)), None)
-    if wrong is not None:
-        raise StoreError(f"cell {record.id}: {wrong!r} is no name of a file that a cell may hold")
-    text = record.to_json()
-    Record.from_bytes(text.encode(), f"cell {record.id}")
-    return text
-
-
-def _cleared(folder: Path) -> bool:
-    """Take away all that a cell had, its record among it; whether its folder had to be made."""
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        remove_temporary(folder)
-        for name in sorted(_held(folder), key=lambda name: name != RECORD):  # without its record a cell is not done
-            (folder / name).unlink(missing_ok=True)
-        return False
-    return True
-
-
-def _held(folder: Path) -> list[str]:
-    """Names of the files that a cell's folder holds as a cell's own."""
-    return [name for name in os.listdir(folder) if CELL_FILE.fullmatch(name)] if folder.is_dir() else []
-
-
-def _pack(id: str, arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
-    for name, array in arrays.items():
-        if array.dtype.hasobject:
-            raise StoreError(f"cell {id}: array {name!r} holds Python objects, which could only be pickled")
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
-    return buffer.getvalue()

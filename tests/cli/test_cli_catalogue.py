@@ -57,8 +57,11 @@ def test_help_imports_nothing_but_click(words: list[str], tmp_path: Path) -> Non
     assert {name for name in imported if name.startswith("invbench")} == {
         "invbench",
         "invbench.cli",
+        "invbench.console",
+        "invbench.console.saying",
         "invbench.core",
         "invbench.core.errors",
+        "invbench.core.printing",
     }
 
 

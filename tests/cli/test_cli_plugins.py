@@ -87,7 +87,7 @@ def test_an_installed_metric_is_in_scores_tables_gate_and_list(folder: Path) -> 
         words: invbench(*words.split(), folder=folder, **installed)
         for words in (
             "check results/theirs --baseline b.json --json",
-            "compare results/theirs results/theirs",
+            "compare results/theirs results/theirs --markdown",
             f"show results/theirs {record['id']}",
             "list metrics",
             "list metrics mae",
@@ -96,7 +96,7 @@ def test_an_installed_metric_is_in_scores_tables_gate_and_list(folder: Path) -> 
     assert all(done.exit_code == 0 and not done.stderr for done in said.values()), said
     verdicts = json.loads(said["check results/theirs --baseline b.json --json"].stdout)["verdicts"]
     assert verdicts[-1]["metric"] == "mae"
-    assert "MAE ↓" in said["compare results/theirs results/theirs"].stdout
+    assert "MAE ↓" in said["compare results/theirs results/theirs --markdown"].stdout
     assert "MAE ↓" in said[f"show results/theirs {record['id']}"].stdout
     assert "mean absolute error; lower is a stronger attack" in said["list metrics"].stdout
     assert "mean absolute error." in said["list metrics mae"].stdout

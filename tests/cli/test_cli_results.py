@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +31,8 @@ def command(tmp_path: Path) -> Callable[..., Finished]:
     guard = tmp_path / "guard"
     guard.mkdir()
     (guard / "sitecustomize.py").write_text(WITHOUT_TORCH)
-    return lambda *words: invbench(*words, folder=tmp_path, PYTHONPATH=str(guard))
+    path = os.pathsep.join([str(guard), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return lambda *words: invbench(*words, folder=tmp_path, PYTHONPATH=path)
 
 
 def weaker(metric: str, value: float) -> float:
@@ -127,7 +129,13 @@ def test_two_results_stand_side_by_side(
 ) -> None:
     result = finished.copy(tmp_path)
     cell = edit_scores(result, "inverting-gradients", weaker)
-    done = command("compare", finished.result, "results/small")
+    short = command("compare", finished.result, "results/small")
+    assert (short.exit_code, short.stderr) == (0, "")
+    (listed,) = (line for line in short.stdout.splitlines() if line.startswith(cell[:8]))
+    assert listed.split()[-2:] == ["-1", "regressed"]
+    assert max(map(len, short.stdout.splitlines())) <= 80
+    assert re.search(r"^\d+ same, 1 regressed; \d+ values equal, not listed$", short.stdout, re.MULTILINE)
+    done = command("compare", finished.result, "results/small", "--markdown")
     assert (done.exit_code, done.stderr) == (0, "")
     row = next(line for line in done.stdout.splitlines() if cell[:8] in line and "PSNR" in line.upper())
     before, after = (float(n) for n in re.findall(r"\| +(-?\d+\.\d\d) ", row)[:2])
@@ -155,8 +163,8 @@ def test_without_a_cell_every_cell_is_listed(finished: FinishedRun, command: Cal
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["report", "DIR", "--format", "html"], "--format html is not built yet; markdown is"),
-        (["report", "DIR", "--format", "latex"], "--format latex is not built yet; markdown is"),
+        (["report", "DIR", "--format", "html"], "'html' is not one of 'markdown', 'csv'"),
+        (["report", "DIR", "--format", "latex"], "'latex' is not one of 'markdown', 'csv'"),
         (["report", "DIR", "-o", "no/such/folder/page.md"], "cannot be written"),
         (["run", "m.yaml", "--ray-address", "127.0.0.1:6379"], "--ray-address needs --executor ray"),
         (["run", "m.yaml", "--gpus-per-cell", "0.5"], "--gpus-per-cell needs --executor ray"),

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pytest
 from command_line import (
     FinishedRun,
     environment,
@@ -118,6 +120,20 @@ def test_an_unknown_device_or_choice_and_a_folder_of_something_else_are_refused(
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.parametrize("dry", [[], ["--dry-run"]])
+def test_a_matrix_of_which_no_cell_can_be_run_ends_2_and_tells_why(tmp_path: Path, dry: list[str]) -> None:
+    """A folder one level off: all pictures are of one class, every update is zero, and nothing would seem to leak."""
+    write_small(tmp_path)
+    np.savez(tmp_path / "images.npz", images=np.load(tmp_path / "images.npz")["images"], labels=np.zeros(12, np.int64))
+    write(tmp_path / "one.yaml", "dataset: {name: npz, path: images.npz}\ngrid: {attack: idlg, model: mlp}\n")
+    done = invbench("run", "one.yaml", *dry, folder=tmp_path)
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1].startswith("one.yaml: no cell that it asks for can be run; each is unsupported")
+    assert "npz(path=images.npz) has one class, of which every update is zero" in done.stdout + done.stderr
+    if not dry:
+        assert statuses(tmp_path / "results" / "one") == {"idlg": "unsupported"}
+
+
 def test_a_dry_run_forecasts_and_writes_nothing_at_all(tmp_path: Path) -> None:
     write_small(tmp_path)
     before = tree(tmp_path)
@@ -129,14 +145,14 @@ def test_a_dry_run_forecasts_and_writes_nothing_at_all(tmp_path: Path) -> None:
     names = [line.split("  ", 1)[1] for line in lines if re.match(r"[0-9a-f]{8}  ", line)]
     assert len(names) == 6
     assert names[0] == f"{EXACT} mlp(trained=true,width=8) b1 none"
-    assert sum(re.fullmatch(r" +attack: at most [\d.]+ s", line) is not None for line in lines) == 5
+    assert sum(re.fullmatch(r" +attack: at most [\d.]+ s(, \d+ MB)?", line) is not None for line in lines) == 5
     assert (
         sum(line.endswith("first: training mlp(trained=true,width=8) on npz(path=images.npz)") for line in lines) == 4
     )
     [refused] = [line.strip() for line in lines if "unsupported:" in line]
     assert refused.startswith("unsupported: needs batch_size 1, not 2: ")
     assert lines[-2] == "6 cells: 5 to compute, 1 unsupported"
-    assert re.match(r"attacks: at most [\d.]+ s with 2 workers on cpu; ", lines[-1])
+    assert re.match(r"attacks: at most [\d.]+ s with 2 workers on cpu(, \d+ MB each)?; ", lines[-1])
 
 
 def test_a_dry_run_tells_what_would_be_kept_and_what_would_fail(

@@ -14,21 +14,40 @@ from invbench.play.forecasting import Forecast
 from invbench.runs.run import Planned, Unplayable
 
 
-def test_a_plan_of_hundreds_of_cells_is_told_by_attack_model_and_batch_size(
+def test_a_plan_of_hundreds_of_cells_is_one_line_an_attack_model_and_batch_size(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(plan, "forecast", lambda cell, device: Forecast(2.0, 10.0))
     cells = make_cells(tmp_path, batch_size=[1, 2], seed=list(range(150)))
     plan.print_plan(cells, lambda cell: cell.seed < 10, "cpu", workers=1, threads=1)
-    told = capsys.readouterr().out.splitlines()
-    assert told[:3] == [
-        f"{EXACT} mlp(width=8,depth=1) b1: 150 cells",
-        "  140  attack: at most 2.0 s, 10 MB",
-        "  10  done before, kept",
-    ]
-    assert told[3] == f"{EXACT} mlp(width=8,depth=1) b2: 150 cells"
-    assert told[4].startswith("  150  unsupported: needs batch_size 1")
-    assert told[5] == "300 cells: 10 kept, 140 to compute, 150 unsupported"
+    first, second, counts, costs = capsys.readouterr().out.splitlines()
+    group = f"{EXACT} mlp(width=8,depth=1)"
+    assert first == f"{group} b1: 150 cells: 10 kept, 140 to compute (attack: at most 2.0 s, 10 MB)"
+    assert second.startswith(f"{group} b2: 150 cells: 150 unsupported (needs batch_size 1, not 2")
+    assert counts == "300 cells: 10 kept, 140 to compute, 150 unsupported"
+    assert costs.startswith("attacks: at most 4 min 40 s with 1 worker on cpu, 10 MB each; ")
+
+
+@pytest.mark.parametrize("seeds", [1, 250])
+def test_a_forecast_above_the_time_limit_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], seeds: int
+) -> None:
+    monkeypatch.setattr(plan, "forecast", lambda cell, device: Forecast(5.0 * cell.targets, None))
+    for timeout, slow in ((10, False), (9, True)):
+        cells = make_cells(tmp_path, seed=list(range(seeds)), timeout=timeout)
+        plan.print_plan(cells, lambda cell: False, "cpu", workers=1, threads=1)
+        said = capsys.readouterr()
+        assert ("attack: at most 10 s; warning: its time limit is 9.0 s" in said.out) is slow
+        assert said.err.startswith(f"warning: {seeds} cell") is slow
+
+
+def test_memory_that_was_not_measured_is_not_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for memory in (None, 0.2):
+        monkeypatch.setattr(plan, "forecast", lambda cell, device, memory=memory: Forecast(2.0, memory))
+        plan.print_plan(make_cells(tmp_path), lambda cell: False, "cpu", workers=1, threads=1)
+        assert "MB" not in capsys.readouterr().out
 
 
 def test_only_the_first_of_many_refused_cells_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

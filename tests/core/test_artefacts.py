@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -139,6 +140,8 @@ DAMAGES: list[Callable[[bytes], bytes]] = [
     lambda whole: whole[: len(whole) // 2],
     lambda whole: whole[:-1],
     lambda whole: b"not safetensors at all, but long enough to be one",
+    lambda whole: whole[:-1] + bytes([whole[-1] ^ 1]),  # parses as well
+    lambda whole: safetensors.torch.save({"y": torch.zeros(3)}),  # another's
     lambda whole: b"\xff" * len(whole),
     lambda whole: whole[:8] + b"x" + whole[9:],
 ]

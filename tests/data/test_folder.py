@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from invbench import registry
 from invbench.data import BadData
 from invbench.data.folder import Folder
 
@@ -132,3 +133,99 @@ def test_folders_without_pictures_are_refused(tmp_path: Path) -> None:
     (tmp_path / "dog").mkdir()
     with pytest.raises(BadData, match="dog: holds no picture"):
         Folder(path=tmp_path).load()
+
+
+def test_a_file_is_opened_as_a_picture_of_the_listed_formats_and_starts_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pillow hands PostScript to Ghostscript; and whatever the suffix, a JPEG is a picture."""
+    started = tmp_path / "started"
+    (tmp_path / "bin").mkdir()
+    for name in ("gs", "gswin32c", "gswin64c"):
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\ntouch {started}\nexit 1\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    (tmp_path / "photos").mkdir()
+    picture(tmp_path / "photos" / "cat" / "a.jpg")
+    (tmp_path / "photos" / "cat" / "a.jpg").rename(tmp_path / "photos" / "cat" / "a.png")
+    assert Folder(path=tmp_path / "photos").load().images.shape == (1, 3, 4, 6)
+    Image.new("RGB", (6, 4)).save(tmp_path / "photos" / "cat" / "b.png", format="EPS")
+    with pytest.raises(BadData, match=r"b\.png: is not a readable picture"):
+        Folder(path=tmp_path / "photos").load()
+    assert not started.exists()
+
+
+@pytest.mark.parametrize("size", [1_000_000, 3_000_000_000])
+def test_pictures_that_would_not_fit_in_memory_are_refused_before_they_are_made(tmp_path: Path, size: int) -> None:
+    picture(tmp_path / "cat" / "a.png")
+    with pytest.raises(
+        BadData, match=rf"1 pictures of {size} x {size} take .* GiB of memory; at most 4 GiB: give a sm"
+    ):
+        Folder(path=tmp_path, size=size).load()
+
+
+def test_a_picture_of_more_pixels_than_a_photograph_is_refused_by_its_head(tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "a.pgm").write_bytes(b"P5 10000 10000 255\n" + bytes(10))
+    with pytest.raises(BadData, match=r"a\.pgm: is not a readable picture \(Image size \(100000000 pixels\) exceeds"):
+        Folder(path=tmp_path).load()
+
+
+def test_a_table_names_the_pictures_in_its_order_and_their_labels(tmp_path: Path) -> None:
+    first, second = picture(tmp_path / "b.png"), picture(tmp_path / "a.png")
+    third = picture(tmp_path / "more" / "c.png")
+    table = tmp_path / "labels.csv"
+    table.write_text("\ufefffile,label\nb.png,10\n\na.png, 9\nmore/c.png,10\n", encoding="utf-8")
+    pool = Folder(path=tmp_path, labels=table).load()
+    assert np.array_equal(pool.images.transpose(0, 2, 3, 1), np.stack([first, second, third]))
+    assert (pool.labels.tolist(), pool.classes, pool.notes) == ([1, 0, 1], 2, ())
+    table.write_text("b.png,dog\n")
+    assert Folder(path=tmp_path, labels=table).load().labels.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (b"", r"labels\.csv: names no picture"),
+        (b"file,label\n", r"labels\.csv: names no picture"),
+        (b"a.png,1\na.png,2\n", r"labels\.csv:2: 'a.png' is named twice"),
+        (b"a.png,1\nb.png,2\n", r"labels\.csv:2: .*b\.png: No such file"),
+        (b"a.png,1\n../x.png,2\n", r"labels\.csv:2: '../x.png' must be a picture in"),
+        (b"a.png,1\n/etc/x.png,2\n", r"labels\.csv:2: '/etc/x.png' must be a picture in"),
+        (b"a.png,1\nnotes.txt,2\n", r"labels\.csv:2: 'notes.txt' must be a picture in"),
+        (b"a.png,1\na.png\n", r"labels\.csv:2: must be `FILE,LABEL`, not 1 columns"),
+        (b'a.png,"1\n', r"labels\.csv:1: unexpected end of data"),
+        (b"a.png,\xff\n", r"labels\.csv: cannot be read \(it is no UTF-8 text\)"),
+    ],
+)
+def test_a_table_that_makes_no_sense_is_refused_with_its_line(tmp_path: Path, text: bytes, message: str) -> None:
+    picture(tmp_path / "a.png")
+    (tmp_path / "labels.csv").write_bytes(text)
+    with pytest.raises(BadData, match=message):
+        Folder(path=tmp_path, labels=tmp_path / "labels.csv").load()
+
+
+def test_a_table_that_is_no_ordinary_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "labels.csv")
+    with pytest.raises(BadData, match=r"labels\.csv: is not a file"):
+        Folder(path=tmp_path, labels=tmp_path / "labels.csv").load()
+
+
+def test_drawn_labels_are_called_drawn_and_stay_with_their_picture(tmp_path: Path) -> None:
+    for name in "abcdefghijkl":
+        picture(tmp_path / f"{name}.png")
+    pool = Folder(path=tmp_path, drawn_classes=3).load()
+    assert (len(pool.images), pool.classes, set(pool.labels.tolist())) == (12, 3, {0, 1, 2})
+    assert pool.notes == ("labels are drawn among 3 classes: they say nothing of the pictures",)
+    (tmp_path / "a.png").unlink()
+    assert Folder(path=tmp_path, drawn_classes=3).load().labels.tolist() == pool.labels.tolist()[1:]
+    assert (
+        registry.load("dataset", "folder").short({"path": tmp_path, "drawn_classes": 3}).endswith(",drawn_classes=3)")
+    )
+    with pytest.raises(ValueError, match="not both"):
+        Folder(path=tmp_path, drawn_classes=3, labels=tmp_path / "labels.csv")
+
+
+def test_a_path_longer_than_names_can_be_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="File name too long"):
+        Folder(path=tmp_path / ("x" * 300)).load()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invbench.data import BadData
+from invbench.data import BadData, _pool
 from invbench.data.npz import Npz
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (10, 3, 4, 5)).astype(np.uint8)
@@ -104,6 +105,8 @@ NAN[3, 0, 0, 0] = np.nan
         ({"images": NAN}, r"images\[3\] holds NaN or infinity"),
         ({"images": COLOURS.astype(np.float32)}, r"must lie in \[0, 1\]; they go from 0 to 255"),
         ({"images": COLOURS / 255 - 0.1}, r"they go from -0.1 to"),
+        ({"images": np.float32(COLOURS / 255) * np.float32(1.0000001)}, r"they go from 0 to 1.0000001$"),
+        ({"images": COLOURS.transpose(0, 2, 3, 1).repeat(2, 1)}, r"10 x 8 x 5 x 3 is N x H x W x C: save .*0, 3, 1, 2"),
         ({"images": np.array([object()] * 4).reshape(1, 1, 2, 2)}, "cannot be read .*allow_pickle"),
         ({"labels": LABELS[:9]}, "10 images need 10 labels in one row; labels are 9"),
         ({"labels": LABELS[:, None]}, "labels are 10 x 1"),
@@ -126,6 +129,25 @@ def test_an_archive_that_lacks_an_array_is_refused(tmp_path: Path, lacking: str)
     np.savez(tmp_path / "own.npz", **arrays)
     with pytest.raises(BadData, match=rf"own\.npz: has no '{lacking}'; it holds .*'other'"):
         Npz(path=tmp_path / "own.npz").load()
+
+
+def test_an_archive_that_would_not_fit_in_memory_is_refused_before_it_is_unpacked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_pool, "MOST_BYTES", 1 << 20)
+    file = tmp_path / "own.npz"
+    np.savez_compressed(file, images=np.zeros((10, 3, 500, 500), np.uint8), labels=LABELS)
+    assert file.stat().st_size < 1 << 14
+    tracemalloc.start()
+    with pytest.raises(BadData, match=r"own\.npz: images take 0.0 GiB of memory; at most 0 GiB: keep the pictures"):
+        Npz(path=file).load()
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+
+
+def test_constants_of_pictures_up_to_255_are_refused_with_the_file(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=r"own\.npz: mean holds 127.5, .*divide by 255: 0.5"):
+        Npz(path=write(tmp_path), mean=(127.5,) * 3, std=(127.5,) * 3).load()
 
 
 @pytest.mark.parametrize("name", ["mean", "std"])

@@ -9,6 +9,7 @@ import torch
 from small_cells import plugged
 
 from invbench.guide.doctor import Finding, examine
+from invbench.sheets import columns
 
 ESSENTIAL = ["torch", "processor", "LPIPS weights", "cache folder",
              "data set natural", "data set lfw", "data set digits"]  # fmt: skip
@@ -56,3 +57,58 @@ def test_parts_of_other_packages_are_named(tmp_path: Path, cache: Path) -> None:
     assert "no kind is called 'protocols'; nearest: 'protocol'" in found["plugin protocols.theirs"].detail
     assert found["defense theirs"].works is False
     assert "exactly one class marked as defense" in found["defense theirs"].detail
+
+
+BROKEN = {
+    "attacks.ends": "raise SystemExit('bye')",
+    "metrics.odd": """
+from invbench.numbers.columns import Column
+from invbench.numbers.metric import Metric
+METRIC = Metric(column=Column("odd", "a metric", decimals="3"), games=("update",))
+""",
+    "metrics.pipe": """
+from invbench.numbers.columns import Column
+from invbench.numbers.metric import Metric
+METRIC = Metric(column=Column("pipe", "a metric", title="a | b"), games=("update",))
+""",
+    "sheets.odd": """
+from invbench.numbers.sheet import Noun, Sheet
+SHEET = Sheet(columns="psnr", item=Noun("picture", "pictures"))
+""",
+    "models.settings": """
+from dataclasses import dataclass
+from invbench.registry import model, parameter
+@model(data="images")
+@dataclass(frozen=True)
+class Settings:
+    width: "no such type" = parameter(1, help="a width")
+""",
+}
+
+
+@pytest.mark.filterwarnings("ignore:metric .* is left out")
+def test_every_plugin_that_cannot_be_used_is_named_with_what_is_wrong_and_costs_no_other(
+    tmp_path: Path, cache: Path
+) -> None:
+    with plugged(tmp_path, BROKEN):
+        found = by_name()
+        assert columns()["psnr"].decimals == 2
+    assert all(found[what].works for what in ESSENTIAL)
+    said = {
+        "attack ends": "SystemExit: bye",
+        "metric odd": "Column.decimals must be int, not '3'",
+        "metric pipe": "Column.title must be plain words, not 'a | b'",
+        "sheet odd": "Sheet.columns must be tuple[str | ",
+        "model settings": "",
+    }
+    for what, words in said.items():
+        assert found[what].works is False
+        assert words in found[what].detail
+
+
+def test_a_plugin_with_the_name_of_a_part_that_is_there_is_a_finding(tmp_path: Path, cache: Path) -> None:
+    with plugged(tmp_path, {"attacks.dlg": ""}):
+        found = by_name()
+    assert found["plugins of attacks"].works is False
+    assert "has the name of a part that is there already" in found["plugins of attacks"].detail
+    assert found["torch"].works

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from small_cells import plugged
 
 from invbench import matrix
 from invbench.cell import Cell
@@ -389,9 +390,37 @@ def test_set_changes_the_tree_before_anything_is_checked(folder: Path) -> None:
     assert {cell.targets for cell in made.cells} == {4}
 
 
+def test_set_reaches_an_item_of_a_list_counted_from_0(folder: Path) -> None:
+    text = SMALL + "seed: [0, 1]\ngrid: {attack: [dlg, idlg], model: lenet, defense: [[clip, sign]]}\n"
+    made = load(text, "grid.attack.0.lr=0.5", "grid.attack.1=peel", "seed.1=7", "grid.defense.0.0.norm=3")
+    assert names(made.cells, "attack", "seed", "defense") == [
+        (attack, seed, "clip(norm=3)+sign") for attack in ("dlg(lr=0.5)", "peel") for seed in (0, 7)
+    ]
+
+
+@pytest.mark.parametrize(("written", "value"), [("1e1", 10), ("2.0", 2), ("1.2E+3", 1200)])
+def test_whole_numbers_may_be_written_as_yaml_users_write_them(folder: Path, written: str, value: int) -> None:
+    text = "dataset: {name: natural, size: 3.2e1}\n"
+    (cell,) = load(
+        f"{text}targets: {written}\ngrid: {{attack: {{name: dlg, iterations: {written}}}, model: lenet}}\n"
+    ).cells
+    (plain,) = load(
+        f"{text}targets: {value}\ngrid: {{attack: {{name: dlg, iterations: {value}}}, model: lenet}}\n"
+    ).cells
+    assert (cell, cell.id, type(cell.targets)) == (plain, plain.id, int)
+
+
+@pytest.mark.parametrize("written", ["1.5e0", "1e-1", "1e18", "1e300"])
+def test_a_number_that_is_not_whole_or_too_long_is_no_whole_number(folder: Path, written: str) -> None:
+    (refusal,) = refusals(f"{SMALL}targets: {written}\n{GRID}")
+    assert refusal.startswith("m.yaml:2:10: targets must be a whole number, not ")
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
+        ("include.2.seed=1", "--set include.2.seed=1: 'include' holds a list of 2, counted from 0: no item '2'"),
+        ("include.x.seed=1", "--set include.x.seed=1: 'include' holds a list of 2, counted from 0: no item 'x'"),
         ("targets=x", "--set targets=x: targets must be a whole number, not 'x'"),
         ("targts=3", "--set targts=3: the matrix has no 'targts'; nearest: 'targets'"),
         ("targets", "--set targets: must be KEY=VALUE, a dot in KEY going one level down"),
@@ -407,7 +436,8 @@ def test_set_changes_the_tree_before_anything_is_checked(folder: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_mistake_of_set_names_the_words_given(folder: Path, given: str, expected: str) -> None:
-    assert refusals(SMALL + "targets: 8\n" + GRID, given) == [expected]
+    include = "{attack: idlg, model: lenet, batch_size: 1, defense: none}"
+    assert refusals(f"{SMALL}targets: 8\n{GRID}include: [{include}, {include}]\n", given) == [expected]
 
 
 def test_what_the_file_lacks_is_told_in_the_file_also_where_set_adds_to_it(folder: Path) -> None:
@@ -460,6 +490,25 @@ def test_only_keeps_the_cells_that_agree(folder: Path) -> None:
     assert matrix.select(cells, ["game=update", "dataset=npz", "protocol=fedsgd"]) == list(cells)
 
 
+def test_only_takes_what_stands_in_a_matrix_of_which_the_settings_given_count(folder: Path) -> None:
+    cells = load(
+        SMALL + "grid: {attack: [dlg, {name: dlg, lr: 0.5}, idlg], model: [lenet, mlp], batch_size: [1, 2, 4],"
+        " defense: [none, sign, [{name: clip, norm: 1}, sign]]}\n"
+    ).cells
+
+    def kept(axis: str, *only: str) -> set[Any]:
+        return set(names(matrix.select(cells, only), axis))
+
+    assert kept("attack", "attack={name: dlg, lr: 0.5}") == {"dlg(lr=0.5)"}
+    assert kept("attack", "attack={name: dlg}") == {"dlg", "dlg(lr=0.5)"}
+    assert kept("attack", "attack=[{name: dlg, lr: 5e-1}, idlg]") == {"dlg(lr=0.5)", "idlg"}
+    assert kept("batch_size", "batch_size=[1, 4]") == {1, 4}
+    assert kept("defense", "defense=[none, sign]") == {"none", "sign"}
+    assert kept("defense", "defense=[[clip, sign]]") == {"clip(norm=1)+sign"}
+    assert kept("dataset", "dataset={name: npz, path: a.npz}") == {"npz(path=a.npz)"}
+    assert kept("model", "model={name: mlp}", "model=lenet") == {"lenet", "mlp"}
+
+
 @pytest.mark.parametrize(
     ("only", "expected"),
     [
@@ -467,6 +516,13 @@ def test_only_keeps_the_cells_that_agree(folder: Path) -> None:
         (["attack=dgl"], ["--only attack=dgl: no cell has attack 'dgl'; nearest: 'dlg'"]),
         (["attack"], ["--only attack: must be KEY=VALUE"]),
         (["seed=9", "x=1"], ["--only seed=9: no cell has seed '9'", "--only x=1: no axis is called 'x'"]),
+        (["attack={name: dlg, lrr: 1}"], ["--only attack={name: dlg, lrr: 1}: dlg has no 'lrr'; nearest: 'lr'"]),
+        (["attack={name: dlg, lr: 7}"], ["--only attack={name: dlg, lr: 7}: no cell has attack {name: dlg, lr: 7}"]),
+        (["seed=[]"], ["--only seed=[]: seed is an empty list"]),
+        (
+            ["seed=[1"],
+            ["--only seed=[1: not YAML: while parsing a flow sequence: expected ',' or ']', but got '<stream end>'"],
+        ),
         (["attack=dlg", "model=mlp"], ["--only attack=dlg --only model=mlp: no cell agrees with all of these"]),
     ],
 )
@@ -487,8 +543,49 @@ def test_a_grid_too_large_is_refused_and_not_made(folder: Path) -> None:
     numbers = f"[{','.join(map(str, range(1, 2001)))}]"
     started = time.process_time()
     (refusal,) = refusals(f"{SMALL}seed: {numbers}\ngrid: {{attack: dlg, model: lenet, batch_size: {numbers}}}\n")
-    assert refusal == "m.yaml:3:1: grid makes 4,000,000 cells; at most 1,000,000"
+    assert refusal == "m.yaml:3:1: the matrix makes 4,000,000 cells; at most 1,000,000"
     assert time.process_time() - started < 2
+
+
+def test_included_cells_and_seeds_count_towards_the_most_cells(folder: Path) -> None:
+    seeds = f"[{','.join(map(str, range(1, 30_001)))}]"
+    include = ", ".join(["{attack: dlg, model: lenet, batch_size: 1, defense: none}"] * 40)
+    started = time.process_time()
+    (refusal,) = refusals(f"{SMALL}seed: {seeds}\ninclude: [{include}]\n")
+    assert refusal == "m.yaml:3:1: the matrix makes 1,200,000 cells; at most 1,000,000"
+    assert time.process_time() - started < 5
+
+
+def test_of_very_many_mistakes_the_first_fifty_are_told_and_the_others_counted(folder: Path) -> None:
+    with pytest.raises(MatrixErrors) as caught:
+        load(SMALL + f"grid: {{attack: [{', '.join(['dgl'] * 1234)}], model: lenet}}\n")
+    told = str(caught.value).splitlines()
+    assert len(caught.value.errors) == 1234
+    assert told[:50] == [str(error) for error in caught.value.errors[:50]]
+    assert told[50:] == ["... and 1,184 more"]
+
+
+BROKEN = {
+    "raising": (
+        "raise ZeroDivisionError('so it\\nis')",
+        "dataset broken cannot be loaded: ZeroDivisionError: so it is",
+    ),
+    "leaving": ("raise SystemExit(0)", "dataset broken cannot be loaded: SystemExit: 0"),
+    "unreadable": ("open('/nowhere/x')", "/nowhere/x: No such file or directory"),
+    "nothing": ("return 3", "dataset broken: load() must give a Pool, not int"),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_whatever_goes_wrong_in_somebody_s_data_set_is_told_with_its_place(folder: Path, kind: str) -> None:
+    body, expected = BROKEN[kind]
+    source = (
+        "from dataclasses import dataclass\nfrom invbench.data import Dataset\nfrom invbench.registry import dataset\n"
+        "@dataset(data='images')\n@dataclass(frozen=True)\nclass Broken(Dataset):\n"
+        f"    def load(self):\n        {body}\n"
+    )
+    with plugged(folder, {"data.broken": source}):
+        assert refusals(f"dataset: broken\n{GRID}") == [f"m.yaml:1:10: {expected}"]
 
 
 def test_twenty_thousand_cells_are_made_within_seconds(folder: Path) -> None:

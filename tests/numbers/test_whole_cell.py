@@ -115,7 +115,21 @@ def test_an_item_that_lost_its_score_is_counted_and_left_out_on_both_sides() -> 
     ],
 )
 def test_what_has_no_value_says_why(scores: Scores, why: str) -> None:
-    assert estimate(Auc(), scores) == (None, 0.0, 0.0, why)
+    found = estimate(Auc(), scores)
+    assert (found.value, found.why_empty) == (None, why)
+
+
+def test_items_without_a_finite_score_are_counted() -> None:
+    scores: Scores = {"score": [[0.1, 0.9, float("inf"), None]], "member": [[0.0, 1.0, 1.0, 0.0]]}
+    found = estimate(Auc(), scores)
+    assert (found.value, found.left_out, found.items) == (1.0, 2, 4)
+
+
+@pytest.mark.parametrize(("resampled", "units"), [("items", 4), ("targets", 3)])
+def test_what_counts_is_the_rarer_side_and_no_more_than_the_targets_that_are_drawn(resampled: str, units: int) -> None:
+    items = [(float(n), n < 4) for n in range(12)]
+    found = estimate(Auc(resampled=resampled), stored(items, targets=3))  # type: ignore[arg-type]
+    assert found.units == units
 
 
 def test_other_numbers_of_items_cannot_be_paired() -> None:

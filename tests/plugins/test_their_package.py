@@ -170,7 +170,7 @@ def test_check_is_quiet_about_the_same_result_and_finds_one_regression(folder: P
 
 def test_compare_show_and_list_know_every_part(run: tuple[Path, Finished]) -> None:
     folder, _ = run
-    compared = theirs(folder, "compare", "results/theirs", "results/theirs")
+    compared = theirs(folder, "compare", "results/theirs", "results/theirs", "--markdown")
     assert (compared.exit_code, "AUC ↑" in compared.stdout) == (0, True)
     [cell] = ids(folder / "results" / "theirs", "shadows")
     shown = theirs(folder, "show", "results/theirs", cell)

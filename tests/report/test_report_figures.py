@@ -40,11 +40,36 @@ def test_an_attack_reads_only_what_is_a_decibel_and_its_interval_above_the_contr
     assert leak.read is read
 
 
-def test_one_target_is_judged_by_its_difference_alone() -> None:
-    barely, clearly = figures_of(update_record([15.4])).leak, figures_of(update_record([15.6])).leak
-    assert barely is not None
-    assert clearly is not None
-    assert (barely.read, clearly.read) == (False, True)  # the control has 14.5
+@pytest.mark.parametrize(("targets", "sure"), [(1, False), (2, False), (3, True)])
+def test_fewer_than_three_targets_are_no_evidence(targets: int, sure: bool) -> None:
+    cell = figures_of(update_record([40.0, 40.1, 39.9][:targets]))
+    assert cell.leak is not None
+    assert (cell.leak.more, cell.leak.read, cell.unsure) == (True, sure, not sure)
+    assert finding(cell).startswith("unsure (+") is not sure
+
+
+def test_a_cell_of_which_every_target_diverged_has_read_nothing() -> None:
+    """Its answers may be random starts: LPIPS finds them closer to a photograph than noise that was fitted."""
+    every, some = (found([0.0] * 8, noise=True, diverged=count) for count in (8, 1))
+    assert finding(every) == "read nothing (+0.00 dB); 8 of 8 diverged"
+    assert finding(some) == "read nothing (+0.00 dB); 1 of 8 diverged", "the control did another amount of work"
+    by_psnr = figures_of(update_record([30.0, 34.0, 32.0], facts={"diverged": 3}))
+    assert (by_psnr.shown, by_psnr.unsure) == (None, False)
+    assert figures_of(update_record([30.0, 34.0, 32.0], facts={"diverged": 2})).shown is not None
+
+
+def test_an_update_of_nothing_but_zeros_and_an_exact_control_leave_nothing_to_read() -> None:
+    said = "the update of 3 of 3 targets is zero: nothing was shared"
+    empty = figures_of(update_record([10.0] * 3, facts={"notes": [said]}))
+    assert (empty.nothing_to_read, finding(empty)) == (said, "nothing to read")
+    partly = figures_of(update_record([10.0] * 3, facts={"notes": [said.replace("3 of 3", "2 of 3")]}))
+    assert partly.nothing_to_read is None
+    some = {"grey": {"psnr": nested([100.0, 14.0, 15.0])}}
+    assert figures_of(update_record([100.0, 30.0, 31.0], facts={"controls": some})).remarks == (
+        "the control grey is exact at 1 of 3 targets: nothing can be read of those",
+    )
+    constant = figures_of(update_record([100.0] * 3, facts={"controls": {"grey": {"psnr": nested([100.0] * 3)}}}))
+    assert constant.nothing_to_read == "the control grey has PSNR 100.00 dB already: no room is left above it"
 
 
 def test_attributes_are_judged_by_accuracy_against_imputation() -> None:
@@ -68,7 +93,7 @@ def test_a_picture_that_has_no_value_is_left_out_of_a_controls_mean() -> None:
     assert figures.strongest["psnr"] == ("grey", 12.0)
 
 
-def found(identified: list[float], lpips: float = 0.3, noise: bool = False) -> Figures:
+def found(identified: list[float], lpips: float = 0.3, noise: bool = False, diverged: int = 0) -> Figures:
     """A cell whose PSNR is its control's; the controls find nothing and are 0.4 and 0.5 away by LPIPS."""
     psnr = [14.0] * 8
     controls = {
@@ -76,7 +101,7 @@ def found(identified: list[float], lpips: float = 0.3, noise: bool = False) -> F
         for name, away in {"grey": 0.5, "mean": 0.4, **({"noise": 0.4} if noise else {})}.items()
     }
     scores = {"psnr": nested(psnr), "identified": nested(identified), "lpips": nested([lpips] * 8)}
-    return figures_of(update_record(psnr, facts={"scores": scores, "controls": controls}))
+    return figures_of(update_record(psnr, facts={"scores": scores, "controls": controls, "diverged": diverged}))
 
 
 def test_what_psnr_misses_and_identified_shows_is_a_leak_and_says_by_which_metric() -> None:

@@ -19,6 +19,11 @@ def reported(folder: Path, *records: Record) -> str:
     return report.markdown(made_results(folder, records), links_from=folder)
 
 
+def details(markdown: str) -> list[Table]:
+    """The tables of the attacks, which stand below those that cross two axes."""
+    return [t for t in tables(markdown) if "targets" in t.header]
+
+
 def under(markdown: str, heading: str) -> Table:
     """The one table below a heading."""
     [found] = [t for t in tables(markdown) if t.under == heading]
@@ -26,12 +31,12 @@ def under(markdown: str, heading: str) -> Table:
 
 
 GRID = [
-    update_record([41.0, 43.0], attack="dlg", defense="none"),
-    update_record([14.2, 14.4], attack="dlg", defense="gaussian(std=0.1)"),
-    update_record([25.0, 29.0], attack="dlg", model="mlp", defense="none"),
-    update_record([30.0, 32.0], attack="idlg", defense="none"),
+    update_record([41.0, 43.0] * 2, attack="dlg", defense="none"),
+    update_record([14.2, 14.4] * 2, attack="dlg", defense="gaussian(std=0.1)"),
+    update_record([25.0, 29.0] * 2, attack="dlg", model="mlp", defense="none"),
+    update_record([30.0, 32.0] * 2, attack="idlg", defense="none"),
     empty_record("unsupported", "needs a bias", attack="idlg", model="mlp", defense="none"),
-    update_record([20.0, 22.0], attack="dlg", batch_size=4),
+    update_record([20.0, 22.0] * 2, attack="dlg", batch_size=4),
     attribute_record([1] * 11 + [0]),
 ]
 
@@ -39,7 +44,8 @@ GRID = [
 def test_every_row_has_as_many_cells_as_its_header_and_no_line_ends_in_a_space(tmp_path: Path) -> None:
     text = reported(tmp_path, *GRID)
     found = tables(text)
-    assert len(found) == 7  # dlg, idlg, dlg at batch size 4, map-inversion, unsupported, notes, provenance
+    # three axes against the defence, dlg, idlg, dlg at batch size 4, map-inversion, unsupported, notes, provenance
+    assert len(found) == 3 + 7
     assert all(len(row) == len(t.header) for t in found for row in t.rows)
     table_lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(table_lines) == sum(len(t.rows) + 2 for t in found)
@@ -58,23 +64,59 @@ def test_sections_part_games_data_sets_batch_sizes_and_protocols(tmp_path: Path)
 
 
 def test_a_table_sets_model_and_defence_beside_scores_and_strongest_controls(tmp_path: Path) -> None:
-    table = tables(reported(tmp_path, *GRID))[0]
+    table = details(reported(tmp_path, *GRID))[0]
     assert table.under == "dlg"
     expected = ["model", "defence", "targets", "PSNR (dB) ↑", "control", "SSIM ↑", "control", "LPIPS ↓", "control"]
-    assert table.header == [*expected, "above control", "cell"]
+    assert table.header == [*expected, "identified ↑", "above control", "cell"]
     assert list(zip(table.column("model"), table.column("defence"), strict=True)) == [
         ("lenet", "none"),
         ("lenet", "gaussian(std=0.1)"),
         ("mlp", "none"),
     ]
-    assert table.rows[0][2:5] == ["2", "42.00 ± 1.00", "14.00 (grey)"]
+    assert table.rows[0][2:5] == ["4", "42.00 ± 1.00", "14.00 (grey)"]
     assert table.rows[0][7:9] == ["0.024 ± 0.001", "0.400 (mean)"]
     assert table.column("SSIM ↑") == ["", "", ""]
 
 
+def test_metrics_beside_the_usual_ones_stand_where_they_say_something(tmp_path: Path) -> None:
+    plain, exact = details(reported(tmp_path, update_record([14.0] * 3), update_record([90.0] * 3, attack="peel")))
+    assert not {"label accuracy ↑", "identified ↑", "recovered ↑", "exact ↑", "certified"} & set(plain.header)
+    assert exact.column("identified ↑") == exact.column("exact ↑") == ["1.000"]
+    assert not {"label accuracy ↑", "recovered ↑", "certified"} & set(exact.header)
+    facts = ({"certified": True}, {"certified": False}, {})
+    [certified] = details(reported(tmp_path / "c", update_record([30.0] * 3, facts={"facts": facts})))
+    assert certified.column("certified") == ["1 of 3"]
+
+
+def test_cells_in_which_there_was_nothing_to_read_are_named_and_not_counted(tmp_path: Path) -> None:
+    said = "the update of 3 of 3 targets is zero: nothing was shared"
+    empty = update_record([10.0] * 3, facts={"notes": [said]})
+    alone = reported(tmp_path / "alone", empty)
+    assert "no attack reads anything" not in alone
+    assert f"- Not counted, nothing to read in 1 cell: {said} (`dlg` on `lenet`, `digits`, batch size 1," in alone
+    text = reported(tmp_path / "both", empty, update_record([30.0, 31.0, 32.0], model="mlp"))
+    assert "Without a defence, `dlg` on `mlp` reads most" in text
+    assert "the attack read something: 1 of 1; 0 read nothing" in text
+    assert tables(text)[0].rows == [["dlg", "nothing to read", "31.00"]]
+
+
+def test_cells_refused_for_one_reason_are_one_line(tmp_path: Path) -> None:
+    records = [
+        empty_record("unsupported", f"needs batch_size 1, not {batch}", attack=a, batch_size=batch, model=m, defense=d)
+        for batch in (2, 4, 8)
+        for a in ("analytic", "dlg")
+        for m in ("lenet", "mlp")
+        for d in ("none", "sign", "clip(norm=1)", "gaussian(std=0.1)")
+    ]
+    rows = under(reported(tmp_path, *records), "Unsupported (48)").rows
+    assert [row[:2] for row in rows] == [["16", f"needs batch_size 1, not {batch}"] for batch in (2, 4, 8)]
+    what = "defence none, sign, clip, gaussian; attack analytic, dlg; batch size 4; model lenet, mlp"
+    assert rows[1][2] == what
+
+
 def test_bold_is_the_best_of_its_column_by_the_metrics_direction(tmp_path: Path) -> None:
     ranking = [[30.0, 30.0], [35.0, 35.0], [20.0, 20.0], [35.0, 35.0]]
-    table = tables(reported(tmp_path, *(update_record(p, model=f"m{k}") for k, p in enumerate(ranking))))[0]
+    table = details(reported(tmp_path, *(update_record(p, model=f"m{k}") for k, p in enumerate(ranking))))[0]
     psnr, lpips = table.header.index("PSNR (dB) ↑"), table.header.index("LPIPS ↓")
     values = [float(row[psnr].split()[0]) for row in table.rows]
     distances = [float(row[lpips].split()[0]) for row in table.rows]
@@ -86,7 +128,7 @@ def test_bold_is_the_best_of_its_column_by_the_metrics_direction(tmp_path: Path)
 
 def test_a_result_no_better_than_its_control_is_said_to_have_read_nothing(tmp_path: Path) -> None:
     text = reported(tmp_path, *GRID)
-    assert tables(text)[0].column("above control") == ["+28.00 dB", "read nothing (+0.30 dB)", "+13.00 dB"]
+    assert details(text)[0].column("above control") == ["+28.00 dB", "read nothing (+0.30 dB)", "+13.00 dB"]
     assert "Under `gaussian(std=0.1)`, no attack reads anything; the nearest is `dlg` on `lenet`" in text
 
 
@@ -101,7 +143,7 @@ def test_headlines_name_what_leaks_most_under_each_defence(tmp_path: Path) -> No
 
 
 def test_many_defences_are_counted_not_listed(tmp_path: Path) -> None:
-    records = [update_record([60.0 - k, 60.0 - k], defense=f"gaussian(std={k})") for k in range(15)]
+    records = [update_record([60.0 - k] * 3, defense=f"gaussian(std={k})") for k in range(15)]
     lines = reported(tmp_path, *records).splitlines()
     listed = [line for line in lines if "reads most: PSNR" in line and line.startswith("- ")]
     assert [f"`gaussian(std={k})`" in line for k, line in enumerate(listed)] == [True] * 12
@@ -154,14 +196,9 @@ def test_cells_without_numbers_are_listed_with_their_reasons(tmp_path: Path) -> 
         "dlg, vgg11, digits, batch size 1, fedsgd, defence none, seed 0",
         "took more than 600 s",
     ]
-    assert unsupported.rows == [
-        [
-            records[3].id[:8],
-            "analytic, lenet, digits, batch size 8, fedsgd, defence none, seed 0",
-            "needs batch_size 1, not 8",
-        ]
-    ]
-    assert under(text, "dlg").column("above control") == ["+18.00 dB", "failed", "timeout"]
+    what = "attack analytic; batch size 8; model lenet"
+    assert unsupported.rows == [["1", "needs batch_size 1, not 8", what, records[3].id[:8]]]
+    assert under(text, "dlg").column("above control") == ["unsure (+18.00 dB)", "failed", "timeout"]
     assert "### analytic\n\nNo cell has numbers: 1 unsupported; reasons below." in text
 
 
@@ -186,9 +223,9 @@ def test_an_interrupted_run_says_how_many_cells_are_left(tmp_path: Path) -> None
 
 
 def test_one_target_has_no_spread(tmp_path: Path) -> None:
-    table = tables(reported(tmp_path, update_record([30.0])))[0]
+    table = details(reported(tmp_path, update_record([30.0])))[0]
     assert table.column("PSNR (dB) ↑") == ["30.00"]
-    assert table.column("above control") == ["+15.50 dB"]
+    assert table.column("above control") == ["unsure (+15.50 dB)"]
 
 
 def test_a_batch_of_several_pictures_has_a_spread_over_pictures_even_alone(tmp_path: Path) -> None:
@@ -198,19 +235,20 @@ def test_a_batch_of_several_pictures_has_a_spread_over_pictures_even_alone(tmp_p
         "scores": {"psnr": [[30.0, 34.0]]},
         "controls": {"grey": {"psnr": [[14.0, 13.0]]}},
     }
-    table = tables(reported(tmp_path, update_record(facts=one_batch, batch_size=2)))[0]
+    table = details(reported(tmp_path, update_record(facts=one_batch, batch_size=2)))[0]
     assert table.column("PSNR (dB) ↑") == ["32.00 ± 2.00"]
 
 
 def test_seeds_are_a_column_where_there_are_several(tmp_path: Path) -> None:
-    table = tables(reported(tmp_path, update_record(seed=0), update_record(seed=1)))[0]
+    table = details(reported(tmp_path, update_record(seed=0), update_record(seed=1)))[0]
     assert table.column("seed") == ["0", "1"]
 
 
 def test_diverged_targets_and_missing_controls_are_said(tmp_path: Path) -> None:
-    records = [update_record(facts={"diverged": 1}), update_record(facts={"controls": {}}, model="mlp")]
-    table = tables(reported(tmp_path, *records))[0]
-    assert table.column("above control") == ["+18.00 dB; 1 of 2 diverged", "no control"]
+    psnr = [30.0, 34.0, 32.0]
+    records = [update_record(psnr, facts={"diverged": 1}), update_record(facts={"controls": {}}, model="mlp")]
+    table = details(reported(tmp_path, *records))[0]
+    assert table.column("above control") == ["+17.83 dB; 1 of 3 diverged", "no control"]
 
 
 def test_names_cannot_break_the_tables_or_add_html(tmp_path: Path) -> None:
@@ -223,7 +261,7 @@ def test_names_cannot_break_the_tables_or_add_html(tmp_path: Path) -> None:
     text = reported(tmp_path, *records)
     assert all(len(row) == len(t.header) for t in tables(text) for row in t.rows)
     assert not kinds(text) & {"html_inline", "html_block", "em_open"}
-    first = tables(text)[0]
+    first = details(text)[0]
     assert first.under == "a\\|b&lt;img src=x&gt;\\`c\\`[d\\](e)\\*f\\*"
     assert first.rows[0][:2] == [odd, odd]
     assert under(text, "Failed (1)").rows[0][2] == odd
@@ -253,7 +291,7 @@ def test_provenance_names_versions_devices_data_and_what_else_lies_there(tmp_pat
 
 def test_a_control_that_lacks_a_metric_leaves_that_cell_empty(tmp_path: Path) -> None:
     record = update_record(facts={"controls": {"grey": {"psnr": nested([14.0, 13.0])}}})
-    table = tables(reported(tmp_path, record))[0]
+    table = details(reported(tmp_path, record))[0]
     assert table.rows[0][4] == "13.50 (grey)"
     assert table.rows[0][8] == ""
 
@@ -282,7 +320,7 @@ def test_a_report_of_thousands_of_cells_shows_what_leaks_most_and_counts_the_res
     folder = Results(tmp_path)
     folder.create("name: many\n", [record.id for record in records], ENVIRONMENT)
     text = document(folder, figures_of_all(records), links_from=tmp_path)
-    rows = [line for line in text.splitlines() if line.startswith("| `lenet`")]
+    rows = [line for line in text.splitlines() if line.startswith("| `lenet` | `none`")]
     assert len(rows) == 2 * 333  # a thousand rows over three tables
     assert "| 549  |" in rows[332]
     assert "| 217  |" in rows[0]

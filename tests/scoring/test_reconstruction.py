@@ -18,6 +18,7 @@ from torch import Tensor
 from invbench.games.update import UpdateDeal, UpdateGame
 from invbench.metrics import lpips, psnr, ssim
 from invbench.observation import Guess
+from invbench.scoring.controls import stand_in
 from invbench.scoring.reconstruction import Scores
 from invbench.sheets import sheet_of
 
@@ -108,8 +109,8 @@ def test_every_target_is_matched_with_its_own_batch(tmp_path: Path) -> None:
     assert max(map(max, played.score(right[::-1])["psnr"][::2])) < 40
 
 
-def test_a_missing_picture_is_scored_as_the_data_set_s_mean(played: UpdateDeal) -> None:
-    mean = torch.from_numpy(crops(12)).double().mean(dim=0) / 255
+def test_a_missing_picture_is_scored_as_the_mean_of_the_pictures_not_attacked(played: UpdateDeal) -> None:
+    mean = torch.from_numpy(crops(12)[BATCH:]).double().mean(dim=0) / 255
     scores = one(played, blurred()[2:3], torch.tensor([1]))
     filled = one(played, torch.stack([mean, mean, blurred()[2].double(), mean]))
     for metric in ("psnr", "ssim", "lpips", "identified"):
@@ -227,21 +228,53 @@ def test_the_grey_control_is_the_best_of_all_levels(played: UpdateDeal) -> None:
         assert value == pytest.approx(-10 * float(errors.min().log10()), abs=1e-3)
 
 
-def test_the_mean_control_is_the_mean_of_the_whole_data_set(played: UpdateDeal) -> None:
-    mean = np.broadcast_to(crops(12).astype(np.float64).mean(axis=0) / 255, (BATCH, 3, 16, 16))
+@pytest.mark.parametrize("trained", [False, True])
+def test_the_mean_control_is_the_mean_of_all_pictures_but_those_attacked(tmp_path: Path, trained: bool) -> None:
+    played = play(tmp_path, model={"name": "mlp", "width": 5, "trained": trained, "training_steps": 1})
+    attacked = played.pool.trained_targets[:BATCH] if trained else np.arange(BATCH)
+    others = np.delete(crops(12), attacked, axis=0).astype(np.float64) / 255
+    mean = np.broadcast_to(others.mean(axis=0), (BATCH, 3, 16, 16))
     control, pictures = first(played.controls()["mean"]), truth(played)
     assert control["psnr"] == pytest.approx(psnr(mean, pictures).tolist(), abs=1e-6)
     assert control["ssim"] == pytest.approx(ssim(mean, pictures).tolist(), abs=1e-6)
     assert control["lpips"] == pytest.approx(lpips(mean, pictures).tolist(), abs=1e-6)
 
 
-def test_the_mean_is_of_the_whole_data_set_where_only_some_are_targets(tmp_path: Path) -> None:
-    trained = {"name": "mlp", "width": 5, "trained": True, "training_steps": 1}
-    played = play(tmp_path, model=trained)
-    assert len(played.pool.trained_targets) < len(played.pool.images)
-    mean = np.broadcast_to(crops(12).astype(np.float64).mean(axis=0) / 255, (BATCH, 3, 16, 16))
-    control = first(played.controls()["mean"])["psnr"]
-    assert control == pytest.approx(psnr(mean, truth(played)).tolist(), abs=1e-6)
+def test_every_target_has_the_mean_of_the_pictures_that_are_not_its_own(tmp_path: Path) -> None:
+    played = play(tmp_path, targets=3)
+    for k, target in enumerate(played.controls()["mean"]["psnr"]):
+        others = np.delete(crops(12), slice(k * BATCH, (k + 1) * BATCH), axis=0).astype(np.float64) / 255
+        mean = np.broadcast_to(others.mean(axis=0), (BATCH, 3, 16, 16))
+        assert target == pytest.approx(psnr(mean, truth(played, k)).tolist(), abs=1e-6)
+
+
+def test_what_stands_in_for_a_missing_answer_knows_nothing_of_the_pictures_attacked(tmp_path: Path) -> None:
+    pools = [play(tmp_path / name, images).pool for name, images in other_first_pictures(tmp_path).items()]
+    pictures = [stand_in(pool, np.arange(BATCH)) for pool in pools]
+    assert np.allclose(pictures[0], pictures[1], atol=1e-12)
+    assert not np.allclose(pictures[0], stand_in(pools[0], np.arange(1)), atol=1e-3)
+
+
+def other_first_pictures(folder: Path) -> dict[str, np.ndarray]:
+    """Two data sets that differ in their first batch alone."""
+    plain, other = crops(12), crops(12)
+    other[:BATCH] = 255 - other[:BATCH]
+    for name in ("plain", "other"):
+        (folder / name).mkdir()
+    return {"plain": plain, "other": other}
+
+
+def test_without_other_pictures_the_mean_control_claims_nothing_and_no_answer_is_scored_as_mid_grey(
+    tmp_path: Path,
+) -> None:
+    """With the victim's own picture as the mean an attack that returned nothing read most: 100 dB."""
+    played = play(tmp_path, crops(1), np.array([1]), batch_size=1, targets=1)
+    controls = played.controls()
+    assert controls["mean"] == {metric: [[None]] for metric in controls["grey"]}
+    nothing = first(played.score([played.observations[0].nothing("why")]))
+    assert nothing["psnr"] == pytest.approx(psnr(np.full((1, 3, 16, 16), 0.5), truth(played)).tolist())
+    assert any("no pictures but those attacked" in note for note in played.notes)
+    assert not any("no pictures but those attacked" in note for note in play(tmp_path).notes)
 
 
 @pytest.mark.parametrize("asked", [["grey"], ["mean"], ["grey", "mean"], ["mean", "noise"]])

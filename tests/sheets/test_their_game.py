@@ -17,7 +17,7 @@ from invbench.console.wording import headline
 from invbench.gate import Verdict
 from invbench.guide import catalogue
 from invbench.report.figures import figures_of
-from invbench.store import Record, Results
+from invbench.store import Record, Results, Scores
 
 EMPTY = "tpr_at_fpr_0.001 is empty: a false positive rate of 0.001 needs at least 1000 non-members, there are 40"
 
@@ -49,7 +49,7 @@ def test_a_report_shows_the_area_with_its_interval_and_what_is_above_the_control
     loud, quiet = membership_record(2.0), membership_record(0.0, attack="guess")
     page = report.markdown(made(tmp_path / "r", loud, quiet), tmp_path)
     found = figures_of(loud)
-    mean, _, low, high = found.scores["auc"]
+    mean, _, low, high, _ = found.scores["auc"]
     assert mean == pytest.approx(auc(loud))
     assert f"**{mean:.3f}** [{low:.3f}, {high:.3f}]".replace("**", "") in page.replace("**", "")
     assert "AUC ↑" in page
@@ -58,7 +58,7 @@ def test_a_report_shows_the_area_with_its_interval_and_what_is_above_the_control
     assert f"+{found.leak.gain:.3f}" in page  # type: ignore[union-attr]
     assert "read nothing" in page
     assert "- AUC and tpr at fpr 0.1: of all candidates, with the 95 % bootstrap interval over candidates." in " ".join(
-        page.replace("Queries: mean and 95 % bootstrap interval over targets. ", "").split()
+        page.replace("Queries: mean and 95 % interval over targets (Student's t). ", "").split()
     )
     assert "Queries is a cost, and no leak: lower is better." in " ".join(page.split())
     assert "Half of the candidates are members." in page
@@ -83,6 +83,36 @@ def test_a_cost_is_no_evidence_and_a_control_s_interval_decides(tmp_path: Path) 
     assert found.shown is not None
     nothing = figures_of(membership_record(0.0, queries=1.0))
     assert nothing.shown is None
+
+
+@pytest.mark.usefixtures("_theirs")
+def test_infinite_scores_do_not_leave_an_area_in_silence(tmp_path: Path) -> None:
+    record = membership_record(2.0)
+    lost = replace(record, scores={**record.scores, "score": [[float("inf"), *record.scores["score"][0][1:]]]})
+    page = report.markdown(made(tmp_path / "r", lost), tmp_path)
+    assert f"auc leaves out 1 of {CANDIDATES} candidates, which have no finite score" in page
+
+
+@pytest.mark.usefixtures("_theirs")
+def test_one_victim_of_many_candidates_is_evidence_and_two_members_are_none() -> None:
+    """Of a statistic of the whole cell what counts is its items, of the rarer side."""
+    record = membership_record(4.0)
+    assert record.targets == 1
+    assert figures_of(record).shown is not None
+    member = [place for place, value in enumerate(record.scores["member"][0]) if value][:2]
+    other = [place for place, value in enumerate(record.scores["member"][0]) if not value][:20]
+
+    def few(scores: Scores) -> Scores:
+        return {name: [[of[0][place] for place in member + other]] for name, of in scores.items() if len(of[0]) > 1}
+
+    controls = {name: few(scores) for name, scores in record.controls.items()}
+    found = figures_of(replace(record, scores=few(record.scores), controls=controls))
+    assert found.leak is not None
+    assert (found.leak.more, found.shown, found.unsure) == (True, None, True)
+    low, high = found.scores["auc"].ci_low, found.scores["auc"].ci_high
+    assert low is not None
+    assert high is not None
+    assert low < high, "two members that all score highest prove little"
 
 
 @pytest.mark.usefixtures("_theirs")

@@ -20,13 +20,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from invbench.store import AXES, Record, Results, StoreError, environment, write_atomic
+import invbench
+from invbench.store import AXES, LARGEST, Record, Results, StoreError, environment, write_atomic
+from invbench.store.cells import signed
 from invbench.store.files import MANY
+from invbench.store.provenance import _own_revision
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES: dict[str, Any] = dict.fromkeys(AXES) | {"game": "update", "attack": "dlg", "batch_size": 1, "seed": 0}
 ITEMS = st.floats(allow_nan=True, allow_infinity=True) | st.none()
-SCORES = st.dictionaries(st.sampled_from(["psnr", "ssim"]), st.lists(st.lists(ITEMS, max_size=3), max_size=3))
+SCORES = st.dictionaries(
+    st.sampled_from(["psnr", "ssim"]), st.lists(st.lists(ITEMS, max_size=3), min_size=2, max_size=2)
+)
 
 
 def cell_id(number: int) -> str:
@@ -84,13 +89,15 @@ def test_a_record_comes_back_as_written_with_null_for_what_is_not_finite(
     def finite(value: float | None) -> float | None:
         return value if value is not None and math.isfinite(value) else None
 
+    def bounded(value: float | None) -> float | None:
+        return value if value is not None and abs(value) <= LARGEST else None
+
     written = record(scores=scores, controls={"grey": scores}, objectives=tuple(objectives))
     results.write(written)
-    expected = {metric: [[finite(v) for v in target] for target in targets] for metric, targets in scores.items()}
+    expected = {metric: [[bounded(v) for v in target] for target in targets] for metric, targets in scores.items()}
     back = results.record(written.id)
-    assert back == replace(
-        written, scores=expected, controls={"grey": expected}, objectives=tuple(map(finite, objectives))
-    )
+    expected_fields = {"scores": expected, "controls": {"grey": expected}}
+    assert back == signed(replace(written, **expected_fields, objectives=tuple(map(finite, objectives))), ())
 
 
 def test_a_record_file_is_plain_json_of_schema_1(results: Results) -> None:
@@ -163,7 +170,7 @@ def test_a_number_beyond_float_is_refused(results: Results) -> None:
     results.write(record())
     path = results.path / "cells" / cell_id(1) / "record.json"
     path.write_text(path.read_text().replace("31.2", "1e999"))
-    with pytest.raises(StoreError, match="'scores' must be"):
+    with pytest.raises(StoreError, match="1e999 is a number beyond"):
         results.record(cell_id(1))
 
 
@@ -171,7 +178,7 @@ def test_records_one_by_one_are_the_same_but_for_their_settings(results: Results
     for number, note in enumerate(("a note", "half a pair: \udc80")):
         results.write(record(number, notes=(note,)))
     assert list(results.each_record()) == [replace(whole, settings={}) for whole in results.records()]
-    assert results.records()[1] == record(1, notes=("half a pair: \udc80",))
+    assert results.records()[1] == signed(record(1, notes=("half a pair: \udc80",)), ())
 
 
 @pytest.mark.parametrize("damage", [b'{"attack": \xff}', b'{"attack": "\xff"}', b"{]", b"[]", b"1"])
@@ -217,25 +224,27 @@ def test_equal_controls_of_several_cells_are_read_as_one_object(results: Results
 @pytest.mark.parametrize("value", [True, [[1.0]], "1.0"])
 def test_controls_that_only_look_like_those_of_another_cell_are_refused(results: Results, value: Any) -> None:
     for number in range(2):
-        results.write(record(number, controls={"grey": {"psnr": [[1.0]]}}))
+        results.write(record(number, controls={"grey": {"psnr": [[1.0], [1.0]]}}))
     path = results.cell(cell_id(1)) / "record.json"
     plain = json.loads(path.read_text())
-    plain["controls"]["grey"]["psnr"] = [[value]]
+    plain["controls"]["grey"]["psnr"] = [[1.0], [value]]
     path.write_text(json.dumps(plain))
     with pytest.raises(StoreError) as refused:
         results.records()
     assert str(refused.value).startswith(f"{path}: 'controls' must be control -> metric -> target -> item")
 
 
-@pytest.mark.parametrize("targets", [{}, "", [{}], ["1"], [[True]], [[1.0, False]], [[math.inf, -math.inf]], [[2**63]]])
+@pytest.mark.parametrize(
+    "targets", [{}, "", [{}], ["1"], [[1e101], [1]], [[True]], [[1.0, False]], [[math.inf, -math.inf]], [[2**63]]]
+)
 def test_scores_of_another_form_are_refused_whatever_they_hold(targets: Any) -> None:
     plain = json.loads(record().to_json()) | {"scores": {"psnr": targets}}
     with pytest.raises(StoreError, match="here: 'scores' must be metric -> target -> item"):
         Record.from_json(plain, "here")
 
 
-@pytest.mark.parametrize("targets", [[], [[]], [[1e308, 1e308]], [[1, None, 2.5], []]])
-def test_scores_without_items_or_of_a_sum_beyond_float_are_read(targets: Any) -> None:
+@pytest.mark.parametrize("targets", [[[], []], [[1e100, 1e100], [-1e100]], [[1, None, 2.5], []]])
+def test_scores_without_items_or_as_large_as_scores_may_be_are_read(targets: Any) -> None:
     plain = json.loads(record().to_json()) | {"scores": {"psnr": targets}}
     assert Record.from_json(plain, "here").scores == {"psnr": targets}
 
@@ -293,7 +302,7 @@ def test_create_on_a_result_of_ours_brings_it_up_to_date_and_keeps_its_cells(res
     assert results.matrix_text() == "name: second\n"
     assert results.environment() == {"python": "4"}
     assert results.plan() == (cell_id(1),)
-    assert results.record(cell_id(1)) == record(1)
+    assert results.record(cell_id(1)) == signed(record(1), ["arrays.npz", "grid.png"])
     assert (results.path / "my-notes.txt").read_text() == "mine"
 
 
@@ -387,7 +396,7 @@ def test_a_torn_cell_is_not_done_and_is_written_over(results: Results) -> None:
     assert results.record(cell_id(1)) is None
     assert results.records() == []
     results.write(record(), {"images": np.ones(3)})
-    assert results.record(cell_id(1)) == record()
+    assert results.record(cell_id(1)) == signed(record(), ["arrays.npz"])
     assert sorted(p.name for p in folder.iterdir()) == ["arrays.npz", "record.json"]
 
 
@@ -439,7 +448,7 @@ def test_many_records_are_written_as_one_by_one_and_replace_what_a_cell_had(resu
     results.write(record(1), {"images": np.ones(3)}, {"grid.png": b"grid"})
     records = [record(number, notes=("anew",)) for number in range(count)]
     results.write_many([(one, {}) for one in records])
-    assert [results.record(cell_id(number)) for number in range(count)] == records
+    assert [results.record(cell_id(number)) for number in range(count)] == [signed(one, ()) for one in records]
     assert [path.name for path in results.cell(cell_id(1)).iterdir()] == ["record.json"]
     assert not list(results.path.rglob(".*.tmp"))
 
@@ -466,7 +475,7 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_and_says_why(tmp_path:
 
 def test_reading_a_record_costs_less_than_parsing_its_json() -> None:
     scores = {name: [[0.123456789 * n] for n in range(8)] for name in ("psnr", "ssim", "lpips", "exact", "identified")}
-    text = record(scores=scores, controls=dict.fromkeys(("grey", "mean", "noise"), scores)).to_json()
+    text = record(targets=8, scores=scores, controls=dict.fromkeys(("grey", "mean", "noise"), scores)).to_json()
     plain = json.loads(text)
 
     def fastest(work: Callable[[], object]) -> float:
@@ -600,6 +609,32 @@ def test_the_environment_names_the_caller_s_revision_and_whether_files_differ(
     assert environment()["git"] == f"{revision}-dirty"
     monkeypatch.setenv("PATH", "")
     assert environment()["git"] is None
+
+
+def test_the_environment_names_this_invbench_wherever_it_is_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(folder: Path, *words: str) -> str:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false", "-C", str(folder)]
+        return subprocess.run(["git", *identity, *words], check=True, capture_output=True, text=True).stdout.strip()
+
+    try:
+        head: str | None = git(ROOT, "rev-parse", "HEAD")
+    except (OSError, subprocess.CalledProcessError):  # a copy of the sources that is no checkout
+        head = None
+    git(tmp_path, "init")
+    package = tmp_path / "site-packages" / "invbench"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (tmp_path / ".gitignore").write_text("site-packages\n")
+    git(tmp_path, "add", ".gitignore")
+    git(tmp_path, "commit", "-m", "the user's own")
+    monkeypatch.chdir(tmp_path)
+    said = environment()["invbench"]
+    assert said["version"] == invbench.__version__
+    if head is not None:
+        assert said["revision"] in (head, f"{head}-dirty")
+    assert _own_revision(package) != git(tmp_path, "rev-parse", "HEAD")
 
 
 def test_store_and_gate_import_neither_torch_nor_pandas() -> None:

@@ -1,0 +1,50 @@
+"""Which pictures are behind the update of each target of a cell of clients."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from invbench.cell import Cell
+from invbench.data import ImagePool
+from invbench.protocol import UpdateProtocol
+from invbench.scoring.reconstruction import Array, Truth
+from invbench.victims import model_of
+
+
+def protocol_of(cell: Cell) -> UpdateProtocol:
+    """The cell's protocol."""
+    assert cell.protocol is not None
+    return cell.protocol.build(UpdateProtocol)
+
+
+def pictures_of(cell: Cell) -> int:
+    """Pictures behind one update, of all its clients."""
+    assert cell.batch_size is not None
+    return cell.batch_size * protocol_of(cell).clients
+
+
+def wanted_of(cell: Cell) -> int:
+    """How many of them are the truth: all, or those of the client that the attack aims at."""
+    assert cell.batch_size is not None
+    return cell.batch_size if cell.attack.part.facts["aims"] == "client" else pictures_of(cell)
+
+
+def target_pool(cell: Cell, pool: ImagePool) -> Array:
+    """Indexes of the pictures that can be attacked, in their order."""
+    return pool.trained_targets if model_of(cell).trained else pool.targets
+
+
+def positions_of(cell: Cell, number: int) -> Array:
+    """Places in the target pool of the pictures behind target `number`, counted from the start of the pool."""
+    size = pictures_of(cell)
+    return np.arange(number * size, (number + 1) * size)
+
+
+def batches(cell: Cell, pool: ImagePool) -> list[Truth]:
+    """The pictures behind each target's update, client by client."""
+    places, found = target_pool(cell, pool), []
+    for number in range(cell.offset, cell.offset + cell.targets):
+        positions = positions_of(cell, number)
+        indexes = places[positions]
+        found.append(Truth(pool.unit(indexes), pool.labels[indexes], positions, indexes))
+    return found

@@ -1,0 +1,97 @@
+"""Why a cell of clients' pictures cannot be played, or could show nothing, as far as it is known beforehand."""
+
+from __future__ import annotations
+
+import copy
+from functools import lru_cache
+
+import torch
+from torch import nn
+
+from invbench.cell import Cell
+from invbench.core.errors import in_words
+from invbench.defenses import Defense
+from invbench.games._batches import pictures_of, positions_of, protocol_of, target_pool, wanted_of
+from invbench.protocol._batch_norm import use_batch_statistics
+from invbench.scoring.controls import exact_already
+from invbench.victims import architecture, model_of, pool_of, shape_of
+
+STAGES = frozenset({"model", "training", "inputs", "per_example", "update", "aggregate"})
+"""The stages of defences that a round passes through."""
+MOST_PARAMETERS = 1 << 30
+"""Of a victim: 4 GiB in float32, and every target has a copy. The largest of torchvision's has 0.6 of it."""
+
+
+def why_unplayable(cell: Cell) -> str | None:
+    """Why this cell cannot be played, or None."""
+    return _of_other_kind(cell) or _too_few(cell) or _no_victim(cell) or _vacuous(cell)
+
+
+def _of_other_kind(cell: Cell) -> str | None:
+    for choice in (cell.dataset, cell.model):
+        if choice.part.facts["data"] != "images":
+            return f"game {cell.game} is played on images; {choice.short} is not of that kind"
+    for defense in cell.defense or ():
+        if not STAGES & set(defense.build(Defense).stages()):
+            return f"defence {defense.name} acts at no stage of game {cell.game}"
+    return None
+
+
+def _too_few(cell: Cell) -> str | None:
+    pool, batch = pool_of(cell), pictures_of(cell)
+    if model_of(cell).trained and not len(pool.train):
+        return f"{cell.dataset.short} has no pictures that a victim trains on"
+    wanted, there = (cell.offset + cell.targets) * batch, len(target_pool(cell, pool))
+    if wanted > there:
+        start = f" from batch {cell.offset} on" if cell.offset else ""
+        return f"{cell.targets} batches of {batch}{start} need {wanted} pictures; the target pool has {there}"
+    return None
+
+
+def _no_victim(cell: Cell) -> str | None:
+    """Why there is no such network for these pictures, or none that computes on the batches at hand."""
+    pool, model = pool_of(cell), model_of(cell)
+    if (why := model.unsupported(shape_of(pool), pool.classes)) is not None:
+        return why
+    network, name = architecture(cell), cell.model.short
+    if (count := sum(p.numel() for p in network.parameters())) > MOST_PARAMETERS:
+        return f"{name} has {count:,} parameters for such pictures; at most {MOST_PARAMETERS:,}"
+    if model.trained and len(pool.train) == 1 and (why := _one_is_too_few(network, shape_of(pool))) is not None:
+        return f"{name} cannot train on one picture: {why}"
+    by_batch = protocol_of(cell).batch_norm == "train" and cell.batch_size == 1
+    if by_batch and (why := _one_is_too_few(network, shape_of(pool))) is not None:
+        return f"{name} cannot normalise by a batch of one picture: {why}"
+    return None
+
+
+@lru_cache(maxsize=64)
+def _one_is_too_few(network: nn.Module, shape: tuple[int, int, int]) -> str | None:
+    """What BatchNorm says of one picture, of which it sees a single value a channel; None where it sees more.
+
+    Tried without weights; whatever else does not work there is told when the cell is played.
+    """
+    probe = use_batch_statistics(copy.deepcopy(network))
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            probe(torch.empty(1, *shape, device="meta"))
+    except ValueError as error:
+        return in_words(error)
+    except Exception:
+        return None
+    return None
+
+
+def _vacuous(cell: Cell) -> str | None:
+    """Why no attack could be seen to read anything, whatever the defence: that would pass for safety."""
+    pool = pool_of(cell)
+    if pool.classes < 2:
+        return (
+            f"{cell.dataset.short} has one class, of which every update is zero: give its pictures labels"
+            " (a folder: a sub-folder a class, `labels: FILE.csv`, or `drawn_classes: NUMBER`)"
+        )
+    places = target_pool(cell, pool)
+    for number in range(cell.offset, cell.offset + cell.targets):
+        attacked = places[positions_of(cell, number)][: wanted_of(cell)]
+        if exact_already(pool, tuple(attacked.tolist())) < len(attacked):
+            return None
+    return "every picture attacked is of one grey, or the mean of the others: a control has it exactly already"

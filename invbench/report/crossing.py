@@ -1,0 +1,123 @@
+"""The first tables of a report: one axis down, one across, the strength of the attack in each place.
+
+The axes are chosen from those in which the cells differ. A place holds several cells where they differ in other axes
+too; it shows the one that leaks most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from invbench.report import wording
+from invbench.report.figures import Figures
+from invbench.report.naming import labels, varying
+from invbench.report.tables import code, table, text
+
+ORDER = ("defense", "attack", "batch_size", "model", "protocol", "dataset", "seed")
+"""Axes in the order in which they are asked about: the first that varies stands in every table."""
+MOST_DOWN, MOST_ACROSS = 40, 12
+"""Values of an axis that a table has room for; one with more is no table that anybody reads."""
+WIDEST = 60
+"""Characters of the names across together that a page has room for, beside the numbers."""
+MARKS = {wording.NOTHING: "nothing", wording.UNSURE: "unsure"}
+
+
+def crossings(figures: Sequence[Figures], game: str) -> list[str]:
+    """Headings, captions and tables of one game's cells; nothing where nothing can be set against another."""
+    sheet = figures[0].sheet
+    if sheet.plain is not None or not any(sheet.first in one.scores for one in figures):
+        return []
+    axes = [axis for axis in varying((one.record.names for one in figures), ORDER) if _room_for(figures, axis)]
+    if not axes:
+        return []
+    first, others = axes[0], [axis for axis in axes[1:] if axis != "seed"] or axes[1:]
+    pairs = [(first, other) for other in others] or [("attack" if first != "attack" else "model", first)]
+    return [part for pair in pairs for part in _crossing(figures, game, *pair)]
+
+
+def _room_for(figures: Sequence[Figures], axis: str) -> bool:
+    return len({one.record.names[axis] for one in figures}) <= MOST_DOWN
+
+
+def _crossing(figures: Sequence[Figures], game: str, one_axis: str, other: str) -> list[str]:
+    named = {axis: labels(one.record.names[axis] for one in figures) for axis in (one_axis, other)}
+    across = _across(named)
+    if across is None:
+        return []
+    down = other if across == one_axis else one_axis
+    places: dict[tuple[object, object], list[Figures]] = {}
+    for one in figures:
+        places.setdefault((one.record.names[down], one.record.names[across]), []).append(one)
+    header = [_title(down), *(_written(across, named[across], v) for v in named[across])]
+    rows = [
+        [_written(down, named[down], at), *(_place(places.get((at, over), [])) for over in named[across])]
+        for at in named[down]
+    ]
+    sheet = figures[0].sheet
+    column = wording.column_title(sheet.column(sheet.first))
+    heading = f"## {text(f'{column}: {_title(down)} by {_title(across)}, game {game}')}"
+    folded = [_title(axis) for axis in varying((one.record.names for one in figures), ORDER)]
+    folded = [title for title in folded if title not in (_title(down), _title(across))]
+    right = frozenset(range(1, len(header)))
+    return [heading, table(header, rows, right), _caption(figures, folded)]
+
+
+def _across(named: Mapping[str, Mapping[object, str]]) -> str | None:
+    """The axis whose names are shorter together, but none of one value where the other one fits; None: none fits."""
+    widths = {axis: sum(map(len, of_axis.values())) for axis, of_axis in named.items()}
+    fitting = [axis for axis in named if len(named[axis]) <= MOST_ACROSS]
+    several = [axis for axis in fitting if len(named[axis]) > 1 and widths[axis] <= WIDEST]
+    return min(several or fitting, key=widths.__getitem__, default=None)
+
+
+def _caption(figures: Sequence[Figures], folded: Sequence[str]) -> str:
+    """What stands in a place, the marks that are used, and the controls."""
+    sheet = figures[0].sheet
+    column = sheet.column(sheet.first)
+    said = [f"{column.written} of each cell"]
+    if folded:
+        said = [f"Each place is the cell that leaks most of those that differ in {', '.join(folded)}"]
+    controls = [control.mean for one in figures if (control := one.strongest.get(sheet.first)) is not None]
+    if controls:
+        ends = dict.fromkeys(wording.with_unit(column, end) for end in (min(controls), max(controls)))
+        said.append(f"the strongest control has {' to '.join(ends)}")
+    marks = '"nothing": read nothing beyond its control; "unsure": maybe'
+    return f"{'; '.join(said)}. {marks}." if any(map(_mark, figures)) else f"{'; '.join(said)}."
+
+
+def _place(cells: Sequence[Figures]) -> str:
+    """The strongest of these cells, marked where it read nothing; else why there is no number."""
+    counted = [one for one in cells if one.sheet.first in one.scores and one.nothing_to_read is None]
+    if not counted:
+        statuses = dict.fromkeys(
+            wording.NOT_READABLE
+            if one.nothing_to_read
+            else "no value"
+            if one.record.status == "ok"
+            else one.record.status
+            for one in cells
+        )
+        return ", ".join(statuses)
+    best = max(counted, key=_order)
+    column = best.sheet.column(best.sheet.first)
+    return f"{column.show(best.scores[column.name].mean)} {_mark(best)}".rstrip()
+
+
+def _order(one: Figures) -> tuple[bool, float]:
+    """What was surely read comes first, then the game's first metric."""
+    column = one.sheet.column(one.sheet.first)
+    return one.shown is not None, column.gain(one.scores[column.name].mean)
+
+
+def _mark(one: Figures) -> str:
+    if one.leak is None or one.shown is not None:
+        return ""
+    return MARKS[wording.UNSURE if one.unsure else wording.NOTHING]
+
+
+def _title(axis: str) -> str:
+    return wording.WORDS.get(axis, axis)
+
+
+def _written(axis: str, named: Mapping[object, str], value: object) -> str:
+    return code(named[value]) if isinstance(value, str) else named[value]

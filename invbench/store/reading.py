@@ -1,0 +1,117 @@
+"""Files read whole: regular and of bounded size; as JSON of bounded depth and without a key twice."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+
+from invbench.store.files import Absent, StoreError
+
+MOST_BYTES = 1 << 29
+"""Of one file: the baseline of 100,000 cells of 16 targets has some 300 MB."""
+DEEPEST = 40
+"""Mappings and lists inside one another; settings reach 4. What walks them may call itself twice a level."""
+
+UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What msgspec raises at JSON that is torn, of other types, in another encoding, or too deep."""
+
+
+def read_json(path: Path | str) -> Any:
+    """The JSON in a file; StoreError where it is missing, torn or too deep, has a key twice, holds NaN or Infinity."""
+    return parsed(read_bytes(path), path)
+
+
+def read_text(path: Path | str) -> str:
+    """A file in UTF-8; StoreError where it is missing, cannot be read, or is none."""
+    try:
+        return read_bytes(path).decode()
+    except UnicodeDecodeError as error:
+        raise StoreError(f"{path}: cannot be read: {error}") from error
+
+
+def read_bytes(path: Path | str) -> bytes:
+    """What a regular file holds; Absent where there is none, StoreError where it cannot be read or has no end."""
+    try:
+        with open(path, "rb", buffering=0, opener=_without_waiting) as file:  # a buffer costs more than the small file
+            facts = os.fstat(file.fileno())
+            if not stat.S_ISREG(facts.st_mode):
+                raise StoreError(f"{path}: is no regular file")
+            if facts.st_size > MOST_BYTES:
+                raise StoreError(f"{path}: has {facts.st_size:,} bytes; at most {MOST_BYTES:,} are read")
+            return file.read()
+    except FileNotFoundError as error:
+        raise Absent(f"{path}: there is no such file") from error
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; one that is a FIFO is open at once, instead of when somebody writes into it."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # Windows has no FIFOs
+
+
+def parsed(data: bytes, where: object) -> Any:
+    """JSON in bytes; StoreError, naming `where`, where `read_json` refuses it."""
+    try:
+        try:
+            plain = msgspec.json.decode(data)  # several times quicker; what it refuses, the standard library judges
+        except UNREADABLE:
+            plain = json.loads(data, parse_constant=_refuse, parse_float=_finite, object_pairs_hook=_once)
+        else:
+            if keys_written(data) != keys_within(plain):
+                json.loads(data, object_pairs_hook=_once)  # names the key
+        keys_within(plain)
+        return plain
+    except json.JSONDecodeError as error:
+        raise StoreError(f"{where}:{error.lineno}:{error.colno}: is not JSON: {error.msg}") from error
+    except RecursionError as error:
+        raise StoreError(f"{where}: is nested too deep; at most {DEEPEST} levels are read") from error
+    except ValueError as error:
+        raise StoreError(f"{where}: is not JSON: {error}") from error
+
+
+def keys_written(data: bytes) -> int:
+    """How many keys of mappings JSON text holds, twice those written twice; more where a text holds a quoted colon."""
+    return data.translate(None, b" \t\r\n").count(b'":')
+
+
+def keys_within(plain: Any) -> int:
+    """How many keys of mappings parsed JSON holds; RecursionError where it is deeper than DEEPEST."""
+    level, keys = [plain], 0
+    for _ in range(DEEPEST):
+        inside = []
+        for part in level:
+            if type(part) is dict:
+                keys += len(part)
+                inside += [child for child in part.values() if type(child) is dict or type(child) is list]
+            elif type(part) is list:
+                inside += [child for child in part if type(child) is dict or type(child) is list]
+        if not inside:
+            return keys
+        level = inside
+    raise RecursionError
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
+    return found
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError(f"{digits[:20]} is a number beyond all that are read")
+    return number
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a number that JSON knows")
