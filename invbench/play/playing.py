@@ -14,6 +14,7 @@ from invbench.cell import Cell
 from invbench.core.errors import Interrupted
 from invbench.core.execution import Settings
 from invbench.core.memory import counted_memory
+from invbench.core.tidy import tidied
 from invbench.data import Dataset
 from invbench.games import Scores, game_of
 from invbench.observation import Answer
@@ -47,6 +48,7 @@ def _play(cell: Cell, device: str) -> Played:
     if cell.dataset.build(Dataset).load().content != cell.data_hash:
         raise ValueError(f"data set {cell.dataset.short} changed while the matrix ran")
     deal = game_of(cell).deal(cell, torch.device(device))
+    tidied(f"game {cell.game}, its model or a defence")
     if len(deal.observations) != cell.targets:
         raise ValueError(f"game {cell.game} dealt {len(deal.observations)} observations for {cell.targets} targets")
     given = answer(attack_of(cell), prepared(cell, deal.observations), Settings(compile=cell.compile))

@@ -64,11 +64,13 @@ class Remains:
         self.going_on = _going_on()
         _seed(task)
 
+    def put_back(self) -> str:
+        """Put every setting back; what is still different in words, with what was replaced. Empty where nothing is."""
+        return _in_words([*self._unset(), *self._replaced()])
+
     def clear(self) -> str:
-        """After it: what is left behind that could not be put back, in words; empty where there is nothing."""
-        left = [*self._unset(), *self._replaced(), *sorted(_going_on() - self.going_on)]
-        more = [f"{len(left) - _SHOWN} more"] if len(left) > _SHOWN else []
-        return ", ".join(left[:_SHOWN] + more)
+        """After the task: the same, with what goes on."""
+        return _in_words([*self._unset(), *self._replaced(), *sorted(_going_on() - self.going_on)])
 
     def _unset(self) -> Iterator[str]:
         """Settings that could not be put back."""
@@ -95,6 +97,11 @@ class Remains:
                     yield f"another {'.'.join([getattr(holder, '__qualname__', holder.__name__), *others[:1]])}"
                 else:
                     self.seen[holder] = list(now.values())
+
+
+def _in_words(left: list[str]) -> str:
+    more = [f"{len(left) - _SHOWN} more"] if len(left) > _SHOWN else []
+    return ", ".join(left[:_SHOWN] + more)
 
 
 def _by_itself(holder: Any, value: object) -> bool:

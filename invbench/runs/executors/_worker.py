@@ -14,6 +14,7 @@ from typing import Any
 
 from invbench.core import progress
 from invbench.core.errors import in_words, trace_of
+from invbench.core.tidy import tidying
 from invbench.runs.executors import _channel
 
 _EVERY = 0.1  # seconds between two reports of progress
@@ -40,7 +41,7 @@ def work(pipe: Connection, threads: int) -> None:
         except EOFError:
             return
         own = os.getpid()
-        with progress.listening(_Reporter(pipe, task)):
+        with progress.listening(_Reporter(pipe, task)), tidying(remains.put_back):
             answer = _answer(pipe, task, function, arguments, remains)
         if os.getpid() != own:
             os._exit(0)  # a copy of this process that the task made: it has nothing to say
