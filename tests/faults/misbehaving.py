@@ -264,7 +264,7 @@ REPLACED = {
     "thread": does("threading.Thread(target=time.sleep, args=(60,), daemon=True).start()", "a thread that goes on"),
     "child": does('import subprocess\nsubprocess.Popen(["sleep", "600"])', "a process that goes on"),
     "copy": does("os.fork()", ""),
-    "inference": does("torch.inference_mode().__enter__()", "another inference mode", "failed"),
+    "inference": does("Part.mode = torch.inference_mode()\nPart.mode.__enter__()", "another inference mode", "failed"),
 }
 """What cannot be put back: `words` are said of it, and the worker is replaced."""
 

@@ -32,7 +32,7 @@ def matrix(faults: Mapping[str, Fault], *, alone: bool = False) -> str:
         grid += [neighbour(number + 1)] if alone else [name, neighbour(number + 1)]
     common = {"model": "lenet", "batch_size": 1}
     said: dict[str, Any] = {"name": "small", "dataset": {"name": "npz", "path": "images.npz"}, "targets": 2}
-    said |= {"timeout": 40, "grid": {"attack": grid, "defense": ["none"]} | {k: [v] for k, v in common.items()}}
+    said |= {"timeout": 20, "grid": {"attack": grid, "defense": ["none"]} | {k: [v] for k, v in common.items()}}
     others = [name for name, fault in faults.items() if fault.kind == "defense"]
     if others and not alone:
         said["include"] = [common | {"attack": neighbour(0), "defense": name} for name in others]
@@ -102,7 +102,15 @@ def test_what_a_part_gives_raises_or_sets_costs_its_own_cell_and_no_worker(tmp_p
 
 
 @pytest.mark.slow
+def test_so_it_does_beside_another_worker(tmp_path: Path) -> None:
+    assert "a new worker" not in played(tmp_path, {**GENTLE, **DEFENSES}, 2).stderr
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
-def test_whatever_a_part_does_costs_its_own_cell(tmp_path: Path, workers: int) -> None:
-    done = played(tmp_path, {**REPLACED, **DEATHS, **GENTLE, **DEFENSES}, workers)
-    assert done.stderr.count("a new worker after ") >= len(REPLACED) - 1  # a copy may have gone in time
+def test_what_a_part_replaces_starts_or_ends_costs_its_own_cell_and_its_worker(tmp_path: Path, workers: int) -> None:
+    done = played(tmp_path, ROUGH, workers)
+    assert done.stderr.count("a new worker after ") == len(REPLACED)
+    assert sum(line.startswith("again: ") for line in done.stderr.splitlines()) == sum(
+        fault.status == "failed" for fault in DEATHS.values()
+    ), "a worker that dies is forgiven once"

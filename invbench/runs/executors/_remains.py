@@ -92,7 +92,7 @@ class Remains:
             now = vars(holder)
             if len(now) < len(before) or not all(map(operator.is_, before, now.values())):
                 pairs = zip(now.items(), before, strict=False)
-                others = [name for (name, value), old in pairs if value is not old and not _by_itself(holder, value)]
+                others = [name for (name, value), old in pairs if value is not old and not _own(holder, name, value)]
                 if others or len(now) < len(before):
                     yield f"another {'.'.join([getattr(holder, '__qualname__', holder.__name__), *others[:1]])}"
                 else:
@@ -104,12 +104,14 @@ def _in_words(left: list[str]) -> str:
     return ", ".join(left[:_SHOWN] + more)
 
 
-def _by_itself(holder: Any, value: object) -> bool:
-    """Whether a library has replaced its own function by another of its own, as torch does once it may compile."""
+def _own(holder: Any, name: str, value: object) -> bool:
+    """Whether a library has replaced its function by another of its own, as torch does once it may compile."""
     code = getattr(value, "__code__", None)
     top = sys.modules.get((getattr(holder, "__module__", None) or holder.__name__).partition(".")[0])
     home = getattr(top, "__file__", None)
-    return code is not None and home is not None and code.co_filename.startswith(str(Path(home).parent))
+    if code is None or home is None or getattr(value, "__name__", None) != name:
+        return False
+    return bool(code.co_filename.startswith(str(Path(home).parent)))
 
 
 def _load_ours() -> None:

@@ -38,7 +38,7 @@ def work(pipe: Connection, threads: int) -> None:
     while True:
         try:
             task, function, arguments = pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             return
         own = os.getpid()
         with progress.listening(_Reporter(pipe, task)), tidying(remains.put_back):
@@ -48,6 +48,8 @@ def work(pipe: Connection, threads: int) -> None:
         left = remains.clear()
         try:
             _channel.send(pipe, (task, *answer, left))
+        except OSError:
+            os._exit(1)  # the task has closed the pipe, or its owner is gone
         except Exception as error:  # of pickle, which takes whatever a part has made
             _channel.send(pipe, (task, "error", *_told(error, "what it gave cannot be sent: "), left))
 
