@@ -7,10 +7,10 @@ READY := $(VENV)/.ready
 # Tests and demos compute with one thread a process: several processes share the cores.
 export OMP_NUM_THREADS := 1
 
-.PHONY: help demo test lint format bench clean
+.PHONY: help demo test test-slow lint format bench clean
 
 help: ## Say what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-9s %s\n", $$1, $$2 }'
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -21,7 +21,10 @@ demo: $(READY) ## Install, attack real pictures on the CPU, say where the report
 	$(BIN)/invbench run examples/quickstart.yaml --device cpu
 
 test: lint ## Install, then ruff, mypy, import-linter, pytest
-	$(BIN)/pytest --numprocesses 2 --dist worksteal --quiet
+	$(BIN)/pytest --numprocesses 2 --dist worksteal --quiet -m "not slow"
+
+test-slow: $(READY) ## The tests that take minutes: every fault instead of a sample
+	$(BIN)/pytest --numprocesses 2 --dist worksteal --quiet -m slow
 
 lint: $(READY) ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -97,11 +97,11 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "COLUMNS"} | own | more
 
 
-def invbench(*words: object, folder: Path, **more: str) -> Finished:
+def invbench(*words: object, folder: Path, patience: float = PATIENCE, **more: str) -> Finished:
     """Run `invbench WORDS` in `folder` to its end."""
     command = [sys.executable, "-m", "invbench", *map(str, words)]
     done = subprocess.run(
-        command, cwd=folder, env=environment(folder, **more), capture_output=True, text=True, timeout=PATIENCE
+        command, cwd=folder, env=environment(folder, **more), capture_output=True, text=True, timeout=patience
     )
     return Finished(done.returncode, done.stdout, done.stderr)
 

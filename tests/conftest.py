@@ -23,10 +23,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests st
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # torch is loaded already, and has read its variable
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "slow: minutes; every fault instead of a sample")
-
-
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real public data beside the checkout; a test that needs it skips where it is absent."""

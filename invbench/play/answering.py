@@ -12,6 +12,7 @@ import torch
 from invbench.core import execution
 from invbench.core.attack import Attack
 from invbench.core.execution import DEFAULT, Settings
+from invbench.core.tidy import tidied
 from invbench.observation import Observation
 
 Known = TypeVar("Known")
@@ -31,13 +32,18 @@ class Answers(Generic[Said]):
 def answer(
     attack: Attack[Known, Seen, Said], observations: Sequence[Seen], settings: Settings = DEFAULT
 ) -> Answers[Said]:
-    """What the attack answers. ValueError where it gives another number of answers than there are observations."""
+    """What the attack answers.
+
+    ValueError where it gives another number of answers than there are observations, or has replaced in this process
+    what its answers would be scored with.
+    """
     started = time.perf_counter()
     with execution.using(settings) as steps:
         answers = attack.attack_all(observations)
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.synchronize()
     seconds = time.perf_counter() - started - steps.compile_seconds
+    tidied(f"attack {type(attack).__name__}")
     if not isinstance(answers, Sequence) or len(answers) != len(observations):
         given = f"{len(answers)} guesses" if isinstance(answers, Sequence) else f"a {type(answers).__name__}"
         raise ValueError(f"attack {type(attack).__name__} gave {given} for {len(observations)} observations")

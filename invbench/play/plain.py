@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, TypeVar
+from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,26 +20,26 @@ _MOST = 100_000  # values in one field: a record is a page, not an archive
 _LONGEST = 100_000  # characters of one text
 _LARGEST = 2**63 - 1  # a whole number that every reader of JSON can hold
 
-Said = TypeVar("Said", bound=Answer)
-
 
 class NotPlain(ValueError):
     """A part gave something that no record can hold, or that its contract does not allow."""
 
 
-def checked(attack: str, deal: Deal[Any, Any], answers: Sequence[Said]) -> list[Said]:
-    """The answers of an attack as its contract says and with plain fields; NotPlain names the attack and the target."""
-    return [_checked(f"attack {attack}: answer {k + 1}", deal, k, one) for k, one in enumerate(answers)]
+def told(attack: str, deal: Deal[Any, Any], answers: Sequence[object]) -> list[Answer]:
+    """What an attack says beside each of its answers, plain.
+
+    NotPlain names the attack and the answer where that is not what its contract says: then nothing is scored.
+    """
+    return [_told(f"attack {attack}: answer {k + 1}", deal.complaint(k, one), one) for k, one in enumerate(answers)]
 
 
-def _checked(where: str, deal: Deal[Any, Any], index: int, answer: Said) -> Said:
-    wrong = deal.complaint(index, answer)
-    if wrong is not None:
-        raise NotPlain(f"{where}: {wrong}")
-    objective = answer.objective
-    stopped = _mapping(answer.stopped, f"{where}: stopped")
-    return replace(
-        answer,
+def _told(where: str, complaint: str | None, answer: Any) -> Answer:
+    if complaint is not None:
+        raise NotPlain(f"{where}: {complaint}")
+    if any(not hasattr(answer, field.name) for field in fields(Answer)):
+        raise NotPlain(f"{where}: must be an Answer, not {short(answer)}")
+    objective, stopped = answer.objective, _mapping(answer.stopped, f"{where}: stopped")
+    return Answer(
         evaluations=count(answer.evaluations, f"{where}: evaluations"),
         diverged=_flag(answer.diverged, f"{where}: diverged"),
         objective=None if objective is None else _number(objective, f"{where}: objective"),

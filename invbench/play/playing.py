@@ -14,13 +14,14 @@ from invbench.cell import Cell
 from invbench.core.errors import Interrupted
 from invbench.core.execution import Settings
 from invbench.core.memory import counted_memory
+from invbench.core.tidy import tidied
 from invbench.data import Dataset
 from invbench.games import Scores, game_of
 from invbench.observation import Answer
 from invbench.play.answering import answer
 from invbench.play.asking import attack_of, requested_controls
 from invbench.play.outcomes import Played, failed_by, unplayed
-from invbench.play.plain import checked, scores_of, texts, writable
+from invbench.play.plain import scores_of, texts, told, writable
 from invbench.play.preparing import prepared
 from invbench.play.reruns import rerun_scores
 
@@ -47,10 +48,11 @@ def _play(cell: Cell, device: str) -> Played:
     if cell.dataset.build(Dataset).load().content != cell.data_hash:
         raise ValueError(f"data set {cell.dataset.short} changed while the matrix ran")
     deal = game_of(cell).deal(cell, torch.device(device))
+    tidied(f"game {cell.game}, its model or a defence")
     if len(deal.observations) != cell.targets:
         raise ValueError(f"game {cell.game} dealt {len(deal.observations)} observations for {cell.targets} targets")
     given = answer(attack_of(cell), prepared(cell, deal.observations), Settings(compile=cell.compile))
-    answers: Sequence[Answer] = checked(cell.attack.name, deal, given.answers)
+    answers, said = given.answers, told(cell.attack.name, deal, given.answers)
     clock = time.perf_counter()
     scores = _whole(deal.score(answers), cell)
     scoring_seconds = time.perf_counter() - clock
@@ -67,12 +69,12 @@ def _play(cell: Cell, device: str) -> Played:
         images=max((sum(map(len, targets)) for targets in scores.values()), default=0),
         scores={**scores, **limits},
         controls=controls,
-        diverged=sum(one.diverged for one in answers),
-        evaluations=tuple(one.evaluations for one in answers),
-        objectives=tuple(one.objective for one in answers),
-        notes=(*texts(deal.notes, f"game {cell.game}: notes"), *_counted(answers)),
-        facts=_facts(answers),
-        stopped=_stopped(answers),
+        diverged=sum(one.diverged for one in said),
+        evaluations=tuple(one.evaluations for one in said),
+        objectives=tuple(one.objective for one in said),
+        notes=(*texts(deal.notes, f"game {cell.game}: notes"), *_counted(said)),
+        facts=_facts(said),
+        stopped=_stopped(said),
         seconds={
             "attack": given.seconds,
             **({"compile": given.compile_seconds} if cell.compile == "on" else {}),

@@ -122,7 +122,7 @@ class Queue:
         lost = [task for task in self.waiting if ended.key in task.needs]
         self.waiting = [task for task in self.waiting if task not in lost]
         why = f"what it needs was not made: {ended.reason}"
-        ends = [Ended(task.key, problem=ended.problem, reason=why) for task in lost]
+        ends = [Ended(task.key, problem=ended.problem, reason=why, trace=ended.trace) for task in lost]
         return [*ends, *(more for end in ends for more in self.end(end))]
 
 

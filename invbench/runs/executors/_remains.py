@@ -64,11 +64,13 @@ class Remains:
         self.going_on = _going_on()
         _seed(task)
 
+    def put_back(self) -> str:
+        """Put every setting back; what is still different in words, with what was replaced. Empty where nothing is."""
+        return _in_words([*self._unset(), *self._replaced()])
+
     def clear(self) -> str:
-        """After it: what is left behind that could not be put back, in words; empty where there is nothing."""
-        left = [*self._unset(), *self._replaced(), *sorted(_going_on() - self.going_on)]
-        more = [f"{len(left) - _SHOWN} more"] if len(left) > _SHOWN else []
-        return ", ".join(left[:_SHOWN] + more)
+        """After the task: the same, with what goes on."""
+        return _in_words([*self._unset(), *self._replaced(), *sorted(_going_on() - self.going_on)])
 
     def _unset(self) -> Iterator[str]:
         """Settings that could not be put back."""
@@ -90,8 +92,26 @@ class Remains:
             now = vars(holder)
             if len(now) < len(before) or not all(map(operator.is_, before, now.values())):
                 pairs = zip(now.items(), before, strict=False)
-                other = next((f".{name}" for (name, value), old in pairs if value is not old), "")
-                yield f"another {getattr(holder, '__qualname__', holder.__name__)}{other}"
+                others = [name for (name, value), old in pairs if value is not old and not _own(holder, name, value)]
+                if others or len(now) < len(before):
+                    yield f"another {'.'.join([getattr(holder, '__qualname__', holder.__name__), *others[:1]])}"
+                else:
+                    self.seen[holder] = list(now.values())
+
+
+def _in_words(left: list[str]) -> str:
+    more = [f"{len(left) - _SHOWN} more"] if len(left) > _SHOWN else []
+    return ", ".join(left[:_SHOWN] + more)
+
+
+def _own(holder: Any, name: str, value: object) -> bool:
+    """Whether a library has replaced its function by another of its own, as torch does once it may compile."""
+    code = getattr(value, "__code__", None)
+    top = sys.modules.get((getattr(holder, "__module__", None) or holder.__name__).partition(".")[0])
+    home = getattr(top, "__file__", None)
+    if code is None or home is None or getattr(value, "__name__", None) != name:
+        return False
+    return bool(code.co_filename.startswith(str(Path(home).parent)))
 
 
 def _load_ours() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from invbench.core import progress
 from invbench.core.errors import in_words, trace_of
+from invbench.core.tidy import tidying
 from invbench.runs.executors import _channel
 
 _EVERY = 0.1  # seconds between two reports of progress
@@ -37,16 +38,18 @@ def work(pipe: Connection, threads: int) -> None:
     while True:
         try:
             task, function, arguments = pipe.recv()
-        except EOFError:
+        except (EOFError, OSError):
             return
         own = os.getpid()
-        with progress.listening(_Reporter(pipe, task)):
+        with progress.listening(_Reporter(pipe, task)), tidying(remains.put_back):
             answer = _answer(pipe, task, function, arguments, remains)
         if os.getpid() != own:
             os._exit(0)  # a copy of this process that the task made: it has nothing to say
         left = remains.clear()
         try:
             _channel.send(pipe, (task, *answer, left))
+        except OSError:
+            os._exit(1)  # the task has closed the pipe, or its owner is gone
         except Exception as error:  # of pickle, which takes whatever a part has made
             _channel.send(pipe, (task, "error", *_told(error, "what it gave cannot be sent: "), left))
 

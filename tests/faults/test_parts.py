@@ -1,0 +1,116 @@
+"""Parts that misbehave: each costs its own cell, with a reason, and moves no bit of what comes before or after it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from command_line import Finished, invbench, records, write_small
+from misbehaving import ANSWERS, DEATHS, DEFENSES, ERRORS, GENTLE, REPLACED, ROUGH, SETTINGS, TAKEN, Fault
+from their_attacks import install
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+
+MEASURED = ("seconds", "memory_mb")
+FAULTS = len(GENTLE) + len(ROUGH) + len(DEFENSES)
+
+
+def neighbour(number: int) -> dict[str, Any]:
+    """An attack like no other in the matrix, whose picture depends on every setting of torch."""
+    return {"name": "inverting-gradients", "iterations": 2, "tv": 0.0001 * (number + 1)}
+
+
+def matrix(faults: Mapping[str, Fault], *, alone: bool = False) -> str:
+    """Each fault between two neighbours; `alone`: the neighbours without the faults."""
+    attacks = [name for name, fault in faults.items() if fault.kind == "attack"]
+    grid: list[Any] = [neighbour(0)]
+    for number, name in enumerate(attacks):
+        grid += [neighbour(number + 1)] if alone else [name, neighbour(number + 1)]
+    common = {"model": "lenet", "batch_size": 1}
+    said: dict[str, Any] = {"name": "small", "dataset": {"name": "npz", "path": "images.npz"}, "targets": 2}
+    said |= {"timeout": 20, "grid": {"attack": grid, "defense": ["none"]} | {k: [v] for k, v in common.items()}}
+    others = [name for name, fault in faults.items() if fault.kind == "defense"]
+    if others and not alone:
+        said["include"] = [common | {"attack": neighbour(0), "defense": name} for name in others]
+    return yaml.safe_dump(said, sort_keys=False)
+
+
+def run(folder: Path, faults: Mapping[str, Fault], workers: int = 1, *, alone: bool = False) -> Finished:
+    folder.mkdir()
+    write_small(folder)
+    (folder / "small.yaml").write_text(matrix(faults, alone=alone))
+    kinds = {"attack": "attacks", "defense": "defenses"}
+    site = install(folder / "site", {f"{kinds[fault.kind]}.{name}": fault.source for name, fault in faults.items()})
+    return invbench(
+        *("run", "small.yaml", "--workers", workers), folder=folder, PYTHONPATH=f"{site}:{_path()}", patience=1500.0
+    )
+
+
+def _path() -> str:
+    return str(Path(__file__).parents[2])
+
+
+def check(folder: Path, faults: Mapping[str, Fault], done: Finished, alone: Path) -> None:
+    """Every fault has its outcome, and its neighbours are those of a run without it, bit for bit."""
+    assert "Traceback" not in done.stderr, done.stderr
+    found = records(folder / "results/small")
+    by_part = {name: record for record in found.values() for name in record["names"].values() if name in faults}
+    assert by_part.keys() == faults.keys()
+    wrong = []
+    for name, fault in faults.items():
+        record = by_part[name]
+        said = done.stderr if fault in REPLACED.values() else record["reason"] or json.dumps(record)
+        if record["status"] != fault.status or fault.words not in said:
+            wrong.append(f"{name}: {record['status']}: {said[:200]}")
+        trace = folder / "results/small/cells" / record["id"] / "traceback.txt"
+        if record["status"] == "failed" and fault not in DEATHS.values() and not trace.exists():
+            wrong.append(f"{name}: no traceback")
+        if record["status"] != "failed" and trace.exists():
+            wrong.append(f"{name}: a traceback of nothing")
+    assert wrong == []
+    bad = {record["status"] for record in by_part.values()} - {"ok", "unsupported"}
+    assert done.exit_code == int(bool(bad))
+    for id, record in records(alone / "results/small").items():
+        mine = {key: value for key, value in found[id].items() if key not in MEASURED}
+        assert mine == {key: value for key, value in record.items() if key not in MEASURED}, record["names"]
+        arrays = [place / "results/small/cells" / id / "arrays.npz" for place in (folder, alone)]
+        assert arrays[0].read_bytes() == arrays[1].read_bytes(), record["names"]
+
+
+def played(folder: Path, faults: Mapping[str, Fault], workers: int) -> Finished:
+    alone = run(folder / "alone", faults, alone=True)
+    assert alone.exit_code == 0, alone.stderr
+    done = run(folder / "with", faults, workers)
+    check(folder / "with", faults, done, folder / "alone")
+    return done
+
+
+def test_there_are_faults_of_every_kind() -> None:
+    assert FAULTS >= 60
+    assert len(GENTLE) == sum(map(len, (ANSWERS, TAKEN, ERRORS, SETTINGS)))
+    assert not (GENTLE.keys() & ROUGH.keys() | GENTLE.keys() & DEFENSES.keys())
+
+
+def test_what_a_part_gives_raises_or_sets_costs_its_own_cell_and_no_worker(tmp_path: Path) -> None:
+    done = played(tmp_path, {**GENTLE, **DEFENSES}, 1)
+    assert "a new worker" not in done.stderr
+    assert "again:" not in done.stderr
+
+
+@pytest.mark.slow
+def test_so_it_does_beside_another_worker(tmp_path: Path) -> None:
+    assert "a new worker" not in played(tmp_path, {**GENTLE, **DEFENSES}, 2).stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_a_part_replaces_starts_or_ends_costs_its_own_cell_and_its_worker(tmp_path: Path, workers: int) -> None:
+    done = played(tmp_path, ROUGH, workers)
+    assert done.stderr.count("a new worker after ") == len(REPLACED)
+    assert sum(line.startswith("again: ") for line in done.stderr.splitlines()) == sum(
+        fault.status == "failed" for fault in DEATHS.values()
+    ), "a worker that dies is forgiven once"
