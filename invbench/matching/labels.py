@@ -48,10 +48,10 @@ def guess_label(seen: UpdateObservation) -> Tensor:
 def _from_what_was_sent(weight: Tensor, bias: Tensor | None, *, never_negative: bool) -> Tensor:
     """The label `(1,)` where entries are left out of dL/dW `(K, n)` and dL/db `(K,)`, and are zero.
 
-    What tells it, the surest first: a negative entry of the bias; a row of other signs than at least two others have,
-    column by column, for dL/dW_ij dL/dW_kj = d_i d_k h_j^2 and only d of the label is negative; where features are never
-    negative, the negative row, or where there is none the first of which nothing was sent; else the heaviest row, by
-    the entries sent, of those whose bias is not positive.
+    What tells it, the surest first: a negative entry of the bias; a row whose signs differ from those of at least two
+    others, column by column, for dL/dW_ij dL/dW_kj = d_i d_k h_j^2 and only d of the label is negative; where features
+    are never negative, the negative row, or where there is none the first of which nothing was sent; else the heaviest
+    row, by the entries sent, of those whose bias is not positive.
     """
     if bias is not None and bias.min() < 0:
         return bias.argmin().reshape(1)
