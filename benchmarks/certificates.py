@@ -30,6 +30,7 @@ from invbench.models.linear import Linear
 from invbench.models.mlp import MLP
 from invbench.observation import Failed, Guess, Public, PublicDefense, Update, UpdateObservation
 from invbench.peeling.sharpen import polish
+from invbench.protocol._precision import Precision, multiplying
 from invbench.updates.simulation import simulate
 from invbench.victims.building import build_victim
 
@@ -127,6 +128,16 @@ def _rounded_to(dtype: torch.dtype) -> Wrong:
     return lambda one, _: tuple(t.to(dtype).to(t.dtype) for t in one.update())
 
 
+def _multiplying(precision: Precision) -> Wrong:
+    """A client whose products are of such operands."""
+
+    def update(one: Round, _: float) -> Update:
+        with multiplying(precision):
+            return one.update()
+
+    return update
+
+
 ERRORS: dict[str, Wrong] = {
     "noise": _noise,
     "noise-in-one-tensor": _one_tensor,
@@ -137,7 +148,12 @@ ERRORS: dict[str, Wrong] = {
     "other-network": _network,
 }
 """Errors of every size in `SIZES`."""
-ROUNDED: dict[str, Wrong] = {"float16": _rounded_to(torch.float16), "bfloat16": _rounded_to(torch.bfloat16)}
+ROUNDED: dict[str, Wrong] = {
+    "float16": _rounded_to(torch.float16),
+    "bfloat16": _rounded_to(torch.bfloat16),
+    "tf32-client": _multiplying("tf32"),
+    "bfloat16-client": _multiplying("bfloat16"),
+}
 DECLARED = (1e-5, 1e-4, 1e-3)
 """Standard deviations of Gaussian noise that is declared: a promise holds there, too."""
 
@@ -256,7 +272,8 @@ def answer(settings: Settings, samples: Samples) -> Table:
         f"on the picture) at batch 1: pictures of {SIDE} x {SIDE}, {settings.seeds} weight seeds, without an error and "
         "with ones that are not declared: noise, in all tensors or in one, weight decay, smoothed labels, a clip, a "
         f"share of another picture, other weights, each of {', '.join(f'{size:g}' for size in SIZES)} of the update; "
-        "updates rounded to float16 and bfloat16; and with declared noise. Broken: answers worse than "
+        "updates rounded to float16 and bfloat16; clients that multiply in TF32 and bfloat16; and with "
+        "declared noise. Broken: answers worse than "
         f"their certificate promises. Lost: above {RIGHT:.0f} dB and certified without the error, not with it.",
         command=f"python benchmarks/certificates.py --seeds {settings.seeds} --pictures {settings.pictures}",
         columns=["victim", "answers", "certified", "broken", "least promised, dB", "above 80 dB", "lost of those"],

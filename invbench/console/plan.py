@@ -12,6 +12,7 @@ import torch
 
 from invbench.cell import Cell
 from invbench.console.wording import cell_namer, count, duration, fitted
+from invbench.core.execution import multiply_in_float32
 from invbench.play.asking import artefacts, with_unplayable
 from invbench.play.forecasting import Forecast, forecast
 
@@ -26,6 +27,7 @@ def print_plan(cells: Sequence[Cell], kept: Callable[[Cell], bool], device: str,
     model and a batch size are told together.
     """
     torch.set_num_threads(threads)
+    multiply_in_float32()
     fates = _fates(cells, kept, device)
     told: list[_Fate] = []
     if len(cells) <= MOST_CELLS:

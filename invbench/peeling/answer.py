@@ -87,6 +87,8 @@ def judged(
     beside = left(seen, update)
     certified = agrees and not blurred and determined(widened * beside.excess)
     hidden = widened * beside.hidden(picture.numel())
+    if update is not None and update.coarse:  # weights assume float32: what its rounding leaves is known to be more
+        variance, hidden = (widened * variance).clamp(max=1.0), hidden / widened  # no more than the prior's
     return Answer(image, variance, labels, misfit(seen, update), residual, agrees, certified, hidden)
 
 
@@ -97,7 +99,7 @@ def explains(seen: UpdateObservation, update: Simulated | None) -> bool:
 
 def _compared(seen: UpdateObservation, update: Simulated | None) -> tuple[float, bool]:
     """The mean weighted squared residual beside an error of `_SAME`, and whether that is one of rounding and noise."""
-    squares, count = squared_residual(seen, update, error=_SAME)
+    squares, count = squared_residual(seen, update, error=max(_SAME, update.coarse if update else 0.0))
     allowed = 1 + CHANCE / math.sqrt(max(count, 1)) if seen.public.defenses else _AGREES
     residual = squares / max(count, 1)
     return residual, residual <= min(allowed, _AGREES)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 
 from invbench.cell import Cell
-from invbench.core.execution import Settings
+from invbench.core.execution import Settings, precision
 from invbench.core.memory import peak_memory
 from invbench.data import Dataset
 from invbench.games import Scores, game_of
@@ -44,6 +44,7 @@ def play(cell: Cell, device: str) -> Played:
             played = Played(unplayed(cell, "failed", why_failed(error, cell)))
     seconds = {**played.record.seconds, "cell": time.perf_counter() - started}
     record = replace(played.record, seconds=seconds, memory_mb=peak.mb, device=device, torch=torch.__version__)
+    record = replace(record, precision=precision())
     return replace(played, record=record)
 
 

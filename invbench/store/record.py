@@ -6,6 +6,7 @@
      "diverged": 0, "evaluations": [300, 280], "objectives": [0.1, null], "notes": [],
      "facts": [{"certified": true, "part": "peel"}, {}], "stopped": {"converged": 1, "budget spent": 3},
      "seconds": {"attack": 1.2, "cell": 2.0}, "memory_mb": 120.5, "device": "cpu", "torch": "2.14.1",
+     "precision": "float32",
      "dataset": {"name": "natural", "hash": "...", "path": null}}
 
 A score is `metric -> target -> item`; null is an empty one. NaN is never written and never read.
@@ -45,6 +46,7 @@ class Record:
     `images`: items (pictures, people) that were scored, over all targets. `seconds`: wall time of the attack in the
     whole cell and of the cell. `memory_mb`: peak of this cell. `facts`: what the attack says of its own answer, a
     target each.
+    `precision`: of products in its process (`core/execution.py`); a client's own is a setting of its protocol.
     `stopped`: how many of its optimisation runs, over all targets and restarts, stopped for which reason.
     """
 
@@ -67,6 +69,7 @@ class Record:
     memory_mb: float | None = None
     device: str | None = None
     torch: str | None = None
+    precision: str | None = None
     dataset: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -188,6 +191,7 @@ class _Written(Struct, Generic[_S, _C], kw_only=True, forbid_unknown_fields=True
     memory_mb: Annotated[_Number | None, Meta(description="a finite number or null")]
     device: _TextOrNull
     torch: _TextOrNull
+    precision: _TextOrNull = None
     dataset: _Mapping
 
 

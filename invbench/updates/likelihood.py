@@ -19,8 +19,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from invbench.defenses import Context
 from invbench.observation import Update, UpdateObservation
-from invbench.updates.arithmetic import UNIT, error_of_softmax, sums
-from invbench.updates.simulation import defended_gradient, simulate, stack_of
+from invbench.protocol._precision import roundoff
+from invbench.updates.arithmetic import UNIT, error_of_scores, error_of_softmax, sums
+from invbench.updates.simulation import defended_gradient, protocol_of, simulate, stack_of
 
 WEIGHING = 3 * UNIT
 """Relative error of a gradient's entry by which `noise` weighs equations: the entry's own and its tensor's usual size.
@@ -56,7 +57,8 @@ def widened(seen: UpdateObservation) -> float:
     public = seen.public
     with torch.device("meta"):
         counted, _ = sums(public.network, torch.zeros(public.pictures, *public.image_shape))
-    assumed, possible = noise(seen)[0], noise(seen, error=max(counted.relative_error, WEIGHING))[0]
+    error = counted.relative_error(roundoff(protocol_of(public).precision))
+    assumed, possible = noise(seen)[0], noise(seen, error=max(error, WEIGHING))[0]
     ratios = [p[a > 0] / a[a > 0] for a, p in zip(assumed, possible, strict=True)]
     return max((float(r[r.isfinite()].max()) for r in ratios if r.isfinite().any()), default=1.0)
 
@@ -65,15 +67,17 @@ def widened(seen: UpdateObservation) -> float:
 class Simulated:
     """What the clients would compute of a guess before their defences act on whole updates: float64.
 
-    `error`: the relative error that float32 may leave in it on any processor.
+    `error`: the relative error that the client's arithmetic may leave in it on any processor; `coarse`: the same where
+    the client is known to round its operands to less than float32, else 0.
     """
 
     update: Update
     error: float
+    coarse: float = 0.0
 
 
 def simulated(seen: UpdateObservation, images: Tensor, labels: Tensor) -> Simulated | None:
-    """The update that a guess gives: normalised `images` `(pictures, C, H, W)`, `labels` `(pictures,)`.
+    """The update that a guess gives, in float32: normalised `images` `(pictures, C, H, W)`, `labels` `(pictures,)`.
 
     None where the guess has another number of pictures. Simulating takes as long as one evaluation of a search: a guess
     is simulated once and may then be judged at several errors.
@@ -85,8 +89,11 @@ def simulated(seen: UpdateObservation, images: Tensor, labels: Tensor) -> Simula
         step = defended_gradient(stack_of(seen.public), context)
         update = simulate(seen.public, seen.model, images, labels, gradient=step)
     counted, scores = sums(seen.model, images)
-    error = math.hypot(counted.relative_error, error_of_softmax(scores, labels))
-    return Simulated(tuple(tensor.double() for tensor in update), error)
+    operands = roundoff(protocol_of(seen.public).precision)
+    rounded = counted.relative_error(operands)
+    error = math.hypot(rounded, error_of_softmax(scores, labels))
+    coarse = math.hypot(error, error_of_scores(scores, rounded)) if operands else 0.0
+    return Simulated(tuple(tensor.double() for tensor in update), max(error, coarse), coarse)
 
 
 def misfit(seen: UpdateObservation, guess: Simulated | None) -> float:

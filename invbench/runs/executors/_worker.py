@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from invbench.core import progress
+from invbench.core.execution import multiply_in_float32
 
 _EVERY = 0.1  # seconds between two reports of progress
 
@@ -23,6 +24,7 @@ def work(pipe: Connection, threads: int) -> None:
     import torch
 
     torch.set_num_threads(threads)
+    multiply_in_float32()
     while True:
         try:
             function, arguments = pipe.recv()
