@@ -15,7 +15,7 @@ from invbench.registry import attack, parameter
 class Idlg(LeakageRecipe):
     """The exact label from the last layer's gradient first, then the picture as in DLG.
 
-    Given labels are never read.
+    Given labels are never read. A start stops once it converged, as the authors' code does (at a loss of 1e-6).
     """
 
     labels: Literal["idlg", "joint"] = parameter("idlg", help="where labels come from")
