@@ -12,6 +12,7 @@ REPORT = _raw.HERE / "report.md"
 QUESTIONS = (
     "auto",
     "victims",
+    "certificates",
     "limit",
     "strongest",
     "matching",

@@ -90,7 +90,7 @@ class Cell:
             "data": self.data_hash,
             **_version("data_version", "dataset", self.dataset.name),
             "normalisation": self.normalisation,
-            "attack": self.attack.identity,
+            "attack": self.attack.key | _version("version", "attack", self.attack.name, self._declared),
             "model": self.model.identity,
             "batch_size": self.batch_size,
             "defense": None if self.defense is None else [d.identity for d in self.defense],
@@ -107,6 +107,10 @@ class Cell:
         """16 hexadecimal digits of the settings' SHA-256."""
         text = json.dumps(self.settings, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def _declared(self) -> tuple[str, ...]:
+        return tuple(choice.name for choice in self.defense or ())
 
     @property
     def classes(self) -> tuple[type, ...]:
@@ -130,9 +134,9 @@ class Cell:
         }
 
 
-def _version(key: str, kind: str, name: str) -> dict[str, int]:
-    """A part's version under this key, nothing for the first one."""
-    version = registry.version(kind, name)
+def _version(key: str, kind: str, name: str, defenses: tuple[str, ...] = ()) -> dict[str, int]:
+    """A part's version beside these defences under this key, nothing for the first one."""
+    version = registry.version(kind, name, defenses)
     return {key: version} if version > 1 else {}
 
 

@@ -105,10 +105,10 @@ def later_settings(kind: str, name: str) -> dict[str, Any]:
 
 
 @cache
-def version(kind: str, name: str) -> int:
-    """A part's version; 1 where no part has that name."""
+def version(kind: str, name: str, defenses: tuple[str, ...] = ()) -> int:
+    """A part's version in cells that declare these defences; 1 where no part has that name."""
     try:
-        return load(kind, name).version
+        return load(kind, name).version_beside(defenses)
     except UnknownName:
         return 1
 

@@ -16,7 +16,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-MEASURED = {"seconds", "memory_mb", "device", "torch"}
+MEASURED = {"seconds", "memory_mb", "device", "torch", "precision"}
 
 
 def main() -> int:

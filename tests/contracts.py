@@ -39,19 +39,45 @@ TARGETS, CELLS = 3, 5
 """Observations of a cell; cells of an attack at most."""
 MODELS = 3
 """How many models, the smallest ones; of data sets the smallest."""
-SEALED = ("games", "scoring", "data", "metrics", "sheets", "play", "store", "matrix", "cell", "core.artefacts", "runs")
+SEALED = (
+    "games", "scoring", "data", "metrics", "sheets", "play", "store", "matrix", "cell", "core.artefacts",
+    "core.randomness", "runs",
+)  # fmt: skip
 """What the attacker's process must have had no use for. What a declared defence does to an update is public."""
 SEALED_KINDS = ("game", "dataset", "metric", "sheet")
 
 ATTACKER = """
-import pickle, sys
+import dataclasses, pickle, sys
+import torch
 from invbench import registry
 from invbench.attacks import Attack
+
+asked = []
+
+class Told(torch.Generator):
+    def initial_seed(self):
+        asked.append("initial_seed")
+        return super().initial_seed()
+
+    def seed(self):
+        asked.append("seed")
+        return super().seed()
+
+    def get_state(self):
+        asked.append("get_state")
+        return super().get_state()
+
+def told(seen):
+    stream = Told()
+    stream.set_state(seen.generator.get_state())
+    return dataclasses.replace(seen, generator=stream)
 
 answers = {}
 for key, (name, settings, observations) in pickle.load(sys.stdin.buffer).items():
     attack = registry.load("attack", name).build(settings, Attack)
-    answers[key] = attack.attack_all(pickle.loads(observations))
+    asked.clear()
+    given = attack.attack_all([told(seen) for seen in pickle.loads(observations)])
+    answers[key] = (given, sorted(set(asked)))
 sys.stdout.buffer.write(pickle.dumps((answers, sorted(sys.modules))))
 """
 
@@ -196,13 +222,17 @@ def _kinds(field: Parameter) -> tuple[Any, ...]:
 
 @dataclass(frozen=True)
 class Answers:
-    """An attack's answers to a cell: all in order, in a fresh process, turned round (put back in order), alone."""
+    """An attack's answers to a cell: all in order, in a fresh process, turned round (put back in order), alone.
+
+    `read`: what of its generator it read there beside its draws: a seed tells whose stream it is.
+    """
 
     cell: Cell
     here: list[Any]
     there: list[Any]
     turned: list[Any]
     alone: list[Any]
+    read: list[str]
 
 
 def answered(attacks: Sequence[str], elsewhere: Path) -> tuple[dict[str, list[Answers]], list[str]]:
@@ -224,7 +254,8 @@ def answered(attacks: Sequence[str], elsewhere: Path) -> tuple[dict[str, list[An
         attack, observed = cell.attack.build(Attack), jobs[cell.id][2]
         turned = attack.attack_all(pickle.loads(observed)[::-1])[::-1]
         alone = attack.attack_all(pickle.loads(observed)[1:2])
-        found[name].append(Answers(cell, attack.attack_all(pickle.loads(observed)), there[cell.id], turned, alone))
+        given, read = there[cell.id]
+        found[name].append(Answers(cell, attack.attack_all(pickle.loads(observed)), given, turned, alone, read))
     return found, modules
 
 
@@ -246,6 +277,12 @@ def check_fresh_process(answers: Sequence[Answers]) -> None:
         assert all(alike(a, b) for a, b in zip(one.here, one.there, strict=True)), f"other bits: {one.cell.names}"
     told_apart = [not alike(one.here[0], one.here[1]) for one in answers]
     assert any(told_apart), "the comparison cannot tell two answers apart"
+
+
+def check_draws_alone(answers: Sequence[Answers]) -> None:
+    """Of its generator an attack takes draws and nothing else: who knows a cell's seed can draw the client's noise."""
+    for one in answers:
+        assert not one.read, f"an attack read its generator's {', '.join(one.read)}: {one.cell.names}"
 
 
 def check_company(answers: Sequence[Answers]) -> None:

@@ -181,3 +181,18 @@ def test_a_part_s_version_is_in_the_ids_of_its_own_cells_and_only_above_one(
     assert (raised[0] == first[0], raised[1] == first[1]) == (False, True)
     monkeypatch.undo()
     registry.version.cache_clear()
+
+
+def test_a_version_beside_a_defence_is_in_the_ids_of_the_cells_that_declare_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    stacks = [(), (GAUSSIAN,), (CLIP,), (GAUSSIAN, CLIP)]
+    before, load = [dataclasses.replace(CELL, defense=stack).id for stack in stacks], registry.load
+    part = load("attack", CELL.attack.name)
+    moved = dataclasses.replace(part, facts={**part.facts, "versions_with": {"clip": part.version + 1}})
+    monkeypatch.setattr(registry, "load", lambda kind, name: moved if kind == "attack" else load(kind, name))
+    registry.version.cache_clear()
+    after = [dataclasses.replace(CELL, defense=stack).id for stack in stacks]
+    monkeypatch.undo()
+    registry.version.cache_clear()
+    assert [a == b for a, b in zip(after, before, strict=True)] == [True, True, False, False]
+    with pytest.raises(ValueError, match="version must be a whole number, at least 1, not 0"):
+        registry.attack(game="update", versions_with={"clip": 0})

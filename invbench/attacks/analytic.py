@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from invbench.attacks import UpdateAttack
-from invbench.matching.labels import guess_label
+from invbench.matching.labels import LEFT_OUT, guess_label
 from invbench.observation import Failed, Guess, Public, UpdateObservation
 from invbench.registry import attack
-from invbench.updates.simulation import not_one_gradient
+from invbench.updates.simulation import not_one_gradient, stack_of
 
 
-@attack(game="update", closed_form="plain")
+@attack(game="update", closed_form="plain", versions_with=LEFT_OUT)
 @dataclass(frozen=True, kw_only=True)
 class Analytic(UpdateAttack):
     """The first layer's exact input: `x = (dL/dW)_i / (dL/db)_i` for any unit i with `(dL/db)_i != 0`.
 
-    For z = W x + b, dL/dW_i = dL/dz_i x and dL/db_i = dL/dz_i. At batch 1 one active unit is enough.
+    For z = W x + b, dL/dW_i = dL/dz_i x and dL/db_i = dL/dz_i. At batch 1 one active unit is enough. Where a declared
+    defence leaves entries out, each pixel is read from the units that sent both numbers; one of which none did stays at
+    the mean, 0.
     """
 
     def unsupported(self, public: Public) -> str | None:
@@ -39,6 +42,11 @@ class Analytic(UpdateAttack):
         unit = int(bias.abs().argmax())  # the largest divisor loses the fewest digits
         if bias[unit] == 0:
             raise Failed("dL/db of the first layer is zero: no unit was active")
-        image = (weight[unit] / bias[unit]).reshape(1, *seen.public.image_shape)
+        if stack_of(seen.public).leaves_out:
+            known = (weight != 0) * bias.square()[:, None]  # least squares over the units, each weighted by its divisor
+            pixels = bias @ weight / known.sum(dim=0).clamp(min=torch.finfo(torch.float64).tiny)
+        else:
+            pixels = weight[unit] / bias[unit]
+        image = pixels.reshape(1, *seen.public.image_shape)
         labels = seen.labels if seen.labels is not None else guess_label(seen)
         return Guess(images=seen.to_unit_range(image.nan_to_num()).float(), labels=labels, evaluations=1)

@@ -41,7 +41,7 @@ class Step:
     alone: UpdateAttack
 
 
-@attack(game="update", version=2)
+@attack(game="update", version=3)
 @dataclass(frozen=True, kw_only=True)
 class Auto(UpdateAttack):
     """Exact recovery where the architecture allows it, else the best searches in turn; the likeliest answer wins.

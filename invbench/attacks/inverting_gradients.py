@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from invbench.matching.labels import LEFT_OUT
 from invbench.matching.recipe import Recipe
 from invbench.registry import attack, parameter
 
 
-@attack(game="update")
+@attack(game="update", versions_with=LEFT_OUT)
 @dataclass(frozen=True, kw_only=True)
 class InvertingGradients(Recipe):
     """Cosine distance plus total variation, by Adam on the gradient's sign, in a box.

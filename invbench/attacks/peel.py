@@ -18,7 +18,7 @@ from invbench.peeling.sharpen import FLOOR, affordable, is_determined, likeliest
 from invbench.registry import attack, parameter
 
 
-@attack(game="update", closed_form="certified", version=2)
+@attack(game="update", closed_form="certified", version=3)
 @dataclass(frozen=True, kw_only=True)
 class Peel(UpdateAttack):
     """The picture of a batch of one in closed form, from the classifier down: one least-squares problem a layer.
@@ -30,7 +30,8 @@ class Peel(UpdateAttack):
 
     Certified: the answer explains the update, and either every layer determines its input, then there is no other
     answer, or the whole update has full rank there with equations to spare (average pooling): then there is none near,
-    and one elsewhere would be a coincidence (`peeling/sharpen.py`).
+    and one elsewhere would be a coincidence (`peeling/sharpen.py`). A certificate promises an accuracy, which is in the
+    record as `promised_psnr`: what the misfit that is left allows, an error that nobody declared included.
     """
 
     steps: int = parameter(5, at_least=0, help="most Gauss-Newton steps on the likelihood of the whole update")
@@ -54,12 +55,15 @@ class Peel(UpdateAttack):
 
     def _peeled(self, seen: UpdateObservation) -> Guess:
         what, noisy = read(seen), bool(seen.public.defenses)
-        peeled = peel(what.chain, what.update, what.variances, scaled=what.scaled, widened=what.widened)
+        peeled = peel(what.chain, what.update, what.variances, scaled=what.scaled)
         full = all(layer.rank == layer.unknowns for layer in peeled.layers)
         layers = [dataclasses.asdict(layer) for layer in peeled.layers]
         label = likeliest_label(what, peeled.picture, peeled.labels) if noisy else peeled.labels[0]
-        answer = judged(seen, peeled.picture, peeled.variance, label, determined=peeled.determined)
-        settled = not noisy and (answer.certified or _no_better(what.chain, peeled.layers))
+        answer = judged(
+            seen, peeled.picture, peeled.variance, label, widened=what.widened, determined=peeled.determined
+        )
+        exact = answer.explains and peeled.determined(what.widened)
+        settled = not noisy and (exact or _no_better(what.chain, peeled.layers))
         if settled or not self.steps or not affordable(what):
             return answer.guess(seen, 1, layers=layers)
         floor = 0.0 if full else FLOOR
@@ -69,8 +73,14 @@ class Peel(UpdateAttack):
             )
         except NotSolvable:  # what the layers gave is still an answer
             return answer.guess(seen, 1, layers=layers)
-        determined = peeled.determined or is_determined(what, refined)
-        again = judged(seen, refined.picture, refined.variance, label, determined=determined)
+        again = judged(
+            seen,
+            refined.picture,
+            refined.variance,
+            label,
+            widened=what.widened,
+            determined=lambda widened: peeled.determined(widened) or is_determined(what, refined, widened),
+        )
         trusted = again.explains or not is_kinked(what.chain)  # else steps may have ended at a kink
         best = again if trusted and (noisy or again.residual <= answer.residual) else answer
         return best.guess(seen, 1 + evaluations, layers=layers)

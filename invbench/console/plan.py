@@ -13,6 +13,7 @@ from invbench.cell import Cell
 from invbench.console.saying import say
 from invbench.console.wording import cell_namer, count, duration, fitted
 from invbench.core.errors import Interrupted, in_words
+from invbench.core.execution import multiply_in_float32
 from invbench.play.asking import needed, with_unplayable
 from invbench.play.forecasting import Forecast, forecast
 from invbench.play.outcomes import Played
@@ -32,6 +33,7 @@ def print_plan(
     model and a batch size are told in one line.
     """
     torch.set_num_threads(threads)
+    multiply_in_float32()
     fates = _fates(cells, kept, device)
     told: list[_Fate] = []
     if len(cells) <= MOST_CELLS:

@@ -1,6 +1,8 @@
 """Execution settings that the matrix decides and no attacker: set around a cell, read by what computes its steps.
 
-`compile: on` asks for compiled steps; how long compiling took comes back here.
+`compile: on` asks for compiled steps; how long compiling took comes back here. Client and attacker multiply in float32:
+PyTorch's own choice for convolutions on a GPU is TF32, which is off by 1e-3. Clients that round are a setting of their
+protocol.
 """
 
 from __future__ import annotations
@@ -10,6 +12,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+
+
+def multiply_in_float32() -> None:
+    """Products and convolutions of this process are of float32 operands, client's and attacker's alike, on GPUs too."""
+    import torch
+
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.set_float32_matmul_precision("highest")
+
+
+def precision() -> str:
+    """What products of this process are of: `float32`, or `tf32` where something less was allowed."""
+    import torch
+
+    coarse = torch.backends.cudnn.allow_tf32 or torch.backends.cuda.matmul.allow_tf32
+    return "tf32" if coarse or torch.get_float32_matmul_precision() != "highest" else "float32"
 
 
 @dataclass(frozen=True)

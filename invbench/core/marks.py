@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar, overload
 
 T = TypeVar("T", bound=type)
@@ -14,15 +14,20 @@ def attack(
     aims: Literal["all", "client"] = "all",
     closed_form: Literal["certified", "plain"] | None = None,
     version: int = 1,
+    versions_with: Mapping[str, int] | None = None,
 ) -> Callable[[T], T]:
     """Mark a class as the attack of its file.
 
     `game`: its threat model's name. `aims`: `all` pictures behind an update, or those of one `client` of several.
     `closed_form`: it solves for the pictures, and can say that an answer is the only one (`certified`) or cannot.
     `version`, here and below: raised when a change of the code changes what the part computes; cells of the part then
-    have another id, and no others.
+    have another id, and no others. `versions_with`: by a defence's name, that of the cells that declare it, where a
+    change moved those alone.
     """
-    return _mark("attack", game=game, aims=aims, closed_form=closed_form, version=version)
+    beside = dict(versions_with or {})
+    for declared in beside.values():
+        _check_version(declared)
+    return _mark("attack", game=game, aims=aims, closed_form=closed_form, version=version, versions_with=beside)
 
 
 def model(*, data: str, version: int = 1) -> Callable[[T], T]:
@@ -75,15 +80,18 @@ def game(
 
 
 def _mark(kind: str, **facts: Any) -> Callable[[T], T]:
-    version = facts["version"]
-    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ValueError(f"version must be a whole number, at least 1, not {version!r}")
+    _check_version(facts["version"])
 
     def mark(cls: T) -> T:
         cls.__invbench__ = (kind, facts)  # type: ignore[attr-defined]
         return cls
 
     return mark
+
+
+def _check_version(version: object) -> None:
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ValueError(f"version must be a whole number, at least 1, not {version!r}")
 
 
 def _words(name: str, given: Sequence[str]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, TypeVar, overload
@@ -100,6 +100,11 @@ class Part:
         """Raised by hand, on the part's decorator, when a change of its code changes what it computes."""
         version: int = self.facts.get("version", 1)
         return version
+
+    def version_beside(self, defenses: Iterable[str]) -> int:
+        """The version of its cells that declare these defences, by name."""
+        moved: Mapping[str, int] = self.facts.get("versions_with", {})
+        return max([self.version, *(moved.get(name, 1) for name in defenses)])
 
     @overload
     def build(self, settings: Mapping[str, Any]) -> object: ...

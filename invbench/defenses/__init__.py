@@ -59,6 +59,9 @@ class Defense:
     hides_scale: bool = False
     """Whether it multiplies an update by a factor that only the client knows."""
 
+    leaves_out: bool = False
+    """Whether it leaves entries of an update out, which are then seen as zeros that are no numbers of the client's."""
+
     def model(self, network: nn.Module, context: Context) -> nn.Module:
         return network
 
@@ -167,6 +170,11 @@ class Stack:
     def hides_scale(self) -> bool:
         """Whether what is shared may be a multiple, by an unknown factor, of what the client computed."""
         return any(defense.hides_scale for defense in self.defenses)
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether a zero in what is shared may be an entry that was not sent."""
+        return any(defense.leaves_out for defense in self.defenses)
 
 
 NO_DEFENSES = Stack()

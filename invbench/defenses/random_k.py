@@ -24,6 +24,8 @@ class RandomK(Defense):
     update in expectation.
     """
 
+    leaves_out = True
+
     fraction: float = parameter(help="share of coordinates kept", above=0, at_most=1)
     rescale: bool = parameter(False, help="multiply what is kept by n/k, so that the mean is unbiased")
 

@@ -21,6 +21,8 @@ class TopK(Defense):
     k = max(1, round(fraction * n)); of equals the earlier stays. Which ones were kept is seen by everybody.
     """
 
+    leaves_out = True
+
     fraction: float = parameter(help="share of coordinates kept", above=0, at_most=1)
 
     def update(self, shared: Update, context: Context) -> Update:

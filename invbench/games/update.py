@@ -176,13 +176,21 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         if shape[0] not in (1, 3):
             perceptual = f"lpips and identified are empty: they need 1 or 3 channels, the pictures have {shape[0]}"
         public = self.observations[0].public
-        undetermined = underdetermined(public.network, public.image_shape, public.pictures)
+        undetermined = underdetermined(public.network, public.image_shape, public.pictures, self._shared())
         aimed = None
         if wanted_of(self.cell) < public.pictures:
             wanted = wanted_of(self.cell)
             aimed = f"the attack aims at one of {public.clients} clients: {wanted} pictures a target count"
         found = (*self.pool.notes, *self._said_nothing(), shared, ssim_note(shape), perceptual, undetermined, aimed)
         return tuple(note for note in found if note)
+
+    def _shared(self) -> dict[str, Tensor] | None:
+        """Which entries some client sent of the first target's update, by parameter name; None where all are."""
+        seen = self.observations[0]
+        if not stack_of(self.cell).leaves_out:
+            return None
+        names = [name for name, _ in seen.model.named_parameters()]
+        return {name: (tensor != 0).cpu() for name, tensor in zip(names, seen.update, strict=True)}
 
     def _said_nothing(self) -> list[str]:
         """What holds nothing that could be read: that it was not read is no defence's doing."""

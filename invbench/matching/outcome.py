@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import torch
@@ -51,6 +51,10 @@ class Outcome:
     @property
     def converged(self) -> Tensor:
         return self.stopped == Stop.CONVERGED
+
+    def judged(self, tolerance: Tensor) -> Outcome:
+        """The same where a lane whose objective is at most its `tolerance` `(L,)` has converged, however it ended."""
+        return replace(self, stopped=torch.where(self.objective <= tolerance, Stop.CONVERGED, self.stopped))
 
 
 def at_start(start: Tensor) -> Outcome:

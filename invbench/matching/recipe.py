@@ -63,6 +63,9 @@ class Recipe(UpdateAttack):
     converged: float = parameter(
         0.0, at_least=0, help="stop a lane, and its restarts, at this objective (l2: of the update's squared norm)"
     )
+    finish: bool = parameter(
+        False, later=True, help="a lane goes on below `converged`, until it rests or its iterations are spent"
+    )
     simulate: bool = parameter(
         True, later=True, help="simulate the client's local steps; false takes its update for one gradient"
     )
@@ -112,8 +115,9 @@ class Recipe(UpdateAttack):
             if not len(targets):
                 break
             starts = torch.stack([self._start(problem, group[int(t)]) for t in targets])
-            ran = run_in_chunks(self._minimiser(tracker), problem, targets, starts, tolerance, tracker)
-            best = take_better(best, targets, ran)
+            stop = torch.full_like(tolerance, -torch.inf) if self.finish else tolerance
+            ran = run_in_chunks(self._minimiser(tracker), problem, targets, starts, stop, tracker)
+            best = take_better(best, targets, ran.judged(tolerance[targets.to(tolerance.device)]))
         return best
 
     def _minimiser(self, tracker: Tracker) -> Minimise:

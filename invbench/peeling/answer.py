@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from invbench.observation import Guess, UpdateObservation
-from invbench.updates.likelihood import Simulated, misfit, simulated, squared_residual
+from invbench.updates.likelihood import CHANCE, Simulated, left, misfit, simulated, squared_residual
 from invbench.updates.simulation import stack_of
 
 _SAME = 1e-4
@@ -21,9 +22,11 @@ whether the truth explains its update does not depend on the processor. The exce
 4 * 2^-24 / |p - y| exceeds it (p above 0.998). There the truth may be refused; what is refused is not certified.
 """
 
-_AGREES, _CHANCE = 2.0, 8.0
-"""Largest misfit of an answer that explains an update with that error; where noise is declared, what chance allows:
-1 at the truth, give or take sqrt(2) (Gaussian) to sqrt(5) (Laplace) over the root of the number of entries."""
+_AGREES = 2.0
+"""Largest misfit of an answer that explains an update with that error; where noise is declared, what chance allows."""
+
+_SURE = 10.0
+"""How many times its variance an error's square may be: that of a single direction is larger once in 600 times."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +35,8 @@ class Answer:
 
     `misfit`: of the simulated update, beside what any processor may round. `residual`: the same beside a relative
     error of `_SAME`. `explains`: whether that is within rounding and declared noise. `certified`: it explains the
-    update and nothing else does.
+    update and nothing else does. `widened`: how many times larger than `variance` the picture's may be, by the
+    processor and by an error that nobody declared, as large as the misfit which is left.
     """
 
     image: Tensor
@@ -42,9 +46,17 @@ class Answer:
     residual: float
     explains: bool
     certified: bool
+    widened: float
 
     def guess(self, seen: UpdateObservation, evaluations: int, **facts: Any) -> Guess:
-        told = {"certified": self.certified, "predicted_psnr": _decibels(self.variance, seen.public.std)}
+        """The answer, with whether it is `certified`, the `promised_psnr` that a certificate stands for (None without
+        one), and the `predicted_psnr` of an answer that explains the update (None of another)."""
+        variance, std = self.variance, seen.public.std
+        told = {
+            "certified": self.certified,
+            "promised_psnr": _decibels(_SURE * self.widened * variance, std) if self.certified else None,
+            "predicted_psnr": _decibels(variance, std) if self.explains else None,
+        }
         return Guess(
             images=seen.to_unit_range(self.image),
             labels=self.label,
@@ -54,14 +66,30 @@ class Answer:
         )
 
 
-def judged(seen: UpdateObservation, picture: Tensor, variance: Tensor, label: int, *, determined: bool) -> Answer:
-    """The answer `picture` `(C, H, W)`. `determined`: there is no other one that explains the update."""
+def judged(
+    seen: UpdateObservation,
+    picture: Tensor,
+    variance: Tensor,
+    label: int,
+    *,
+    widened: float,
+    determined: Callable[[float], bool],
+) -> Answer:
+    """The answer `picture` `(C, H, W)`. `widened`: how many times larger variances may be on another processor.
+
+    `determined(widened)`: whether no other answer explains the update where they are so many times larger; so many as
+    the picture leaves more of the update than rounding and declared noise do.
+    """
     image, labels = picture[None].float().to(seen.device), torch.tensor([label], device=seen.device)
     blurred = len(seen.public.defenses) > 1 and stack_of(seen.public).hides_scale  # noise blurs the hidden factor
     update = simulated(seen, image, labels)
     residual, agrees = _compared(seen, update)
-    certified = determined and not blurred and agrees
-    return Answer(image, variance, labels, misfit(seen, update), residual, agrees, certified)
+    beside = left(seen, update)
+    certified = agrees and not blurred and determined(widened * beside.excess)
+    hidden = widened * beside.hidden(picture.numel())
+    if update is not None and update.coarse:  # weights assume float32: what its rounding leaves is known to be more
+        variance, hidden = (widened * variance).clamp(max=1.0), hidden / widened  # no more than the prior's
+    return Answer(image, variance, labels, misfit(seen, update), residual, agrees, certified, hidden)
 
 
 def explains(seen: UpdateObservation, update: Simulated | None) -> bool:
@@ -71,8 +99,8 @@ def explains(seen: UpdateObservation, update: Simulated | None) -> bool:
 
 def _compared(seen: UpdateObservation, update: Simulated | None) -> tuple[float, bool]:
     """The mean weighted squared residual beside an error of `_SAME`, and whether that is one of rounding and noise."""
-    squares, count = squared_residual(seen, update, error=_SAME)
-    allowed = 1 + _CHANCE / math.sqrt(max(count, 1)) if seen.public.defenses else _AGREES
+    squares, count = squared_residual(seen, update, error=max(_SAME, update.coarse if update else 0.0))
+    allowed = 1 + CHANCE / math.sqrt(max(count, 1)) if seen.public.defenses else _AGREES
     residual = squares / max(count, 1)
     return residual, residual <= min(allowed, _AGREES)
 

@@ -48,7 +48,7 @@ class Peeled:
     """`picture` `(C, H, W)` normalised, `variance` of each pixel, and a report a layer, top first.
 
     `labels`: the picture's, then the other classes from the likeliest down. `scale`: the factor that the client had
-    put on its update. `determined`: every layer's rank is full, on any processor.
+    put on its update. `open_shares`: what each layer's equations leave open, see `Solution.open_share`.
     """
 
     picture: Tensor
@@ -56,7 +56,14 @@ class Peeled:
     labels: tuple[int, ...]
     scale: float
     layers: tuple[LayerReport, ...]
-    determined: bool
+    open_shares: tuple[float, ...]
+
+    def determined(self, widened: float) -> bool:
+        """Whether every layer's rank is full where variances are so many times larger."""
+        return all(
+            directions_told(layer.unknowns, widened * share, layer.condition) == layer.unknowns
+            for layer, share in zip(self.layers, self.open_shares, strict=True)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +80,10 @@ def peel(
     variances: Mapping[str, Tensor],
     *,
     scaled: bool = False,
-    widened: float = 1.0,
 ) -> Peeled:
     """Read the picture off a gradient of batch 1. `update` and `variances` by parameter name, float64 on the CPU.
 
     An entry that was not shared has infinite variance. `scaled`: the update may be a multiple of the gradient.
-    `widened`: how many times larger variances may be on another processor.
     """
     priors = _priors(chain)
     top = chain[-1]
@@ -114,12 +119,8 @@ def peel(
         else:
             signal = signal.reshape(link.before)
     shape = chain[0].before
-    determined = all(
-        directions_told(layer.unknowns, widened * share, layer.condition) == layer.unknowns
-        for layer, share in zip(reports, shares, strict=True)
-    )
     value, variance = signal.value.reshape(shape), signal.value_variance.reshape(shape)
-    return Peeled(value, variance, read.labels, read.scale, tuple(reports), determined)
+    return Peeled(value, variance, read.labels, read.scale, tuple(reports), tuple(shares))
 
 
 def _below_weighted(

@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -70,14 +71,15 @@ def likeliest_label(what: Reading, picture: Tensor, labels: Sequence[int]) -> in
     return min(few, key=lambda label: weighted_residual(what.chain, picture, label, what.update, what.variances))
 
 
-def is_determined(what: Reading, refined: Refined) -> bool:
-    """Whether the whole update leaves no direction of the picture open on any processor, and has equations to spare.
+def is_determined(what: Reading, refined: Refined, widened: float) -> bool:
+    """Whether the whole update leaves no direction of the picture open, and has equations to spare.
 
-    The layers' equations are linear and leave one answer; these are not: that more of them than there are unknowns
-    agree at a second picture is not impossible, only of no measure.
+    `widened`: how many times larger variances may be than weights assume. The layers' equations are linear and leave
+    one answer; these are not: that more of them than there are unknowns agree at a second picture is not impossible,
+    only of no measure.
     """
     unknowns = refined.picture.numel()
-    told = rank(unknowns, what.widened * refined.open_share, refined.condition)
+    told = rank(unknowns, widened * refined.open_share, refined.condition)
     return told == unknowns < what.equations
 
 
@@ -102,7 +104,8 @@ def polish(seen: UpdateObservation, guess: Guess, *, steps: int = _STEPS) -> Gue
         refined, evaluations = sharpened(what, start, label, scale=scale, floors=_COARSE_TO_FINE, steps=steps)
     except NotSolvable as reason:
         raise Failed(str(reason)) from reason
-    answer = judged(seen, refined.picture, refined.variance, label, determined=is_determined(what, refined))
+    determined = partial(is_determined, what, refined)
+    answer = judged(seen, refined.picture, refined.variance, label, widened=what.widened, determined=determined)
     return answer.guess(seen, evaluations)
 
 

@@ -12,7 +12,7 @@ import torch
 
 from invbench.cell import Cell
 from invbench.core.errors import Interrupted
-from invbench.core.execution import Settings
+from invbench.core.execution import Settings, precision
 from invbench.core.memory import counted_memory
 from invbench.core.tidy import tidied
 from invbench.data import Dataset
@@ -41,6 +41,7 @@ def play(cell: Cell, device: str) -> Played:
             played = failed_by(error, cell)
     seconds = {**played.record.seconds, "cell": time.perf_counter() - started}
     record = replace(played.record, seconds=seconds, memory_mb=peak.mb, device=device, torch=torch.__version__)
+    record = replace(record, precision=precision())
     return replace(played, record=record)
 
 

@@ -64,6 +64,9 @@ class UpdateProtocol(Protocol, ABC):
     batch_norm: Literal["eval", "train"] = parameter(
         "eval", later=True, help="BatchNorm with its running statistics, or with those of the client's own batch"
     )
+    precision: Literal["float32", "tf32", "bfloat16"] = parameter(
+        "float32", later=True, help="to which clients round what their products multiply, see protocol/_precision.py"
+    )
 
     @abstractmethod
     def share(

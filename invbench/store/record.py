@@ -6,7 +6,7 @@
      "diverged": 0, "evaluations": [300, 280], "objectives": [0.1, null], "notes": [],
      "facts": [{"certified": true, "part": "peel"}, {}], "stopped": {"converged": 1, "budget spent": 3},
      "seconds": {"attack": 1.2, "cell": 2.0}, "memory_mb": 120.5, "device": "cpu", "torch": "2.14.1",
-     "dataset": {"name": "natural", "hash": "...", "path": null},
+     "precision": "float32", "dataset": {"name": "natural", "hash": "...", "path": null},
      "files": ["arrays.npz", "grid.png"], "invbench": {"version": "0.1.0", "revision": "0123abc..."}}
 
 A score is `metric -> target -> item`, as many targets as the record says; null is an empty one. NaN is never written
@@ -51,7 +51,8 @@ class Record:
     `images`: items (pictures, people) that were scored, over all targets. `seconds`: wall time of the attack in the
     whole cell and of the cell. `memory_mb`: peak of this cell on a GPU, None on a CPU. `facts`: what the attack says of
     its own answer, a target each. `stopped`: how many of its optimisation runs, over all targets and restarts, stopped
-    for which reason. `files`: names of what is kept beside the record. `invbench`: version and revision of the code
+    for which reason. `precision`: of products in its process (`core/execution.py`); a client's own is a setting of its
+    protocol. `files`: names of what is kept beside the record. `invbench`: version and revision of the code
     that wrote it.
     """
 
@@ -74,6 +75,7 @@ class Record:
     memory_mb: float | None = None
     device: str | None = None
     torch: str | None = None
+    precision: str | None = None
     dataset: Mapping[str, Any] = field(default_factory=dict)
     files: tuple[str, ...] = ()
     invbench: Mapping[str, str | None] = field(default_factory=dict)

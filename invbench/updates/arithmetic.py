@@ -41,21 +41,26 @@ _LIKELY = 0.1
 
 @dataclass(frozen=True)
 class Sums:
-    """`terms` that are added on the longest way to an entry; `kinks`: layers of units with a kink, `units` in all."""
+    """`terms` that are added on the longest way to an entry, in so many `products` one after the other; `kinks`: layers
+    of units with a kink, `units` in all."""
 
     terms: int
+    products: int
     kinks: int
     units: int
 
-    @property
-    def relative_error(self) -> float:
+    def relative_error(self, roundoff: float = 0.0) -> float:
         """Standard deviation between two processors' results, relative to an entry and its tensor's usual size.
+
+        `roundoff`: the largest relative error r of rounding an operand, 0 where operands are not rounded. It is uniform
+        within that, a variance of r^2 / 3; the two operands of every term are rounded independently, so a product has
+        2 r^2 / 3 whatever its terms, and products one after the other add up.
 
         A unit that stands within its rounding error of its kink takes either side. That is rare, but such a unit
         brings the whole of its own error signal: a share f of the units that change side, where about half are
         active, is a share 2 f of the signal's energy. Beside rounding it counts where a change is likely.
         """
-        rounding = UNIT**2 * self.terms / 3
+        rounding = UNIT**2 * self.terms / 3 + 2 * self.products * roundoff**2 / 3
         share = _DENSITY * _MEAN_ERROR * math.sqrt(rounding)
         changed = 2 * share * self.kinks if share * self.units >= _LIKELY else 0.0
         return math.sqrt(rounding + changed)
@@ -85,7 +90,15 @@ def sums(network: nn.Module, images: Tensor) -> tuple[Sums, Tensor]:
             hook.remove()
     matrices = [p for p in network.parameters() if p.dim() > 1]
     terms = sum(p[0].numel() + p[:, 0].numel() for p in matrices)
-    return Sums(terms + places, kinks, units), scores
+    return Sums(terms + places, 2 * len(matrices), kinks, units), scores
+
+
+def error_of_scores(scores: Tensor, relative_error: float) -> float:
+    """Relative error of the error signal p - y where `scores` `(B, K)` have this one: their absolute error, at most 1.
+
+    d(p_i) = p_i (dz_i - sum_k p_k dz_k), and p_i <= |p_i - y_i| off the label. Beside float32's own it is nothing.
+    """
+    return min(1.0, relative_error * float(scores.double().square().mean().sqrt().nan_to_num(nan=1e30)))
 
 
 def error_of_softmax(scores: Tensor, labels: Tensor) -> float:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from invbench.defenses import Context, Stack, mean
 from invbench.defenses._contract import BrokenContract
 from invbench.observation import Public, Update
+from invbench.protocol._precision import multiplying
 from invbench.updates.simulation import defended_gradient, protocol_of, simulate
 
 
@@ -44,5 +45,6 @@ def _sent(public: Public, network: nn.Module, images: Tensor, labels: Tensor, co
     draws = protocol_of(public).draw(len(images), context.generator)
     images, labels = stack.at("inputs", (images, labels), context)
     step = defended_gradient(stack, context)
-    shared = simulate(replace(public, clients=1), network, images, labels, gradient=step, draws=draws)
+    with multiplying(protocol_of(public).precision):
+        shared = simulate(replace(public, clients=1), network, images, labels, gradient=step, draws=draws)
     return stack.at("update", shared, context)

@@ -41,15 +41,18 @@ def rank(unknowns: int, open_share: float, condition: float) -> int:
     return max(0, min(told, unknowns if condition < TELLABLE else unknowns - 1))
 
 
-def underdetermined(network: nn.Module, image_shape: Sequence[int], batch_size: int) -> str | None:
+def underdetermined(
+    network: nn.Module, image_shape: Sequence[int], batch_size: int, shared: Mapping[str, Tensor] | None = None
+) -> str | None:
     """A sentence where the pictures have more numbers than their gradient tells; None where it may suffice.
 
-    `network` on the meta device, `image_shape` `(C, H, W)`.
+    `network` on the meta device, `image_shape` `(C, H, W)`; `shared` as in `independent_equations`.
     """
-    told, unknown = independent_equations(network, image_shape, batch_size), batch_size * math.prod(image_shape)
+    told, unknown = independent_equations(network, image_shape, batch_size, shared), batch_size * math.prod(image_shape)
     if told >= unknown:
         return None
-    return f"an update tells at most {told:,} numbers and its pictures have {unknown:,}: it does not determine them"
+    numbers = "number" if told == 1 else "numbers"
+    return f"an update tells at most {told:,} {numbers} and its pictures have {unknown:,}: it does not determine them"
 
 
 def independent_equations(

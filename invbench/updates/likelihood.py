@@ -19,14 +19,21 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from invbench.defenses import Context
 from invbench.observation import Update, UpdateObservation
-from invbench.updates.arithmetic import UNIT, error_of_softmax, sums
-from invbench.updates.simulation import defended_gradient, simulate, stack_of
+from invbench.protocol._precision import roundoff
+from invbench.updates.arithmetic import UNIT, error_of_scores, error_of_softmax, sums
+from invbench.updates.simulation import defended_gradient, protocol_of, simulate, stack_of
 
 WEIGHING = 3 * UNIT
 """Relative error of a gradient's entry by which `noise` weighs equations: the entry's own and its tensor's usual size.
 
 Without declared noise all weights scale with it and the answer does not depend on it; beside noise it is nothing. So
 it need not hold on every processor. What judges an answer takes `updates/arithmetic.py`'s error instead: see `widened`.
+"""
+
+CHANCE = 8.0
+"""Over the root of how many entries are averaged: what chance adds at most to a misfit under declared noise.
+
+It is 1 at the truth, give or take sqrt(2) (Gaussian) to sqrt(5) (Laplace) over that root.
 """
 
 
@@ -50,7 +57,8 @@ def widened(seen: UpdateObservation) -> float:
     public = seen.public
     with torch.device("meta"):
         counted, _ = sums(public.network, torch.zeros(public.pictures, *public.image_shape))
-    assumed, possible = noise(seen)[0], noise(seen, error=max(counted.relative_error, WEIGHING))[0]
+    error = counted.relative_error(roundoff(protocol_of(public).precision))
+    assumed, possible = noise(seen)[0], noise(seen, error=max(error, WEIGHING))[0]
     ratios = [p[a > 0] / a[a > 0] for a, p in zip(assumed, possible, strict=True)]
     return max((float(r[r.isfinite()].max()) for r in ratios if r.isfinite().any()), default=1.0)
 
@@ -59,15 +67,17 @@ def widened(seen: UpdateObservation) -> float:
 class Simulated:
     """What the clients would compute of a guess before their defences act on whole updates: float64.
 
-    `error`: the relative error that float32 may leave in it on any processor.
+    `error`: the relative error that the client's arithmetic may leave in it on any processor; `coarse`: the same where
+    the client is known to round its operands to less than float32, else 0.
     """
 
     update: Update
     error: float
+    coarse: float = 0.0
 
 
 def simulated(seen: UpdateObservation, images: Tensor, labels: Tensor) -> Simulated | None:
-    """The update that a guess gives: normalised `images` `(pictures, C, H, W)`, `labels` `(pictures,)`.
+    """The update that a guess gives, in float32: normalised `images` `(pictures, C, H, W)`, `labels` `(pictures,)`.
 
     None where the guess has another number of pictures. Simulating takes as long as one evaluation of a search: a guess
     is simulated once and may then be judged at several errors.
@@ -79,8 +89,11 @@ def simulated(seen: UpdateObservation, images: Tensor, labels: Tensor) -> Simula
         step = defended_gradient(stack_of(seen.public), context)
         update = simulate(seen.public, seen.model, images, labels, gradient=step)
     counted, scores = sums(seen.model, images)
-    error = math.hypot(counted.relative_error, error_of_softmax(scores, labels))
-    return Simulated(tuple(tensor.double() for tensor in update), error)
+    operands = roundoff(protocol_of(seen.public).precision)
+    rounded = counted.relative_error(operands)
+    error = math.hypot(rounded, error_of_softmax(scores, labels))
+    coarse = math.hypot(error, error_of_scores(scores, rounded)) if operands else 0.0
+    return Simulated(tuple(tensor.double() for tensor in update), max(error, coarse), coarse)
 
 
 def misfit(seen: UpdateObservation, guess: Simulated | None) -> float:
@@ -97,17 +110,59 @@ def squared_residual(
     `error`: the relative error of an entry seen that counts as noise; None: what float32 may leave on any processor.
     Infinite where nothing could be simulated, or either update is not finite: nothing explains what is no number.
     """
+    squares, counts = zip(*_squares(seen, guess, error), strict=True)
+    return sum(squares), sum(counts)
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a simulated update leaves of the one seen, beside rounding and declared noise.
+
+    `excess`: how many times larger its square is on average than these allow, at least 1: what is more is an error that
+    nobody declared, and variances are that many times larger than they were taken for. `worst`: the same for the
+    tensor that is explained worst, in whose few entries an error may lie. `told`: entries, m.
+    """
+
+    excess: float
+    worst: float
+    told: int
+
+    def hidden(self, unknowns: int) -> float:
+        """How many times larger the variance of n unknowns may be, on average, for the error that is left: at least 1.
+
+        Independent noise gives n parts of m to the unknowns and leaves the others to be seen. An error of another kind
+        (weight decay, smoothed labels) may look like a change of the picture and hide as much as it shows: m / n times
+        more. It counts as large in every tensor as it is in the worst.
+        """
+        return 1 + (self.worst - 1) * max(1.0, self.told / unknowns)
+
+
+def left(seen: UpdateObservation, guess: Simulated | None) -> Left:
+    """What a guess's simulated update leaves of the one seen; infinite where there is nothing to compare."""
+    told = [(squares, count) for squares, count in _squares(seen, guess, None) if count]
+    chance = CHANCE if seen.public.defenses else 0.0
+
+    def excess(squares: float, count: int) -> float:
+        return max(1.0, squares / count / (1 + chance / math.sqrt(count)))
+
+    entries = max(sum(count for _, count in told), 1)
+    average = excess(sum(squares for squares, _ in told), entries)
+    return Left(average, max((excess(*one) for one in told), default=1.0), entries)
+
+
+def _squares(seen: UpdateObservation, guess: Simulated | None, error: float | None) -> list[tuple[float, int]]:
+    """The sum of the weighted squares of each tensor, and how many they are; see `squared_residual`."""
     shared = tuple(tensor.double() for tensor in seen.update)
     if guess is None or not all(bool(tensor.isfinite().all()) for tensor in shared):
-        return math.inf, 1
+        return [(math.inf, 1)]
     allowed = rounding(shared, guess.error if error is None else error)
     told, variance = stack_of(seen.public).expected(guess.update, allowed, shared)
-    total, count = 0.0, 0
+    found = []
     for u, m, v in zip(shared, told, variance, strict=True):
         known = torch.isfinite(v)
-        total += float(((u - m).square() / v.clamp(min=torch.finfo(v.dtype).tiny))[known].sum())
-        count += int(known.sum())
-    return (total if math.isfinite(total) else math.inf), count
+        squares = float(((u - m).square() / v.clamp(min=torch.finfo(v.dtype).tiny))[known].sum())
+        found.append((squares if math.isfinite(squares) else math.inf, int(known.sum())))
+    return found
 
 
 def rounding(update: Update, error: float) -> Update:

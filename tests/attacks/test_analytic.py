@@ -14,12 +14,14 @@ from made_updates import digits, observe, photographs, public, victim
 from torch import Tensor
 
 from invbench.attacks.analytic import Analytic
+from invbench.defenses import Context
+from invbench.defenses.random_k import RandomK
 from invbench.metrics import psnr
 from invbench.models import ImageModel
 from invbench.models.lenet import LeNet
 from invbench.models.linear import Linear
 from invbench.models.mlp import MLP
-from invbench.observation import Failed, UpdateObservation
+from invbench.observation import Failed, PublicDefense, UpdateObservation
 
 PICTURES = st.tuples(st.integers(1, 3), st.integers(1, 9), st.integers(1, 9)).flatmap(
     lambda shape: arrays(np.float32, (1, *shape), elements=st.floats(0, 1, width=32))
@@ -98,3 +100,16 @@ def test_what_it_cannot_read_is_unsupported_with_the_reason() -> None:
     assert Analytic().unsupported(seen_by(MLP(bias=False)).public) == needs + "a Linear without bias"
     four = public(victim(digits(1)[0], model=MLP()), (1, 8, 8), batch=4)
     assert Analytic().unsupported(four) == "needs batch_size 1, not 4: a sum over pictures does not divide out"
+
+
+def test_entries_that_were_left_out_are_no_pixels() -> None:
+    """One unit's row is full of zeros that were not sent; the other units have what it lacks."""
+    images, labels = photographs(1)
+    seen = observe(victim(images, model=MLP(activation="sigmoid")), images, labels, hidden=True)
+    update = RandomK(fraction=0.3).update(seen.update, Context(torch.Generator().manual_seed(0)))
+    undeclared = replace(seen, update=update)
+    declared = (PublicDefense("random-k", {"fraction": 0.3}),)
+    guess = Analytic()(replace(undeclared, public=replace(seen.public, defenses=declared)))
+    assert psnr(guess.images, images)[0] > psnr(Analytic()(undeclared).images, images)[0] + 5
+    assert guess.labels is not None
+    assert guess.labels.tolist() == labels.tolist()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from invbench import registry
 from invbench.attacks.dlg import Dlg
 from invbench.metrics import best_grey, psnr
 from invbench.observation import UpdateObservation
+
+SHORT = Dlg(patience=50)  # so that a start which is as good as float32 lets it be soon rests
 
 
 def observed(**settings: Any) -> list[UpdateObservation]:
@@ -24,7 +27,7 @@ def observed(**settings: Any) -> list[UpdateObservation]:
 def test_pictures_and_labels_are_recovered_from_the_gradient_alone() -> None:
     images, labels = digits(3)
     seen = observed(hidden=True)
-    for k, guess in enumerate(Dlg().attack_all(seen)):
+    for k, guess in enumerate(SHORT.attack_all(seen)):
         decibels = psnr(guess.images, images[k : k + 1])[0]
         assert decibels > 45
         assert decibels > psnr(best_grey(images[k : k + 1]), images[k : k + 1])[0] + 30
@@ -33,6 +36,23 @@ def test_pictures_and_labels_are_recovered_from_the_gradient_alone() -> None:
         assert guess.objective is not None
         assert guess.objective <= 1e-8 * sum(float(t.square().sum()) for t in seen[k].update)  # it knows that it did
         assert not guess.diverged
+
+
+def test_a_start_that_succeeds_goes_on_until_it_rests_and_a_looser_stop_is_a_setting() -> None:
+    """The authors' code has no stop: what is left below the loss at which no other start is needed is decibels."""
+    images, labels = digits(1)
+    network = victim(images)
+    [whole], [stopped] = (
+        attack.attack_all([observe(network, images, labels, hidden=True)])
+        for attack in (SHORT, replace(SHORT, finish=False))
+    )
+    assert whole.objective is not None
+    assert stopped.objective is not None
+    assert whole.objective < 1e-2 * stopped.objective
+    assert psnr(whole.images, images)[0] > psnr(stopped.images, images)[0] + 5
+    assert stopped.evaluations < whole.evaluations <= stopped.evaluations + 4 * SHORT.patience
+    assert whole.stopped == stopped.stopped  # the start that was good enough has converged, however it ended
+    assert not whole.diverged
 
 
 def test_a_batch_of_two_is_recovered_in_some_order() -> None:
@@ -72,6 +92,7 @@ def test_without_a_fresh_start_a_start_that_fails_stays_failed() -> None:
 def test_the_settings_are_the_papers_and_its_codes() -> None:
     assert Dlg().optimizer == "lbfgs"
     assert (Dlg().lr, Dlg().memory, Dlg().iterations) == (1.0, 100, 300 * 20)
+    assert Dlg().finish
     assert (Dlg().objective, Dlg().labels, Dlg().tv, Dlg().boxed, Dlg().restarts) == ("l2", "joint", 0.0, False, 8)
 
 

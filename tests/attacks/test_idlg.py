@@ -54,9 +54,9 @@ def test_given_labels_are_never_read(labels: str) -> None:
     assert misled.objective == hidden.objective
 
 
-def test_the_settings_are_those_of_dlg_but_for_the_labels() -> None:
+def test_the_settings_are_those_of_dlg_but_for_the_labels_and_the_stop() -> None:
     dlg, idlg = (registry.load("attack", name) for name in ("dlg", "idlg"))
-    assert idlg.settings({}) == {**dlg.settings({}), "labels": "idlg"}
+    assert idlg.settings({}) == {**dlg.settings({}), "labels": "idlg", "finish": False}
 
 
 def test_it_needs_a_batch_of_one() -> None:

@@ -20,10 +20,13 @@ from invbench.defenses import Context, Defense
 from invbench.defenses import Stack as Defended
 from invbench.metrics import psnr
 from invbench.models.lenet import LeNet
+from invbench.models.linear import Linear
 from invbench.models.mlp import MLP
 from invbench.observation import Failed, Guess, PublicDefense, Update, UpdateObservation
+from invbench.peeling.answer import explains
 from invbench.peeling.descent import peel
 from invbench.peeling.reading import read
+from invbench.updates.likelihood import simulated
 
 Stack = list[tuple[str, dict[str, Any]]]
 
@@ -238,10 +241,10 @@ def test_a_rank_that_another_processor_s_rounding_would_not_leave_full_determine
     images, labels = pictures()
     what = read(observe(victim(images), images, labels, hidden=True))
     assert what.widened > 10  # of a LeNet: 1,649 terms, sqrt(1649 / 3) = 23 roundings where weights assume 3
+    peeled = peel(what.chain, what.update, what.variances)
+    assert all(layer.rank == layer.unknowns for layer in peeled.layers)  # by its weights
     for widened, determined in ((1.0, True), (what.widened, True), (1e10, False)):  # 2e-10 of the picture is open
-        peeled = peel(what.chain, what.update, what.variances, widened=widened)
-        assert all(layer.rank == layer.unknowns for layer in peeled.layers)  # by its weights
-        assert peeled.determined == determined
+        assert peeled.determined(widened) == determined
 
 
 def test_a_wide_relu_that_hides_nothing_is_exact_and_certified() -> None:
@@ -336,6 +339,45 @@ def test_a_drawn_network_is_certified_only_where_the_picture_is_right(seed: int)
     [guess] = Peel().attack_all([defended(network, images, labels, stack, seed=seed)])
     if guess.facts.get("certified", False):
         assert quality(guess, images) > (35 if stack else 60)
+
+
+def test_what_a_coarse_quantisation_leaves_open_is_not_determined() -> None:
+    """Truth, guess and what lies between them all explain two bits an entry: none of them is the only answer."""
+    images, labels = pictures(4)
+    network = victim(images, model=Linear())
+    for image, label in zip(images.split(1), labels.split(1), strict=True):
+        seen = defended(network, image, label, [("quantize", {"bits": 2, "rounding": "nearest"})])
+        guess = Peel()(seen)
+        assert quality(guess, image) < 25
+        mean, std = seen.channel_constants()
+        for picture in (image, guess.images, (image + guess.images) / 2):
+            assert explains(seen, simulated(seen, (picture - mean) / std, label))
+        assert not guess.facts["certified"]
+        assert guess.facts["promised_psnr"] is None
+
+
+def test_an_answer_that_does_not_explain_the_update_predicts_nothing() -> None:
+    images, labels = pictures()
+    seen = observe(small(nn.Sigmoid()), images, labels, hidden=True)
+    assert Peel()(seen).facts["predicted_psnr"] > 80
+    for kind in ("two pictures", "one tensor of noise"):
+        guess = Peel()(replace(seen, update=other_update(seen, kind)))
+        assert guess.facts["predicted_psnr"] is guess.facts["promised_psnr"] is None
+
+
+def test_a_certificate_promises_less_the_more_of_the_update_is_left_over() -> None:
+    """The error is undeclared and small enough for the update to be explained."""
+    images, labels = pictures()
+    seen = observe(small(nn.Tanh()), images, labels, hidden=True)
+    promised = []
+    for size in (0.0, 1e-6, 1e-5, 1e-4):
+        drawn = torch.Generator().manual_seed(0)
+        update = tuple(t + size * t.square().mean().sqrt() * torch.randn(t.shape, generator=drawn) for t in seen.update)
+        guess = Peel()(replace(seen, update=update))
+        assert guess.facts["certified"]
+        assert quality(guess, images) >= guess.facts["promised_psnr"]
+        promised.append(guess.facts["promised_psnr"])
+    assert promised[1] > promised[2] + 10 > promised[3] + 20
 
 
 # Hostile updates

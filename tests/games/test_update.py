@@ -614,3 +614,14 @@ def test_a_note_says_where_an_update_holds_nothing_that_could_be_read(
     cell = make_cell(tmp_path, attack=EXACT, model=MLP, protocol={"name": "fedavg", "steps": 1, "lr": lr})
     notes = [note for note in UpdateGame().deal(cell, torch.device("cpu")).notes if note.startswith("the update of")]
     assert notes == ([] if said is None else [f"the update of 2 of 2 targets is {said}"])
+
+
+def test_the_note_on_undetermined_pictures_counts_what_the_defence_let_through(tmp_path: Path) -> None:
+    def told(fraction: float) -> list[str]:
+        cell = make_cell(tmp_path, model="mlp", defense={"name": "random-k", "fraction": fraction})
+        notes = UpdateGame().deal(cell, torch.device("cpu")).notes
+        return [note for note in notes if "does not determine them" in note]
+
+    [few] = told(1e-4)  # 26 entries, of which those of silent units are zero by themselves
+    assert few == "an update tells at most 13 numbers and its pictures have 768: it does not determine them"
+    assert not told(0.5)

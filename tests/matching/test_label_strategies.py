@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import replace
 
 import pytest
 import torch
 from made_updates import digits, observe, photographs, public, victim
 from torch import Tensor, nn
 
+from invbench import registry
+from invbench.defenses import Context, Defense
+from invbench.defenses.random_k import RandomK
+from invbench.defenses.top_k import TopK
 from invbench.matching.labels import guess_label, label_strategy, labels_for
 from invbench.models import ImageModel
 from invbench.models.convnet import ConvNet
 from invbench.models.lenet import LeNet
 from invbench.models.linear import Linear
 from invbench.models.mlp import MLP
-from invbench.observation import Public, UpdateObservation
+from invbench.observation import Public, PublicDefense, UpdateObservation
 
 MODELS = {
     "linear": Linear(),
@@ -65,6 +70,55 @@ def test_the_label_is_exact_where_the_victim_is_sure_of_another_class(label: int
         features = network[:-1](torch.ones(1, 1, 8, 8))
         network[-1].weight[3] += 100 * features[0] / features.square().sum()  # all others share e^-100 of the odds
     assert guess_label(observe(network, image, torch.tensor([label]), classes=4)).tolist() == [label]
+
+
+WIDE: dict[str, ImageModel] = {
+    "linear": Linear(),
+    "lenet": LeNet(),
+    "relu": MLP(width=128),
+    "tanh": MLP(width=128, activation="tanh"),
+    "relu without bias": MLP(width=128, bias=False),
+    "tanh without bias": MLP(width=128, bias=False, activation="tanh"),
+}
+
+
+@pytest.mark.parametrize("name", WIDE)
+@pytest.mark.parametrize("defense", [RandomK(fraction=0.1), TopK(fraction=0.02)], ids=str)
+def test_where_entries_are_left_out_the_label_is_read_from_those_that_were_sent(name: str, defense: Defense) -> None:
+    """A bias that was not sent is zero, and so is most of every row: neither is a number of the client's."""
+    images, _ = digits(10)
+    right = 0
+    for label in range(10):
+        seen = seen_with(WIDE[name], images[label : label + 1], label, seed=label)
+        update = defense.update(seen.update, Context(torch.Generator().manual_seed(label)))
+        declared = (PublicDefense(registered(defense), defense.public_parameters()),)
+        right += guess_label(replace(seen, update=update, public=replace(seen.public, defenses=declared))) == label
+    assert right == 10
+
+
+def registered(defense: Defense) -> str:
+    return next(name for name in registry.names("defense") if registry.load("defense", name).cls is type(defense))
+
+
+def two_classes(activation: nn.Module, *, bias: bool) -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), activation, nn.Dropout(), nn.Linear(16, 2, bias=bias))
+
+
+@pytest.mark.parametrize("activation", [nn.GELU(), nn.Tanh(), nn.LeakyReLU(), nn.Identity()], ids=str)
+def test_two_classes_without_a_bias_are_not_told_apart_by_features_of_either_sign(activation: nn.Module) -> None:
+    """And the gradient of the last layer is one and the same for the features turned round and the other class."""
+    blind = public(two_classes(activation, bias=False), (1, 8, 8), classes=2, labels="hidden")
+    reason = label_strategy("known", blind)[1]
+    assert reason is not None
+    assert "cannot tell two classes apart" in reason
+    features, weight = torch.randn(1, 16), torch.randn(2, 16, requires_grad=True)
+    both = [
+        torch.autograd.grad(nn.functional.cross_entropy(sign * features @ weight.T, torch.tensor([label])), weight)[0]
+        for sign, label in ((1, 0), (-1, 1))
+    ]
+    torch.testing.assert_close(both[0], both[1])
+    for network in (two_classes(activation, bias=True), two_classes(nn.ReLU(), bias=False)):
+        assert label_strategy("known", public(network, (1, 8, 8), classes=2, labels="hidden"))[1] is None
 
 
 def test_without_a_last_fully_connected_layer_there_is_no_guess() -> None:

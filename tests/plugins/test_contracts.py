@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from contracts import Answers, alike, answered, cells_of, check_company, check_fresh_process, check_sealed
+from contracts import (
+    Answers,
+    alike,
+    answered,
+    cells_of,
+    check_company,
+    check_draws_alone,
+    check_fresh_process,
+    check_sealed,
+)
 from defense_contract import built, check_global_stream, check_stage, seeded
 from installed import PARTS, entry, install, installed
 from small_cells import MLP, make_cell
@@ -42,6 +51,24 @@ class Nosy(Attack):
         right = [seen.oracle(seen.images)[range(len(seen.labels)), seen.labels] for seen in observations]
         return [MembershipAnswer(scores=one * len(right)) for one in right]
 '''
+KNOWING = '''
+"""Knows whose stream it is given."""
+
+from dataclasses import dataclass
+
+from theirs.attacks.confidence import Confidence
+from invbench.registry import attack
+
+
+@attack(game="membership")
+@dataclass(frozen=True, kw_only=True)
+class Knowing(Confidence):
+    """Could draw what others drew."""
+
+    def __call__(self, seen):
+        assert seen.generator.initial_seed() >= 0
+        return super().__call__(seen)
+'''
 PEEKING = '''
 """Reaches behind the wall."""
 
@@ -65,7 +92,7 @@ DRAWN = (torch.randn(50, generator=seeded(1)), torch.randn(2, 3, generator=seede
 @pytest.fixture(scope="module", autouse=True)
 def _theirs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     site = tmp_path_factory.mktemp("theirs") / "site"
-    with installed(install(site, more={"attacks/nosy": NOSY, "attacks/peeking": PEEKING})):
+    with installed(install(site, more={"attacks/nosy": NOSY, "attacks/peeking": PEEKING, "attacks/knowing": KNOWING})):
         yield
 
 
@@ -99,8 +126,11 @@ def test_the_attacker_had_no_use_for_what_stands_behind_the_wall(
 
 
 def test_an_attack_that_looks_at_its_company_or_behind_the_wall_is_found(tmp_path: Path) -> None:
-    found, modules = answered(["nosy", "peeking"], tmp_path)
+    found, modules = answered(["nosy", "peeking", "knowing"], tmp_path)
     check_fresh_process(found["nosy"])
+    check_draws_alone(found["nosy"])
+    with pytest.raises(AssertionError, match="read its generator's initial_seed"):
+        check_draws_alone(found["knowing"])
     with pytest.raises(AssertionError, match="depends on the others"):
         check_company(found["nosy"])
     with pytest.raises(AssertionError, match=r"theirs\.games\.membership"):

@@ -61,7 +61,7 @@ def test_every_victim_s_gradient_is_within_it(name: str, batch: int) -> None:
     model, images, labels = network(name)
     pictures = normalised(images[:batch])
     counted, scores = sums(model, pictures)
-    allowed = math.hypot(counted.relative_error, error_of_softmax(scores, labels[:batch]))
+    allowed = math.hypot(counted.relative_error(), error_of_softmax(scores, labels[:batch]))
     exact = of(copy.deepcopy(model).double(), pictures.double(), labels[:batch])
     here = of(model, pictures, labels[:batch])
     apart = [of(model, pictures[k : k + 1], labels[k : k + 1]) for k in range(batch)]
@@ -118,9 +118,9 @@ def test_scores_that_are_not_finite_leave_nothing() -> None:
 def test_terms_are_those_of_rows_columns_and_places() -> None:
     model = nn.Sequential(nn.Conv2d(3, 12, 5, 2, 2), nn.Sigmoid(), nn.Flatten(), nn.Linear(192, 10))
     counted, scores = sums(model, torch.zeros(2, 3, 8, 8))
-    assert counted == Sums(terms=(75 + 12 * 25) + (192 + 10) + 2 * 16, kinks=0, units=0)
+    assert counted == Sums(terms=(75 + 12 * 25) + (192 + 10) + 2 * 16, products=4, kinks=0, units=0)
     assert scores.shape == (2, 10)
-    assert counted.relative_error == pytest.approx(UNIT * math.sqrt(609 / 3))
+    assert counted.relative_error() == pytest.approx(UNIT * math.sqrt(609 / 3))
     assert not any(layer._forward_hooks for layer in model.modules())
 
 
@@ -130,15 +130,15 @@ def test_units_near_their_kink_count_where_one_of_them_is_likely_to_change_sides
     values = torch.randn(1_000_000, generator=stream)
     changed = float(((values > 0) != (values + moved * torch.randn(1_000_000, generator=stream) > 0)).float().mean())
     assert changed == pytest.approx(0.4 * 0.8 * moved, rel=0.15)  # 8 standard deviations of 3,200 changes
-    few, many = Sums(terms=3000, kinks=3, units=1000), Sums(terms=3000, kinks=3, units=1_000_000)
-    assert few.relative_error == pytest.approx(UNIT * math.sqrt(1000))
-    assert many.relative_error == pytest.approx(math.sqrt(2 * 3 * 0.32 * few.relative_error), rel=0.01)
+    few, many = Sums(3000, 2, kinks=3, units=1000), Sums(3000, 2, kinks=3, units=1_000_000)
+    assert few.relative_error() == pytest.approx(UNIT * math.sqrt(1000))
+    assert many.relative_error() == pytest.approx(math.sqrt(2 * 3 * 0.32 * few.relative_error()), rel=0.01)
 
 
 def test_variances_are_widened_by_what_other_processors_may_leave_and_noise_is_not() -> None:
     model, images, labels = network("lenet")
     seen = observe(model, images[:1], labels[:1])
     counted, _ = sums(model, normalised(images[:1]))
-    assert widened(seen) == pytest.approx((counted.relative_error / (3 * UNIT)) ** 2)
+    assert widened(seen) == pytest.approx((counted.relative_error() / (3 * UNIT)) ** 2)
     noisy = replace(seen, public=replace(seen.public, defenses=(PublicDefense("gaussian", {"std": 1e-2}),)))
     assert widened(noisy) == pytest.approx(1, abs=1e-3)

@@ -14,6 +14,7 @@ from typing import Any
 
 from invbench.core import progress
 from invbench.core.errors import in_words, trace_of
+from invbench.core.execution import multiply_in_float32
 from invbench.core.tidy import tidying
 from invbench.runs.executors import _channel
 
@@ -34,6 +35,7 @@ def work(pipe: Connection, threads: int) -> None:
     from invbench.runs.executors._remains import Remains
 
     torch.set_num_threads(threads)
+    multiply_in_float32()
     remains = Remains()
     while True:
         try:

@@ -15,6 +15,7 @@ import pytest
 import small_tasks
 from command_line import alive, children, wait_until
 
+from invbench.core import execution
 from invbench.runs import devices
 from invbench.runs.executors import Advanced, Ended, Event, Repeated, Started, Task
 from invbench.runs.executors.local import execute
@@ -74,6 +75,13 @@ def test_the_caller_s_own_environment_is_left_as_it_was() -> None:
     assert ended(execute([task("double", small_tasks.double, 1)], workers=4, threads=2))["double"].result == 2
     assert dict(os.environ) == before
     assert list(execute([], workers=4, threads=1)) == []
+
+
+def test_a_worker_multiplies_in_float32_whatever_torch_would_do_on_a_gpu() -> None:
+    """Convolutions in cuDNN are in TF32 unless told otherwise; a flag tells without a GPU."""
+    here = execution.precision()
+    found = ended(execute([task("asked", execution.precision)], workers=1, threads=1))["asked"].result
+    assert (here, found) == ("tf32", "float32")
 
 
 def test_a_task_whose_worker_dies_is_begun_anew_and_nothing_else_is_lost(tmp_path: Path) -> None:
