@@ -86,7 +86,8 @@ class Auto(UpdateAttack):
 
     def _searches(self, public: Public) -> list[tuple[str, Recipe]]:
         labels: Literal["known", "joint"] = "known" if label_strategy("known", public)[1] is None else "joint"
-        objective = "interval-cosine" if stack_of(public).leaves_open else "cosine"
+        leaves_open = stack_of(public).leaves_open
+        objective: Literal["interval-cosine", "cosine"] = "interval-cosine" if leaves_open else "cosine"
         quick = dataclasses.replace(fast(public), objective=objective)
         short = min(quick.iterations, self.evaluations)
         found = [("short search", dataclasses.replace(quick, iterations=short, labels=labels))]
