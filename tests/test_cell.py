@@ -98,7 +98,7 @@ def test_two_cells_have_one_id_exactly_when_what_matters_agrees(
 
 def test_the_id_is_16_hexadecimal_digits_and_the_same_in_every_release(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cell_module, "RESULTS_VERSION", 1)
-    monkeypatch.setattr(cell_module.registry, "version", lambda kind, name: 1)
+    monkeypatch.setattr(cell_module.registry, "version", lambda kind, name, beside=(): 1)
     plain = dataclasses.replace(
         CELL,
         attack=Choice("attack", "a", (("tv", 0.01),)),

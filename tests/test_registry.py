@@ -218,7 +218,7 @@ def test_values_are_read_into_the_type_of_the_field(key: str, value: Any, result
         ("rate", None, "a number"),
         ("rate", math.nan, "a number"),
         ("rate", math.inf, "a number"),
-        ("count", 2.0, "a whole number"),
+        ("count", 2.5, "a whole number"),
         ("count", True, "a whole number"),
         ("limit", "none", "a number"),
         ("mean", 0.5, "a list"),

@@ -167,9 +167,8 @@ def _controls(controls: Mapping[str, Scores], sheet: GameSheet) -> _Controls:
         for one in sheet.evidence
         if one.metric in strongest and can_prove(one, controls, 0) and sheet.column(one.metric).statistic is None
     }
-    first = sheet.column(sheet.first)
     of_first = [value for value in by_target.get(sheet.first, ()) if value is not None]
-    full = sum(first.room_above(value) < first.least_gain for value in of_first)
+    full = sum(sheet.column(sheet.first).room_above(value) < sheet.column(sheet.first).least_gain for value in of_first)
     lean = {name: dict[str, Any]() for name in controls}  # which ones there were
     return _Controls(controls, lean, means, strongest, by_target, full)
 

@@ -72,11 +72,13 @@ def nothing_to_read(sheet: GameSheet, record: Record, strongest: Mapping[str, Co
     found = [re.match(sheet.said.silent, note) for note in record.notes] if sheet.said.silent else []
     if 0 < record.targets <= sum(int(said[1]) for said in found if said):
         return "; ".join(note for note, said in zip(record.notes, found, strict=True) if said)
-    control, column = strongest.get(sheet.first), sheet.column(sheet.first)
-    if control is not None and column.room_above(control.mean) < column.least_gain:
-        said = f"{column.written} {column.show(control.mean)} {column.unit}".rstrip()
-        return f"the control {control.name} has {said} already: no room is left above it"
-    return None
+    if (control := strongest.get(sheet.first)) is None:
+        return None
+    column = sheet.column(sheet.first)
+    if column.room_above(control.mean) >= column.least_gain:
+        return None
+    said = f"{column.written} {column.show(control.mean)} {column.unit}".rstrip()
+    return f"the control {control.name} has {said} already: no room is left above it"
 
 
 def strongest_control(column: Column, means: Mapping[str, float]) -> Control:

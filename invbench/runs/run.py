@@ -119,7 +119,7 @@ def run(
                 results.write(played.record, played.arrays, played.files)
                 listen(Done(played.record, worker))
             fresh_marks.end(results, asked)
-        except Interrupted:
+        except KeyboardInterrupt:  # Interrupted, or what a library in C makes of it
             again = "the same command without --fresh" if fresh else "the same command"
             raise Interrupted(f"what was finished is kept, {again} goes on from there") from None
         finally:

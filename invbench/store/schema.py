@@ -76,7 +76,7 @@ class Written(Struct, Generic[_C], kw_only=True, forbid_unknown_fields=True):
     memory_mb: Annotated[_Number | None, Meta(description="a finite number or null")]
     device: _TextOrNull
     torch: _TextOrNull
-    precision: _TextOrNull = None
+    precision: _TextOrNull | UnsetType = UNSET
     dataset: _Texts
     files: Annotated[tuple[str, ...], Meta(description="a list of texts")] | UnsetType = UNSET
     invbench: _Texts | UnsetType = UNSET

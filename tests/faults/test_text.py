@@ -110,7 +110,8 @@ def test_every_page_of_a_hostile_result_is_words(folder: Path, capsys: pytest.Ca
         assert harmless(what)
     assert len(list(csv.reader(io.StringIO(rows)))) == len(rows.splitlines()) == 3
     say(cells, end="")
-    tables.print_comparison(gate.compare(results, results))
+    for markdown in (False, True):
+        tables.print_comparison(gate.compare(results, results), markdown)
     assert harmless("".join(capsys.readouterr()))
 
 

@@ -59,7 +59,7 @@ def test_a_folder_that_is_removed_in_mid_run_is_refused_and_not_made_again(tmp_p
         with pytest.raises(StoreError, match=f"{results.path}.*: cannot be written: No such file"):
             results.write(update_record(seed=2))
         with pytest.raises(StoreError, match=f"{results.path}.*: cannot be written: No such file"):
-            results.write_many([update_record(seed=2)])
+            results.write_many([(update_record(seed=2), {})])
         with pytest.raises(StoreError, match=str(results.path)):
             report.write_files(results)
     assert not results.path.exists()

@@ -41,7 +41,7 @@ def write(folder: Path) -> None:
     with results.lock():
         results.create("name: made\n", [record.id for record in every], {"python": "3"})
         try:
-            results.write_many([record for record in UNPLAYABLE if not done(results, record)])
+            results.write_many([(record, {}) for record in UNPLAYABLE if not done(results, record)])
             for record in RECORDS:
                 if not done(results, record):
                     arrays = {"originals": np.full((2, 8, 8), record.names["seed"], np.float32)}

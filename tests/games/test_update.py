@@ -133,7 +133,7 @@ def test_the_public_part_says_what_the_cell_says(tmp_path: Path) -> None:
     assert (public.image_shape, public.classes) == ((3, 16, 16), 3)
     assert (public.protocol, dict(public.protocol_settings)) == (
         "fedsgd",
-        {"labels": "hidden", "clients": 1, "batch_norm": "eval"},
+        {"labels": "hidden", "clients": 1, "batch_norm": "eval", "precision": "float32"},
     )
     assert public.labels == "hidden"
     assert (public.mean, public.std) == cell.normalisation

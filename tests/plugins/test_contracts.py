@@ -102,7 +102,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory, _theirs: None) -> tuple[di
 
 
 def test_no_attack_of_the_package_is_left_out() -> None:
-    assert registry.plugin_names("attack") == {*ATTACKS, "nosy", "peeking"}
+    assert registry.plugin_names("attack") == {*ATTACKS, "nosy", "peeking", "knowing"}
 
 
 @pytest.mark.parametrize("name", ATTACKS)

@@ -73,7 +73,8 @@ def test_an_interrupt_ends_130_keeps_what_is_finished_and_leaves_no_process(
     assert "Traceback" not in done.stderr
     wait_until_gone(workers)
     assert statuses(tmp_path / "results/waiting") == {"map-inversion": "ok"}
-    assert [row["attack"] for row in table(tmp_path / "results/waiting")] == ["map-inversion"]
+    rows = table(tmp_path / "results/waiting")
+    assert [(row["attack"], row["status"]) for row in rows] == [("map-inversion", "ok"), ("", "not run")]
     assert "1 not run yet" in (tmp_path / "results/waiting/report.md").read_text()
 
 
