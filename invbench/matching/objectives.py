@@ -43,14 +43,12 @@ def masked_cosine(simulated: Update, seen: Update) -> Tensor:
 
 
 def interval_cosine(simulated: Update, held: Update) -> Tensor:
-    """The same, where a zero counts for what the declared defences say of it, not for the number zero.
+    """The same, where a value inside the interval that the declared defences leave open counts as the one seen.
 
     `held`: the update seen, then the lower and the upper end of every coordinate's interval (`Stack.interval`), one
-    tensor a parameter each. A zero that was not sent adds nothing; one that was rounded to zero, or left out of a
-    top-k, adds how far the simulated value lies outside what the rule allows. Other values are held against the one
-    seen, though rounding leaves those an interval, too: its middle is nearer to the truth than whichever of its points
-    suits total variation. The simulated update is scaled to the one seen first, so that, as for every cosine, its
-    length says nothing.
+    tensor a parameter each. A coordinate that was not sent adds nothing; one that was rounded, or left out of a top-k,
+    only by how far the simulated one lies outside what the rule allows. The simulated update is scaled to the one seen
+    first, so that, as for every cosine, its length says nothing.
     """
     n = len(simulated)
     seen, low, high = held[:n], held[n : 2 * n], held[2 * n :]
@@ -58,8 +56,9 @@ def interval_cosine(simulated: Update, held: Update) -> Tensor:
     power = torch.stack([a.square().sum() for a in sent]).sum()
     product = torch.stack([(a * b).sum() for a, b in zip(sent, seen, strict=True)]).sum()
     scale = torch.where(product > 0, product / torch.where(power > 0, power, 1.0), 1.0)
-    ends = zip((scale * a for a in simulated), seen, low, high, strict=True)
-    return cosine(tuple(torch.where(b != 0, a, a - a.clamp(lo, hi)) for a, b, lo, hi in ends), seen)
+    moved = (scale * a for a in simulated)
+    outside = (a - a.clamp(lo, hi) for a, lo, hi in zip(moved, low, high, strict=True))
+    return cosine(tuple(b + o for b, o in zip(seen, outside, strict=True)), seen)
 
 
 OBJECTIVES: dict[str, Objective] = {
