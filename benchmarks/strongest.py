@@ -1,145 +1,282 @@
-"""Is `auto` at least as good as every other attack? A small matrix of networks, batch sizes and defences.
+"""Is `auto` at least as good as every other attack? Networks, batch sizes, labels and defences, in parts.
 
-python benchmarks/strongest.py [--data cifar10.npz] [--workers 1]
+python benchmarks/strongest.py [--results results/strongest] [--only NAME] [--device cpu] [--workers 1]
+
+Hours on a CPU. What a results folder holds is kept, so parts may be computed one by one, on several machines, and
+interrupted; without `--only` every part is completed, and the table written.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
+import os
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Literal
+from statistics import fmean
+from typing import Any, Literal
 
+import msgspec
+import numpy as np
+import yaml
 from _cells import DATA
 from _measure import record
 from _raw import Kept, Name
 from _table import Table
 
-AUTO, EVALUATIONS, TARGETS, SLACK = "auto", 1200, 2, 0.5
-MATRIX = """\
-name: strongest
-dataset: {{name: npz, path: {data}, mean: [.4914, .4822, .4465], std: [.2470, .2435, .2616]}}
-targets: {targets}
-seed: 0
-grid:
-  attack:
-    - {{name: auto, evaluations: {evaluations}}}
-    - {{name: inverting-gradients, iterations: {evaluations}}}
-    - {{name: dlg, restarts: 1, iterations: {evaluations}}}
-    - analytic
-  model: [mlp, lenet, {{name: lenet, activation: relu}}, {{name: convnet, width: 8}}]
-  batch_size: [1, 4]
-  defense: [none, {{name: gaussian, std: 0.001}}, {{name: top-k, fraction: 0.1}}]
-"""
+from invbench.numbers.intervals import mean_intervals
+from invbench.store import Record, Results
+
+AUTO, TARGETS, SLACK = "auto", 4, 0.5
+BATCHES = (1, 2, 4, 8)
+OBJECTIVES = ("cosine", "l2", "layer-l2", "masked-cosine", "interval-cosine")
+SMALL = ("mlp", "lenet", {"name": "lenet", "activation": "relu"}, {"name": "lenet", "activation": "tanh"})
+DEFENSES: tuple[Any, ...] = (
+    {"name": "gaussian", "std": 0.001},
+    {"name": "laplace", "std": 0.001},
+    {"name": "clip", "norm": 1.0},
+    {"name": "per-example-clip", "norm": 1.0},
+    {"name": "top-k", "fraction": 0.1},
+    {"name": "random-k", "fraction": 0.5},
+    {"name": "quantize", "bits": 4},
+    {"name": "quantize", "bits": 4, "rounding": "nearest"},
+    {"name": "quantize", "bits": 2, "rounding": "nearest"},
+    "sign",
+    [{"name": "clip", "norm": 1.0}, {"name": "gaussian", "std": 0.001}],
+)
+LABELS: tuple[Literal["known", "hidden"], ...] = ("known", "hidden")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One matrix: a grid of places, each attacked by `auto` and by everybody else, so many evaluations each.
+
+    `evaluations`: None for each attack's own, the published ones. `objectives`: those that inverting-gradients tries.
+    """
+
+    models: Sequence[Any]
+    evaluations: int | None = 2400
+    labels: Sequence[Literal["known", "hidden"]] = LABELS
+    batches: Sequence[int] = BATCHES
+    defenses: Sequence[Any] = ("none",)
+    objectives: Sequence[str] = OBJECTIVES
+
+    def matrix(self, name: str, data: Path, targets: int) -> str:
+        """As YAML."""
+        grid = {"model": list(self.models), "batch_size": list(self.batches), "defense": list(self.defenses)}
+        grid["protocol"] = [{"name": "fedsgd", "labels": labels} for labels in self.labels]
+        grid["attack"] = list(self.attacks())
+        mean, std = [0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]
+        dataset = {"name": "npz", "path": str(data.absolute()), "mean": mean, "std": std}
+        said = {"name": name, "dataset": dataset, "targets": targets, "seed": 0, "timeout": 7200, "grid": grid}
+        return yaml.safe_dump(said, sort_keys=False)
+
+    def attacks(self) -> list[Any]:
+        """Labels that are hidden are read by idlg (at batch 1) or sought with the pictures; `known` where they are."""
+        steps = {} if self.evaluations is None else {"iterations": self.evaluations}
+        own = {"name": AUTO, "evaluations": self.evaluations or 4800}
+        searches = [
+            {"name": "inverting-gradients", "objective": objective, "labels": labels, **steps}
+            for objective in self.objectives
+            for labels in ("known", *(("joint",) if "hidden" in self.labels else ()))
+        ]
+        starts = {} if self.evaluations is None else {"restarts": 1}
+        return [own, *searches, *({"name": name, **steps, **starts} for name in ("dlg", "idlg")), "analytic", "peel"]
+
+
+PARTS = {
+    "deep": Part([{"name": "convnet", "width": 16}, "resnet20"], evaluations=600, objectives=OBJECTIVES[:1]),
+    "convnet": Part([{"name": "convnet", "width": 8}], objectives=OBJECTIVES[:1]),
+    "mlp": Part(SMALL[:1]),
+    "lenet": Part(SMALL[1:]),
+    "mlp-defended": Part(SMALL[:1], labels=LABELS[:1], batches=(1, 4), defenses=DEFENSES),
+    "lenet-defended": Part(SMALL[1:2], labels=LABELS[:1], batches=(1, 4), defenses=DEFENSES),
+    "published": Part(SMALL[1:], evaluations=None, batches=(1,), objectives=OBJECTIVES[:1]),
+}
+"""By name. What is tuned on other pictures is on these for the first time."""
 
 
 class Settings(Kept, frozen=True):
     """`slack`: dB by which `auto` may be below the best other and count as good."""
 
     targets: int = TARGETS
-    evaluations: int = EVALUATIONS
     slack: float = SLACK
-    workers: int = 1
 
 
 class Cell(Kept, frozen=True):
-    """One row of summary.csv; numbers are None where the cell did not end `ok`."""
+    """One attack at one place: PSNR of every target, and that of the control with the highest mean; both are empty
+    where the cell did not end `ok`. `seconds`: of the attack, all targets together. `device`: where it was computed."""
 
+    part: Name
     model: Name
     batch_size: int
+    labels: Literal["known", "hidden"]
     defense: Name
     attack: Name
     status: Literal["ok", "unsupported", "failed", "timeout"]
-    psnr_mean: float | None = None
-    control_psnr_mean: float | None = None
-    attack_seconds: float | None = None
-    attack_evaluations: float | None = None
+    psnr: list[float] = msgspec.field(default_factory=list)
+    control: list[float] = msgspec.field(default_factory=list)
+    seconds: float | None = None
+    device: Literal["cpu", "cuda"] | None = None
 
 
 class Samples(Kept, frozen=True):
     cells: list[Cell]
 
 
+Place = tuple[str, str, int, str, str]
+
+
 def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     asked.add_argument("--data", type=Path, default=DATA)
+    asked.add_argument("--results", type=Path, default=Path("results/strongest"))
+    asked.add_argument("--only", action="append", choices=list(PARTS), help="this part alone, without a table")
+    asked.add_argument("--device", default="cpu")
     asked.add_argument("--workers", type=int, default=1)
+    asked.add_argument("--gpu", help="the GPU on which some of what the results folder holds was computed")
     given = asked.parse_args()
-    settings = Settings(workers=given.workers)
-    record("strongest", settings, lambda: measure(given.data, settings))
+    if given.only:
+        for name in given.only:
+            run(name, given.data, given.results, given.device, given.workers)
+        return
+    settings = Settings()
+
+    def measure() -> Samples:
+        for name in PARTS:
+            run(name, given.data, given.results, given.device, given.workers)
+        return Samples([cell(name, one) for name in PARTS for one in Results(given.results / name).each_record()])
+
+    record("strongest", settings, measure, gpu=given.gpu)
 
 
-def measure(data: Path, settings: Settings) -> Samples:
-    with TemporaryDirectory() as place:
-        matrix, results = Path(place) / "strongest.yaml", Path(place) / "results"
-        words = {"targets": settings.targets, "evaluations": settings.evaluations}
-        matrix.write_text(MATRIX.format(data=data.absolute(), **words))
-        run = ["run", str(matrix), "-o", str(results), "--device", "cpu", "--workers", str(settings.workers), "--quiet"]
-        subprocess.run([sys.executable, "-m", "invbench", *run], check=False)  # a failed cell is in the table
-        with (results / "summary.csv").open(newline="") as file:
-            return Samples([cell(row) for row in csv.DictReader(file)])
+def run(name: str, data: Path, results: Path, device: str, workers: int) -> None:
+    """Complete one part's results folder; a cell that failed is in the table."""
+    results.mkdir(parents=True, exist_ok=True)
+    matrix = results / f"{name}.yaml"
+    matrix.write_text(PARTS[name].matrix(name, data, TARGETS))
+    words = ["run", str(matrix), "-o", str(results / name), "--device", device, "--workers", str(workers)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([sys.executable, "-m", "invbench", *words], check=False, env=environment)
 
 
-def cell(row: Mapping[str, str]) -> Cell:
-    """What is kept of a row of summary.csv."""
-    names = {name: row[name] for name in ("model", "defense", "attack", "status")}
-    numbers = ("psnr_mean", "control_psnr_mean", "attack_seconds", "attack_evaluations")
-    values = {name: float(row[name]) if row[name] else None for name in numbers}
-    return Cell(batch_size=int(row["batch_size"]), **names, **values)  # type: ignore[arg-type]
+def cell(part: str, one: Record) -> Cell:
+    """What is kept of a record."""
+    names = {axis: one.names[axis] for axis in ("model", "defense", "attack")}
+    place = {"part": part, "batch_size": one.names["batch_size"], "labels": one.settings["protocol"]["labels"]}
+    if one.status != "ok":
+        return Cell(**place, **names, status=one.status)
+    controls = [_means(scores["psnr"]) for scores in one.controls.values() if "psnr" in scores]
+    return Cell(
+        **place,
+        **names,
+        status=one.status,
+        psnr=_means(one.scores["psnr"]),
+        control=max(controls, key=fmean),
+        seconds=one.seconds["attack"],
+        device="cpu" if one.device == "cpu" else "cuda",
+    )
 
 
 def answer(settings: Settings, samples: Samples) -> Table:
-    places: dict[tuple[str, int, str], dict[str, Cell]] = defaultdict(dict)
-    for one in samples.cells:
-        places[one.model, one.batch_size, one.defense][_name(one)] = one
-    good = sum(is_as_good(attacks, settings.slack) for attacks in places.values())
+    places = placed(samples.cells)
+    good = [place for place, attacks in places.items() if is_as_good(attacks, settings.slack)]
+    beaten = {place: attacks for place, attacks in places.items() if place not in good}
+    lost = [place for place, attacks in places.items() if is_lost(attacks)]
+    devices = sorted({one.device for one in samples.cells if one.device})
     return Table(
         title="Is `auto` the strongest?",
-        question=f"Mean PSNR in dB of {settings.targets} batches of CIFAR-10 test pictures, untrained victims, weight "
-        "seed 0: `auto` beside the best of `inverting-gradients`, `dlg` (one start) and `analytic`, "
-        f"{settings.evaluations} evaluations each. {good} of {len(places)} cells: `auto` at most {settings.slack} dB "
-        "below it, in bold. A cell in which an attack failed is not counted for `auto`.",
-        command=f"python benchmarks/strongest.py --workers {settings.workers}",
-        columns=["network", "batch", "defence", "auto", "best other", "which", "control", "auto, s", "other, s"],
-        rows=[row(place, attacks, settings.slack) for place, attacks in places.items()],
-        text=["Wall seconds of the attack in the whole cell."],
-        failed=[f"{one.attack}, {one.model}, batch {one.batch_size}, {one.defense}: {one.status}"
-                for one in samples.cells if one.status in ("failed", "timeout")],
+        question=f"Mean PSNR in dB of {settings.targets} batches of CIFAR-10 test pictures, on which nothing was "
+        "tuned; untrained victims, weight seed 0. `auto` beside the best of `inverting-gradients` (on `mlp` and "
+        "`lenet` with every objective; hidden labels read or sought), `dlg` and `idlg` (one start), `analytic` and "
+        f"`peel`, so many evaluations each. {len(good)} of {len(places)} places: `auto` at most {settings.slack} dB "
+        f"below the best other, in bold. In {len(lost)} it is surely below its own control where another is above it. "
+        "A place in which an attack failed is not counted for `auto`.",
+        command="python benchmarks/strongest.py",
+        columns=["network", "labels", "defence", "evaluations", *(f"batch {batch}" for batch in BATCHES)],
+        rows=[row(group, of, settings.slack) for group, of in _rows(places).items()],
+        text=[
+            "In each place: `auto` / best other; in brackets where neither is above the control. Not as good: "
+            + ("; ".join(_told(place, attacks) for place, attacks in beaten.items()) or "none")
+            + ".",
+            f"Computed on: {' and '.join(devices)}.",
+        ],
+        failed=[
+            f"{one.attack}, {one.model}, batch {one.batch_size}, labels {one.labels}, {one.defense}: {one.status}"
+            for one in samples.cells
+            if one.status in ("failed", "timeout")
+        ],
     )  # fmt: skip
+
+
+def placed(cells: Sequence[Cell]) -> dict[Place, dict[str, Cell]]:
+    """Attacks by name, by the place that they attack."""
+    places: dict[Place, dict[str, Cell]] = defaultdict(dict)
+    for one in cells:
+        name = AUTO if one.attack.startswith(AUTO) else one.attack
+        places[one.part, one.model, one.batch_size, one.labels, one.defense][name] = one
+    return places
 
 
 def is_as_good(attacks: Mapping[str, Cell], slack: float) -> bool:
     """Whether every attack ended (or cannot be played) and none is more than `slack` dB above `auto`."""
-    own = attacks[AUTO].psnr_mean
     others = [one for name, one in attacks.items() if name != AUTO and one.status != "unsupported"]
-    ended = all(one.psnr_mean is not None for one in others)
-    return own is not None and ended and all(own >= (one.psnr_mean or 0) - slack for one in others)
+    ended = all(one.psnr for one in others) and attacks[AUTO].psnr
+    return bool(ended) and all(fmean(attacks[AUTO].psnr) >= fmean(one.psnr) - slack for one in others)
 
 
-def row(place: tuple[str, int, str], attacks: Mapping[str, Cell], slack: float) -> list[str]:
-    own, level = attacks[AUTO], "**" if is_as_good(attacks, slack) else ""
-    others = [one for name, one in attacks.items() if name != AUTO and one.psnr_mean is not None]
-    best = max(others, key=lambda one: one.psnr_mean or 0, default=None)
-    return [
-        *map(str, place),
-        f"{level}{_shown(own.psnr_mean, 1)}{level}",
-        *(_shown(best and best.psnr_mean, 1), _name(best) if best else ""),
-        _shown(own.control_psnr_mean, 1),
-        *(_shown(own.attack_seconds, 0), _shown(best and best.attack_seconds, 0)),
-    ]
+def is_lost(attacks: Mapping[str, Cell]) -> bool:
+    """Whether `auto` is surely below its own control, and another attack above it."""
+    own = attacks[AUTO]
+    if not own.psnr:
+        return False
+    above = any(one.psnr and fmean(one.psnr) > fmean(own.control) for one in attacks.values())
+    difference = np.array([own.psnr]) - np.array([own.control])
+    return above and bool(mean_intervals(difference, np.ones_like(difference))[0, 1] < 0)
 
 
-def _name(one: Cell) -> str:
-    return one.attack.split("(")[0]
+def row(group: tuple[str, ...], of_batch: Mapping[int, Mapping[str, Cell]], slack: float) -> list[str]:
+    return [*group, *(_shown(of_batch[batch], slack) if batch in of_batch else "" for batch in BATCHES)]
 
 
-def _shown(value: float | None, digits: int) -> str:
-    return "none" if value is None else f"{value:.{digits}f}"
+def _rows(places: Mapping[Place, Mapping[str, Cell]]) -> dict[tuple[str, ...], dict[int, Mapping[str, Cell]]]:
+    rows: dict[tuple[str, ...], dict[int, Mapping[str, Cell]]] = defaultdict(dict)
+    for (part, model, batch, labels, defense), attacks in places.items():
+        evaluations = PARTS[part].evaluations
+        rows[model, labels, defense, f"{evaluations:,}" if evaluations else "published"][batch] = attacks
+    return rows
+
+
+def _shown(attacks: Mapping[str, Cell], slack: float) -> str:
+    own, best = attacks[AUTO], _best(attacks)
+    level = "**" if is_as_good(attacks, slack) else ""
+    told = f"{level}{_decibels(own)}{level} / {_decibels(best) if best else 'none'}"
+    ended = [fmean(one.psnr) for one in attacks.values() if one.psnr]
+    return f"({told})" if ended and max(ended) <= fmean(own.control or [0.0]) else told
+
+
+def _told(place: Place, attacks: Mapping[str, Cell]) -> str:
+    _, model, batch, labels, defense = place
+    best = _best(attacks)
+    other = f"{_decibels(best)} of {best.attack}" if best else "none"
+    return f"`{model}`, batch {batch}, labels {labels}, {defense}: {_decibels(attacks[AUTO])} against {other}"
+
+
+def _best(attacks: Mapping[str, Cell]) -> Cell | None:
+    others = [one for name, one in attacks.items() if name != AUTO and one.psnr]
+    return max(others, key=lambda one: fmean(one.psnr), default=None)
+
+
+def _decibels(one: Cell) -> str:
+    return f"{fmean(one.psnr):.1f}" if one.psnr else "none"
+
+
+def _means(targets: Sequence[Sequence[float | None]]) -> list[float]:
+    """Mean PSNR of each target."""
+    return [fmean(item or 0.0 for item in items) for items in targets]
 
 
 if __name__ == "__main__":
