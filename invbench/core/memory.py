@@ -33,6 +33,7 @@ def counted_memory(device: torch.device) -> Iterator[Peak]:
     if device.type != "cuda":
         yield peak
         return
+    torch.cuda.init()  # type: ignore[no-untyped-call]  # a process that has not begun to use a GPU counts nothing
     torch.cuda.reset_peak_memory_stats(device)
     held = torch.cuda.memory_allocated(device)
     yield peak
