@@ -57,9 +57,10 @@ class Auto(UpdateAttack):
     (`updates/likelihood.py`) and by a Gaussian prior on natural pictures: never by the truth. A certified answer
     ends the search. Searches share `evaluations`: a short one, then where the network is smooth one along lines and a
     long one under light total variation, elsewhere two long ones, under strong and under light: a gradient that hardly
-    determines its pictures needs the one, the other lets through what a rich gradient tells. Where declared defences
-    leave values open, searches hold them against no guess; behind a rounding one takes them as they are, too, which is
-    better where it is fine. What they found for a smooth chain of layers is then polished by Gauss-Newton steps. Which
+    determines its pictures needs the one, the other lets through what a rich gradient tells. Behind a fully connected
+    first layer both are light, and one of them weighs every layer alike. Where declared defences leave values open,
+    searches hold them against no guess; where the network is smooth one takes them as they are, too, which is better
+    where a rounding is fine. What they found for a smooth chain of layers is then polished by Gauss-Newton steps. Which
     part won, how each was judged, and why one gave nothing, is in the record.
     """
 
@@ -107,17 +108,24 @@ class Auto(UpdateAttack):
             left -= lines
         if left <= short:  # a long search that is shorter than the short one would find no more
             return found
-        first = dataclasses.replace(_GENTLE if smooth else SINGLE, **shared)
-        if smooth and not leaves_open:
-            second = None
-        elif smooth:
-            second = ("plain search", dataclasses.replace(first, objective="cosine"))
+        long = dataclasses.replace(_GENTLE if smooth else SINGLE, **shared)
+        light = dataclasses.replace(long, tv=_LIGHT)
+        if smooth:
+            plain = ("plain search", dataclasses.replace(long, objective="cosine"))
+            searches = [("long search", long), *([plain] if leaves_open else [])]
+        elif _sees_pixels(public) and not leaves_open:
+            searches = [("light search", light), ("layer search", dataclasses.replace(light, objective="layer-l2"))]
         else:
-            second = ("light search", dataclasses.replace(first, tv=_LIGHT))
-        if second is None or left <= 2 * short:
-            return [*found, ("long search", dataclasses.replace(first, iterations=left))]
-        half = [("long search", first), second]
-        return [*found, *((name, dataclasses.replace(one, iterations=left // 2)) for name, one in half)]
+            searches = [("long search", long), ("light search", light)]
+        if left <= 2 * short:
+            del searches[1:]
+        return [*found, *((name, dataclasses.replace(one, iterations=left // len(searches))) for name, one in searches)]
+
+
+def _sees_pixels(public: Public) -> bool:
+    """Whether the first layer with weights is fully connected: its gradient is a mix of the pictures themselves."""
+    weighted = (layer for layer in public.network.modules() if list(layer.parameters(recurse=False)))
+    return isinstance(next(weighted, None), torch.nn.Linear)
 
 
 def _closed_forms(public: Public) -> list[tuple[str, UpdateAttack]]:
