@@ -1,9 +1,10 @@
 """Is `auto` at least as good as every other attack? Networks, batch sizes, labels and defences, in parts.
 
-python benchmarks/strongest.py [--results results/strongest] [--only NAME] [--device cpu] [--workers 1]
+python benchmarks/strongest.py [--results results/strongest] [--only NAME] [--so-far] [--device cpu] [--workers 1]
 
 Hours on a CPU. What a results folder holds is kept, so parts may be computed one by one, on several machines, and
-interrupted; without `--only` every part is completed, and the table written.
+interrupted; without `--only` every part is completed, and the table written. `--so-far` writes the table of the places
+that are complete, and how many are not.
 """
 
 from __future__ import annotations
@@ -74,6 +75,11 @@ class Part:
         said = {"name": name, "dataset": dataset, "targets": targets, "seed": 0, "timeout": 7200, "grid": grid}
         return yaml.safe_dump(said, sort_keys=False)
 
+    @property
+    def places(self) -> int:
+        """How many places it has."""
+        return len(self.models) * len(self.batches) * len(self.labels) * len(self.defenses)
+
     def attacks(self) -> list[Any]:
         """Labels that are hidden are read by idlg (at batch 1) or sought with the pictures; `known` where they are."""
         steps = {} if self.evaluations is None else {"iterations": self.evaluations}
@@ -100,10 +106,11 @@ PARTS = {
 
 
 class Settings(Kept, frozen=True):
-    """`slack`: dB by which `auto` may be below the best other and count as good."""
+    """`slack`: dB by which `auto` may be below the best other and count as good. `left`: places not measured yet."""
 
     targets: int = TARGETS
     slack: float = SLACK
+    left: int = 0
 
 
 class Cell(Kept, frozen=True):
@@ -135,6 +142,7 @@ def main() -> None:
     asked.add_argument("--data", type=Path, default=DATA)
     asked.add_argument("--results", type=Path, default=Path("results/strongest"))
     asked.add_argument("--only", action="append", choices=list(PARTS), help="this part alone, without a table")
+    asked.add_argument("--so-far", action="store_true", help="compute nothing, write the table of what there is")
     asked.add_argument("--device", default="cpu")
     asked.add_argument("--workers", type=int, default=1)
     asked.add_argument("--gpu", help="the GPU on which some of what the results folder holds was computed")
@@ -143,14 +151,24 @@ def main() -> None:
         for name in given.only:
             run(name, given.data, given.results, given.device, given.workers)
         return
-    settings = Settings()
+    for name in () if given.so_far else PARTS:
+        run(name, given.data, given.results, given.device, given.workers)
+    cells = [one for name in PARTS for one in complete(name, Results(given.results / name))]
+    left = sum(part.places for part in PARTS.values()) - len(placed(cells))
+    record("strongest", Settings(left=left), lambda: Samples(cells), gpu=given.gpu)
 
-    def measure() -> Samples:
-        for name in PARTS:
-            run(name, given.data, given.results, given.device, given.workers)
-        return Samples([cell(name, one) for name in PARTS for one in Results(given.results / name).each_record()])
 
-    record("strongest", settings, measure, gpu=given.gpu)
+def complete(name: str, results: Results) -> list[Cell]:
+    """The cells of those places of a part at which every attack has its record."""
+    if not (results.path / "plan.json").exists():
+        return []
+    found = [cell(name, one) for one in results.each_record(settings=True)]
+    return [
+        one
+        for attacks in placed(found).values()
+        if len(attacks) == len(PARTS[name].attacks())
+        for one in attacks.values()
+    ]
 
 
 def run(name: str, data: Path, results: Path, device: str, workers: int) -> None:
@@ -203,6 +221,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
             + ("; ".join(_told(place, attacks) for place, attacks in beaten.items()) or "none")
             + ".",
             f"Computed on: {' and '.join(devices)}.",
+            *([f"Not measured yet: {settings.left} of {settings.left + len(places)} places."] if settings.left else []),
         ],
         failed=[
             f"{one.attack}, {one.model}, batch {one.batch_size}, labels {one.labels}, {one.defense}: {one.status}"

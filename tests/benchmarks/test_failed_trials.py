@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,9 +18,13 @@ import torch
 import victims  # type: ignore[import-not-found]
 from _cells import decibels, stage  # type: ignore[import-not-found]
 from _trials import Trial, mean_psnr, median_seconds, share  # type: ignore[import-not-found]
-from command_line import FinishedRun
+from command_line import FinishedRun, write
 
+from invbench import registry
 from invbench.attacks.auto import Auto
+from invbench.matching.objectives import OBJECTIVES
+from invbench.matrix import load
+from invbench.store import Results
 
 
 @pytest.fixture(scope="module")
@@ -105,25 +108,54 @@ def test_matching_counts_failed_trials_and_leaves_open_what_is_not_measured() ->
     assert len(failed) == 4
 
 
-def cell(attack: str, psnr: float | None, status: str = "ok") -> Any:
-    return strongest.Cell("lenet", 1, "none", attack, status, psnr, 12.0, 1.0, 3.0)
+def cell(attack: str, psnr: list[float], status: str = "ok", control: float = 12.0) -> Any:
+    ended = {"psnr": psnr, "control": [control] * len(psnr), "seconds": 3.0, "device": "cpu"} if status == "ok" else {}
+    return strongest.Cell("lenet", "lenet", 1, "known", "none", attack, status, **ended)
 
 
 def test_auto_is_not_called_the_strongest_where_another_attack_failed() -> None:
-    attacks = {"auto": cell("auto", 20.0), "dlg": cell("dlg", 19.0), "analytic": cell("analytic", None, "unsupported")}
+    unsupported = cell("analytic", [], "unsupported")
+    attacks = {"auto": cell("auto", [19.0, 21.0]), "dlg": cell("dlg", [19.0, 19.0]), "analytic": unsupported}
     assert strongest.is_as_good(attacks, 0.5)
-    assert strongest.is_as_good(attacks | {"dlg": cell("dlg", 20.5)}, 0.5)
-    assert not strongest.is_as_good(attacks | {"dlg": cell("dlg", 20.6)}, 0.5)
-    assert not strongest.is_as_good(attacks | {"dlg": cell("dlg", None, "timeout")}, 0.5)
-    assert not strongest.is_as_good(attacks | {"auto": cell("auto", None, "failed")}, 0.5)
+    assert strongest.is_as_good(attacks | {"dlg": cell("dlg", [20.0, 21.0])}, 0.5)
+    assert not strongest.is_as_good(attacks | {"dlg": cell("dlg", [20.1, 21.0])}, 0.5)
+    assert not strongest.is_as_good(attacks | {"dlg": cell("dlg", [], "timeout")}, 0.5)
+    assert not strongest.is_as_good(attacks | {"auto": cell("auto", [], "failed")}, 0.5)
+
+
+def test_auto_is_lost_where_it_is_surely_below_its_control_and_another_is_above_it() -> None:
+    better, worse = cell("dlg", [14.0, 14.0, 14.0]), cell("dlg", [9.0, 9.0, 9.0])
+    surely, perhaps = cell("auto", [10.0, 10.1, 10.2]), cell("auto", [6.0, 11.0, 16.0])
+    assert strongest.is_lost({"auto": surely, "dlg": better})
+    assert not strongest.is_lost({"auto": surely, "dlg": worse})
+    assert not strongest.is_lost({"auto": perhaps, "dlg": better})
 
 
 def test_strongest_has_a_row_where_nothing_ended() -> None:
-    cells = [cell("auto", None, "failed"), cell("dlg", None, "timeout")]
-    table = strongest.answer(strongest.Settings(), strongest.Samples(cells))
-    assert table.rows == [["lenet", "1", "none", "none", "none", "", "12.0", "1", "none"]]
-    assert "0 of 1 cells" in table.question
+    cells = [cell("auto", [], "failed"), cell("dlg", [], "timeout")]
+    table = strongest.answer(strongest.Settings(left=3), strongest.Samples(cells))
+    assert table.rows == [["lenet", "known", "none", "2,400", "none / none", "", "", ""]]
+    assert "0 of 1 places" in table.question
+    assert table.text[-1] == "Not measured yet: 3 of 4 places."
     assert len(table.failed) == 2
+
+
+def test_strongest_attacks_every_place_that_was_asked_for(data: Path, tmp_path: Path) -> None:
+    """Batch 1 to 8, labels known and hidden, every defence, seven networks, every objective: 60 places at least."""
+    places = set[tuple[Any, ...]]()
+    for name, part in strongest.PARTS.items():
+        matrix = load(write(tmp_path / f"{name}.yaml", part.matrix(name, data, 4)))
+        found = {(c.model.short, c.batch_size, c.protocol.short, c.defense) for c in matrix.cells if c.protocol}
+        assert len(found) == part.places
+        assert len(matrix.cells) == part.places * len(part.attacks())
+        places |= {(name, *one) for one in found}
+    assert len(places) >= 60
+    declared = {defense.name for *_, stack in places for defense in stack}
+    assert declared == set(registry.names("defense")) - set(registry.plugin_names("defense"))
+    assert {batch for _, _, batch, *_ in places} == {1, 2, 4, 8}
+    assert len({model for _, model, *_ in places}) == 7
+    asked = {attack["objective"] for attack in strongest.PARTS["lenet"].attacks() if "objective" in attack}
+    assert asked == set(OBJECTIVES)
 
 
 def test_a_side_of_which_a_repeat_failed_has_no_speed_on_a_gpu() -> None:
@@ -148,13 +180,12 @@ def test_the_success_rate_counts_cells_that_failed() -> None:
     assert "| 0 | 0 of 2 | none none |" in lines
 
 
-def test_strongest_keeps_every_row_of_a_real_summary(finished: FinishedRun) -> None:
-    with (finished.result / "summary.csv").open(newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row["game"] == "update"]
-    assert rows
-    kept = [strongest.cell(row) for row in rows]
-    assert [one.status for one in kept] == [row["status"] for row in rows]
-    assert all((one.psnr_mean is not None) == (one.status == "ok") for one in kept)
+def test_strongest_keeps_every_cell_of_a_real_result(finished: FinishedRun) -> None:
+    records = [one for one in Results(finished.result).each_record(settings=True) if one.names["game"] == "update"]
+    assert records
+    kept = [strongest.cell("mlp", one) for one in records]
+    assert [one.status for one in kept] == [one.status for one in records]
+    assert all((len(one.psnr) == len(one.control) == 3) == (one.status == "ok") for one in kept)
 
 
 def test_simulating_the_client_has_no_gain_where_a_side_or_a_target_failed() -> None:
