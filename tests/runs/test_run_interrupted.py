@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 from pathlib import Path
 
@@ -115,6 +116,42 @@ def test_killed_in_the_middle_of_a_cell_the_workers_die_and_the_folder_is_free(t
     assert again.exit_code == 0, again.stderr
     assert statuses(result) == {"map-inversion": "ok", "waiting": "ok"}
     assert kept.items() <= written(result).items()
+
+
+def test_a_run_begun_fresh_and_killed_stays_fresh_until_it_has_ended(tmp_path: Path, site: Path) -> None:
+    result, words = tmp_path / "results/waiting", ("run", "waiting.yaml", "--workers", 1)
+    write(tmp_path / "waiting.yaml", WAITING)
+    (tmp_path / "go").touch()
+    assert invbench(*words, folder=tmp_path, PYTHONPATH=str(site)).exit_code == 0
+    before = written(result)
+    (tmp_path / "go").unlink()
+    (tmp_path / "go.begun").unlink()
+    with running(*words, "--fresh", folder=tmp_path, PYTHONPATH=str(site)) as run:
+        anew = wait_until(lambda: [id for id, when in written(result).items() if before.get(id) != when], "one anew")
+        until_waiting(run)
+        run.process.kill()
+        run.process.wait()
+    (tmp_path / "go").touch()
+    again = invbench(*words, folder=tmp_path, PYTHONPATH=str(site))
+    assert again.exit_code == 0, again.stderr
+    assert "1 cell to compute, 1 kept from before" in again.stderr
+    after = written(result)
+    assert len(anew) == 1
+    assert all(after[id] != when for id, when in before.items())
+    last = invbench(*words, folder=tmp_path, PYTHONPATH=str(site))
+    assert "0 cells to compute, 2 kept from before" in last.stderr
+
+
+def test_a_run_whose_records_are_taken_away_meanwhile_says_so_and_ends_1(tmp_path: Path, site: Path) -> None:
+    result = tmp_path / "results/waiting"
+    with run_waiting(tmp_path, site) as run:
+        until_waiting(run)
+        [quick] = written(result)
+        shutil.rmtree(result / "cells" / quick)
+        (tmp_path / "go").touch()
+        done = run.end()
+    assert done.exit_code == 1
+    assert "1 of 2 cells have no record any more" in done.stderr
 
 
 def test_a_worker_killed_from_outside_costs_its_cell_one_more_beginning_and_a_second_run_is_refused(
