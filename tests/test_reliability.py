@@ -16,7 +16,7 @@ def test_every_promise_names_a_test_or_a_benchmark_that_is_there() -> None:
     above = ""
     for row in promises:
         named = re.findall(r"`((?:[a-z_]+/)+[a-z_]+\.py)`", row.rpartition(" | ")[2])
-        assert named or above and "the same" in row or "contracts" in row, row
+        assert named or (above and "the same" in row) or "contracts" in row, row
         for name in named:
             assert (HERE / name).is_file() or (HERE.parent / name).is_file(), name
         above = row
