@@ -10,7 +10,7 @@ TEMPLATE = """\
 name: first             # results go to results/first
 dataset: lfw            # embedded faces, as `natural` is photographs; your own: {name: npz, path: images.npz},
                         # {name: folder, path: photos/}: a sub-folder a class, or with `labels: FILE.csv`
-targets: 2              # batches attacked in each cell
+targets: 4              # batches attacked in each cell; fewer than 3 prove nothing
 offset: 0               # index of the first batch
 seed: 0                 # of the victim's weights, the client and the attack; a list makes it an axis
 timeout: 600            # seconds a cell may take
