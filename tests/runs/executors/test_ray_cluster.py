@@ -270,7 +270,7 @@ def test_an_interrupt_ends_130_keeps_what_is_finished_and_leaves_no_process_of_a
     assert "Traceback" not in done.stderr
     assert int(begun.read_text()) in started
     wait_until(lambda: not any(map(alive, started)), "Ray and its workers are gone", patience=30)
-    assert [row["attack"] for row in table(result)] == ["map-inversion"]
+    assert [(row["attack"], row["status"]) for row in table(result)] == [("map-inversion", "ok"), ("", "not run")]
 
 
 def family(pid: int) -> list[int]:
