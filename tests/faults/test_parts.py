@@ -95,15 +95,19 @@ def test_there_are_faults_of_every_kind() -> None:
     assert not (GENTLE.keys() & ROUGH.keys() | GENTLE.keys() & DEFENSES.keys())
 
 
-def test_what_a_part_gives_raises_or_sets_costs_its_own_cell_and_no_worker(tmp_path: Path) -> None:
-    done = played(tmp_path, {**GENTLE, **DEFENSES}, 1)
+def test_what_some_parts_give_raise_or_set_costs_their_own_cells_and_no_worker(tmp_path: Path) -> None:
+    every = {**GENTLE, **DEFENSES}
+    done = played(tmp_path, {name: every[name] for name in list(every)[::3]}, 1)
     assert "a new worker" not in done.stderr
     assert "again:" not in done.stderr
 
 
 @pytest.mark.slow
-def test_so_it_does_beside_another_worker(tmp_path: Path) -> None:
-    assert "a new worker" not in played(tmp_path, {**GENTLE, **DEFENSES}, 2).stderr
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_a_part_gives_raises_or_sets_costs_its_own_cell_and_no_worker(tmp_path: Path, workers: int) -> None:
+    done = played(tmp_path, {**GENTLE, **DEFENSES}, workers)
+    assert "a new worker" not in done.stderr
+    assert "again:" not in done.stderr
 
 
 @pytest.mark.slow
