@@ -182,18 +182,18 @@ def run(name: str, data: Path, results: Path, device: str, workers: int) -> None
 
 
 def cell(part: str, one: Record) -> Cell:
-    """What is kept of a record."""
+    """What is kept of a record. One that has no number for some picture has not ended: no mean is over survivors."""
     names = {axis: one.names[axis] for axis in ("model", "defense", "attack")}
     place = {"part": part, "batch_size": one.names["batch_size"], "labels": one.settings["protocol"]["labels"]}
-    if one.status != "ok":
-        return Cell(**place, **names, status=one.status)
-    controls = [_means(scores["psnr"]) for scores in one.controls.values() if "psnr" in scores]
+    if one.status != "ok" or not _whole(one.scores.get("psnr")):
+        return Cell(**place, **names, status=one.status if one.status != "ok" else "failed")
+    controls = [_means(scores["psnr"]) for scores in one.controls.values() if _whole(scores.get("psnr"))]
     return Cell(
         **place,
         **names,
         status=one.status,
         psnr=_means(one.scores["psnr"]),
-        control=max(controls, key=fmean),
+        control=max(controls, key=fmean, default=[]),
         seconds=one.seconds["attack"],
         device="cpu" if one.device == "cpu" else "cuda",
     )
@@ -220,7 +220,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
             "In each place: `auto` / best other; in brackets where neither is above the control. Not as good: "
             + ("; ".join(_told(place, attacks) for place, attacks in beaten.items()) or "none")
             + ".",
-            f"Computed on: {' and '.join(devices)}.",
+            *([f"Computed on: {' and '.join(devices)}."] if devices else []),
             *([f"Not measured yet: {settings.left} of {settings.left + len(places)} places."] if settings.left else []),
         ],
         failed=[
@@ -250,7 +250,7 @@ def is_as_good(attacks: Mapping[str, Cell], slack: float) -> bool:
 def is_lost(attacks: Mapping[str, Cell]) -> bool:
     """Whether `auto` is surely below its own control, and another attack above it."""
     own = attacks[AUTO]
-    if not own.psnr:
+    if not own.psnr or not own.control:
         return False
     above = any(one.psnr and fmean(one.psnr) > fmean(own.control) for one in attacks.values())
     difference = np.array([own.psnr]) - np.array([own.control])
@@ -295,7 +295,12 @@ def _decibels(one: Cell) -> str:
 
 def _means(targets: Sequence[Sequence[float | None]]) -> list[float]:
     """Mean PSNR of each target."""
-    return [fmean(item or 0.0 for item in items) for items in targets]
+    return [fmean(item for item in items if item is not None) for items in targets]
+
+
+def _whole(targets: Sequence[Sequence[float | None]] | None) -> bool:
+    """Whether every picture of every target has a number."""
+    return bool(targets) and all(items and None not in items for items in targets or ())
 
 
 if __name__ == "__main__":

@@ -30,7 +30,8 @@ _LIGHT = 1e-3
 _GENTLE = Recipe(lr=0.3, tv=0.01)
 """The long search where the network is smooth: there a gradient tells so much that stronger total variation hides it.
 
-On four training batches of 1, 2 and 4 and a sigmoid LeNet it ends 2 to 5 dB above steps of 0.5 and a weight of 0.1.
+On four training batches of a sigmoid LeNet 950 evaluations end 4.7 dB (batch 1) and 2.8 dB (batch 2) above those under
+steps of 0.5 and a weight of 0.1. At other batch sizes the two were not compared.
 """
 
 

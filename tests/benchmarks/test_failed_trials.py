@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -186,6 +187,9 @@ def test_strongest_keeps_every_cell_of_a_real_result(finished: FinishedRun) -> N
     kept = [strongest.cell("mlp", one) for one in records]
     assert [one.status for one in kept] == [one.status for one in records]
     assert all((len(one.psnr) == len(one.control) == 3) == (one.status == "ok") for one in kept)
+    whole = next(one for one in records if one.status == "ok")
+    lacking = dataclasses.replace(whole, scores=whole.scores | {"psnr": [*whole.scores["psnr"][:-1], [None]]})
+    assert (strongest.cell("mlp", lacking).status, strongest.cell("mlp", lacking).psnr) == ("failed", [])
 
 
 def test_simulating_the_client_has_no_gain_where_a_side_or_a_target_failed() -> None:

@@ -16,22 +16,14 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_results import UPDATE
 
 from invbench import gate
 from invbench.gate import Direction, GateError, Verdict, as_json, check, compare, freeze, junit, passed
 from invbench.sheets import columns
 from invbench.store import AXES, Record, Results
 
-NAMES: dict[str, Any] = {
-    "game": "update",
-    "dataset": "natural",
-    "attack": "dlg",
-    "model": "lenet",
-    "batch_size": 1,
-    "defense": "none",
-    "protocol": "fedsgd",
-    "seed": 0,
-}
+NAMES: dict[str, Any] = UPDATE | {"dataset": "natural"}
 SETTINGS: dict[str, Any] = {
     "game": "update",
     "data": "d" * 64,
