@@ -473,22 +473,6 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one_and_says_why(tmp_path:
     assert path.read_text() == "old"
 
 
-def test_reading_a_record_costs_less_than_parsing_its_json() -> None:
-    scores = {name: [[0.123456789 * n] for n in range(8)] for name in ("psnr", "ssim", "lpips", "exact", "identified")}
-    text = record(targets=8, scores=scores, controls=dict.fromkeys(("grey", "mean", "noise"), scores)).to_json()
-    plain = json.loads(text)
-
-    def fastest(work: Callable[[], object]) -> float:
-        times = []
-        for _ in range(50):
-            start = time.perf_counter()
-            work()
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    assert fastest(lambda: Record.from_json(plain, "file")) < fastest(lambda: json.loads(text))
-
-
 # The lock
 
 
