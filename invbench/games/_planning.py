@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from functools import lru_cache
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from invbench.cell import Cell
 from invbench.core.errors import in_words
@@ -58,10 +60,36 @@ def _no_victim(cell: Cell) -> str | None:
         return f"{name} has {count:,} parameters for such pictures; at most {MOST_PARAMETERS:,}"
     if model.trained and len(pool.train) == 1 and (why := _one_is_too_few(network, shape_of(pool))) is not None:
         return f"{name} cannot train on one picture: {why}"
-    by_batch = protocol_of(cell).batch_norm == "train" and cell.batch_size == 1
+    by_batch = protocol_of(cell).batch_norm == "train" and _smallest_batch(cell, network) == 1
     if by_batch and (why := _one_is_too_few(network, shape_of(pool))) is not None:
         return f"{name} cannot normalise by a batch of one picture: {why}"
     return None
+
+
+class _Enough(Exception):
+    """As many of a client's batches were seen as are looked at."""
+
+
+def _smallest_batch(cell: Cell, network: nn.Module) -> int:
+    """Pictures in the smallest batch that a client takes a gradient of: seen by letting it share without weights.
+
+    Of its first thousand batches; whatever does not work there is told when the cell is played.
+    """
+    protocol, size, seen = protocol_of(cell), cell.batch_size or 1, [cell.batch_size or 1]
+    weights, buffers = dict(network.named_parameters()), dict(network.named_buffers())
+
+    def gradient(model: nn.Module, weights: Any, buffers: Any, images: Tensor, labels: Tensor) -> tuple[Tensor, ...]:
+        seen.append(len(images))
+        if min(seen) == 1 or len(seen) > 1000:
+            raise _Enough
+        return tuple(torch.zeros_like(weight) for weight in model.parameters())
+
+    images = torch.empty(size, *shape_of(pool_of(cell)), device="meta")
+    labels = torch.empty(size, dtype=torch.int64, device="meta")
+    with suppress(Exception), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        draws = protocol.draw(size, torch.Generator().manual_seed(0))
+        protocol.share(network, weights, buffers, images, labels, draws, gradient)
+    return min(seen)
 
 
 @lru_cache(maxsize=64)

@@ -22,6 +22,7 @@ from invbench.data import Dataset, ImagePool
 from invbench.defenses import NETWORK, Context, Defense, Stack
 from invbench.models import ImageModel
 from invbench.victims.building import build_victim
+from invbench.victims.layers import few_layers
 from invbench.victims.training import train
 
 Shape = tuple[int, int, int]
@@ -108,7 +109,7 @@ def _key(cell: Cell) -> list[Any]:
 @lru_cache(maxsize=64)
 def _architecture(model: Choice, defenses: tuple[Choice, ...], shape: Shape, classes: int) -> nn.Module:
     stack = Stack(tuple(choice.build(Defense) for choice in defenses))
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with torch.random.fork_rng(devices=[]), torch.device("meta"), few_layers(model.short):
         network = model.build(ImageModel).build(shape, classes)
         network = stack.at("model", network, Context(torch.Generator(device="cpu").manual_seed(0)))
     return network.eval()

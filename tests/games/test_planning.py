@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_cells import crops, make_cell, write_pool
+from small_cells import crops, make_cell, plugged, write_pool
 
 from invbench.cell import Cell
+from invbench.core.errors import Refusal
 from invbench.games.update import UpdateDeal, UpdateGame
 from invbench.matrix import MatrixErrors
 
@@ -71,6 +72,12 @@ def test_one_training_picture_that_batch_norm_cannot_normalise_is_refused_before
     batch = {"name": "fedsgd", "batch_norm": "train"}
     made = make_cell(tmp_path, attack=SEARCH, model="torchvision/resnet18", protocol=batch, targets=1)
     assert "cannot normalise by a batch of one picture: Expected more than 1 value" in reason(made)
+    rest = {"name": "fedavg", "batch_norm": "train", "local_batch_size": 2}  # of a client's three, one is left over
+    made = make_cell(tmp_path, attack=SEARCH, model="torchvision/resnet18", protocol=rest, batch_size=3, targets=1)
+    assert "cannot normalise by a batch of one picture: Expected more than 1 value" in reason(made)
+    even = {**rest, "steps": 10**9}
+    made = make_cell(tmp_path, attack=SEARCH, model="torchvision/resnet18", protocol=even, batch_size=4, targets=1)
+    assert UpdateGame().unsupported(made) is None
     larger = make_cell(tmp_path, attack=SEARCH, model="resnet20", protocol=batch, targets=1)
     assert UpdateGame().unsupported(larger) is None
 
@@ -82,3 +89,26 @@ def test_a_network_that_no_machine_holds_is_refused_and_not_made(tmp_path: Path)
     )
     with pytest.raises(MatrixErrors, match="mlp: depth must be at least 1, at most 1000, not 1e\\+09"):
         make_cell(tmp_path, model={"name": "mlp", "depth": 10**9})
+
+
+TOWER = """
+from dataclasses import dataclass
+from torch import nn
+from invbench.models import ImageModel
+from invbench.registry import model
+
+@model(data="images")
+@dataclass(frozen=True, kw_only=True)
+class Tower(ImageModel):
+    "As many layers as an int holds."
+
+    def build(self, image_shape, classes):
+        return nn.Sequential(nn.Flatten(), *(nn.Linear(8, 8) for _ in range(10**9)))
+"""
+
+
+def test_somebody_elses_network_of_a_billion_layers_is_refused_and_not_made(tmp_path: Path) -> None:
+    with plugged(tmp_path, {"models.tower": TOWER}):
+        made = make_cell(tmp_path, attack=SEARCH, model="tower")
+        with pytest.raises(Refusal, match="model tower has more than 100,000 layers and tensors"):
+            UpdateGame().unsupported(made)
