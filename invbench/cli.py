@@ -6,6 +6,7 @@ stay quick and never import torch.
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -35,10 +36,16 @@ KINDS = ("attacks", "models", "defenses", "datasets", "protocols", "metrics", "g
 
 
 class Kind(click.Choice):  # type: ignore[type-arg]  # generic only since click 8.2
-    """One of KINDS; the singular is as good."""
+    """One of KINDS, or its nearest in the refusal; the singular is as good."""
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        kind: str = super().convert(f"{value}s" if f"{value}s" in KINDS else value, param, ctx)
+        try:
+            kind: str = super().convert(f"{value}s" if f"{value}s" in KINDS else value, param, ctx)
+        except click.BadParameter as error:
+            nearest = difflib.get_close_matches(str(value), KINDS, n=1, cutoff=0.5)
+            raise click.BadParameter(
+                f"{error.message}; nearest: {nearest[0]!r}" if nearest else error.message
+            ) from None
         return kind
 
 

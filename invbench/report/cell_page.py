@@ -10,14 +10,15 @@ from invbench.core.errors import Refusal
 from invbench.numbers.statistics import target_means
 from invbench.report import wording
 from invbench.report.figures import Figures, figures_of
+from invbench.report.naming import labels, line, varying
 from invbench.report.tables import code, facts, table, text
-from invbench.store import Record, Results
+from invbench.store import AXES, Record, Results
 
 MOST_TARGETS = 32
 
 
 class CellError(Refusal):
-    """No cell, or more than one, begins with the word given; the message names the nearest ids."""
+    """No cell, or more than one, begins with the word given; the message names the nearest ids, or how to list them."""
 
 
 def cell_page(results: Results, word: str) -> str:
@@ -40,11 +41,15 @@ def cell_page(results: Results, word: str) -> str:
 
 
 def cell_list(results: Results) -> str:
-    """A line a cell of the plan: its id, how it ended, what it is; StoreError as for `cell_page`."""
+    """A line a cell of the plan: its id, how it ended, and in what it differs from others; StoreError as for
+    `cell_page`."""
+    records = {id: results.record(id) for id in results.plan()}
+    names = [record.names for record in records.values() if record is not None]
+    axes = varying(names, AXES) or ["attack", "model"]
+    short = {axis: labels(one.get(axis) for one in names) for axis in axes}
     lines = []
-    for id in results.plan():
-        record = results.record(id)
-        what = "not run yet" if record is None else f"{record.status:11}  {wording.whole_cell(record.names)}"
+    for id, record in records.items():
+        what = "not run yet" if record is None else f"{record.status:11}  {line(record.names, axes, short)}"
         lines.append(f"{id}  {what}\n")
     return "".join(lines) or "No cells.\n"
 
@@ -58,9 +63,9 @@ def find_cell(results: Results, word: str) -> str:
         return matches[0]
     if matches:
         raise CellError(f"{len(matches)} cells begin with {word!r}: {_quoted(matches)}")
-    nearest = difflib.get_close_matches(wanted, ids, n=3, cutoff=0.3) or ids[:3]
-    hint = f"; nearest: {_quoted(nearest)}" if nearest else ", which has none"
-    raise CellError(f"no cell {word!r} in {results.path}{hint}")
+    nearest = difflib.get_close_matches(wanted, ids, n=3, cutoff=0.7)
+    hint = f"; nearest: {_quoted(nearest)}" if nearest else f"; `invbench show {results.path}` lists its cells"
+    raise CellError(f"no cell {word!r} in {results.path}{hint}" if ids else f"{results.path} has no cells")
 
 
 def _quoted(ids: list[str]) -> str:

@@ -90,7 +90,7 @@ def not_one_gradient(public: Public) -> str | None:
     """Why the update is no multiple of one gradient, None where it is one."""
     if multiple_of(public).exact:
         return None
-    return f"needs an update that is an exact multiple of one gradient; what {public.protocol} shares here is none"
+    return f"needs an update that is an exact multiple of one gradient; what {public.protocol} shares here is not one; searches take it"
 
 
 def as_gradient(seen: UpdateObservation) -> Update:

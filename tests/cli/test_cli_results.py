@@ -148,7 +148,8 @@ def test_a_cell_is_shown_by_the_beginning_of_its_id(finished: FinishedRun, comma
     assert record["names"]["attack"] in shown.stdout
     missing = command("show", finished.result, "zzzz")
     assert (missing.exit_code, missing.stdout) == (2, "")
-    assert "zzzz" in missing.stderr
+    assert "no cell 'zzzz' in" in missing.stderr
+    assert "lists its cells" in missing.stderr
 
 
 def test_without_a_cell_every_cell_is_listed(finished: FinishedRun, command: Callable[..., Finished]) -> None:
