@@ -90,7 +90,8 @@ def not_one_gradient(public: Public) -> str | None:
     """Why the update is no multiple of one gradient, None where it is one."""
     if multiple_of(public).exact:
         return None
-    return f"needs an update that is an exact multiple of one gradient; what {public.protocol} shares here is not one; searches take it"
+    none = f"what {public.protocol} shares is none, but searches take it"
+    return f"needs an update that is an exact multiple of one gradient; {none}"
 
 
 def as_gradient(seen: UpdateObservation) -> Update:

@@ -120,7 +120,7 @@ def test_an_update_of_one_step_is_read_exactly_and_one_of_more_is_refused() -> N
     assert torch.equal(guess.labels, labels)
     more = seen_of(network, images, labels, steps=2, lr=0.1)
     assert Peel().unsupported(more.public) == (
-        "needs an update that is an exact multiple of one gradient; what fedavg shares here is not one; searches take it"
+        "needs an update that is an exact multiple of one gradient; what fedavg shares is none, but searches take it"
     )
     cut = told(network, torch.cat([images, images]), steps=1, lr=0.1, local_batch_size=1)
     assert not multiple_of(cut).exact
