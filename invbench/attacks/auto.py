@@ -24,6 +24,11 @@ _KINKED = (torch.nn.ReLU, torch.nn.LeakyReLU, torch.nn.MaxPool2d)
 _LINES = 400
 """Evaluations of the search along lines, which has come to rest by then."""
 
+_STRONG = 1.0
+"""Total variation of the search that takes the place of that along lines where there are several pictures: there lines
+win nowhere, and where a gradient tells little (a tanh LeNet) a smooth picture explains it best: 10.7 dB of two training
+pictures after 200 evaluations, where 1,000 under 0.01 end at 8.5. A sigmoid LeNet needs it not."""
+
 _LIGHT = 1e-3
 """Total variation of the light search: a hundredth of the long one's."""
 
@@ -56,10 +61,11 @@ class Auto(UpdateAttack):
     First come the attacks of invbench that solve in closed form, those that can certify an answer before the others.
     Every step's answer is simulated through client and defences, and judged by how well it explains the update
     (`updates/likelihood.py`) and by a Gaussian prior on natural pictures: never by the truth. A certified answer
-    ends the search. Searches share `evaluations`: a short one, then where the network is smooth one along lines and a
-    long one under light total variation, elsewhere two long ones, under strong and under light: a gradient that hardly
-    determines its pictures needs the one, the other lets through what a rich gradient tells. Behind a fully connected
-    first layer both are light, and one of them weighs every layer alike. Where declared defences leave values open,
+    ends the search. Searches share `evaluations`: a short one, then where the network is smooth one along lines (of a
+    batch: under strong total variation) and a long one under light total variation. Elsewhere a batch has the short one
+    again for as long as there is time, and a single picture two long ones, under strong and under light: a gradient
+    that hardly determines its picture needs the one, the other lets through what a rich gradient tells. Behind a fully
+    connected first layer both are light, and one weighs every layer alike. Where declared defences leave values open,
     searches hold them against no guess; where the network is smooth one takes them as they are, too, which is better
     where a rounding is fine. What they found for a smooth chain of layers is then polished by Gauss-Newton steps. Which
     part won, how each was judged, and why one gave nothing, is in the record.
@@ -104,9 +110,10 @@ class Auto(UpdateAttack):
         left = self.evaluations - short
         smooth = not any(isinstance(layer, _KINKED) for layer in public.network.modules())
         if left and smooth:
-            lines = min(_LINES, left)
-            found.append(("line search", Recipe(iterations=lines, optimizer="lbfgs-wolfe", tv=1e-4, **shared)))
-            left -= lines
+            lines = Recipe(iterations=min(_LINES, left), optimizer="lbfgs-wolfe", tv=1e-4, **shared)
+            strong = dataclasses.replace(_GENTLE, iterations=lines.iterations, tv=_STRONG, **shared)
+            found.append(("line search", lines) if public.pictures == 1 else ("strong search", strong))
+            left -= lines.iterations
         if left <= short:  # a long search that is shorter than the short one would find no more
             return found
         long = dataclasses.replace(_GENTLE if smooth else SINGLE, **shared)
@@ -116,6 +123,8 @@ class Auto(UpdateAttack):
             searches = [("long search", long), *([plain] if leaves_open else [])]
         elif _sees_pixels(public) and not leaves_open:
             searches = [("light search", light), ("layer search", dataclasses.replace(light, objective="layer-l2"))]
+        elif public.pictures > 1 and not _sees_pixels(public):
+            searches = [("long search", quick)]
         else:
             searches = [("long search", long), ("light search", light)]
         if left <= 2 * short:

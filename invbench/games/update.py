@@ -25,7 +25,7 @@ from invbench.protocol import UpdateProtocol
 from invbench.protocol._batch_norm import use_batch_statistics
 from invbench.registry import game
 from invbench.scoring import reconstruction
-from invbench.scoring.controls import exact_already, grey_control, mean_of_others, stand_in
+from invbench.scoring.controls import exact_already, grey_control, mean_control, mean_of_others, stand_in
 from invbench.scoring.pictures import grid_png
 from invbench.scoring.reconstruction import Array, Matched, Truth
 from invbench.updates.client import observed_update
@@ -130,7 +130,8 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         return reconstruction.by_metric([score(game, m, truth, self.pool, targets) for m, truth in pairs])
 
     def controls(self) -> dict[str, Scores]:
-        """What reads nothing from the update: the best grey of each picture, the mean of the pictures not attacked.
+        """What reads nothing from the update: the best grey of each picture, and what labels and the pictures that are
+        not attacked tell (`mean_control`).
 
         Where there are no others the mean control has empty values: it claims nothing.
         """
@@ -138,11 +139,11 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         return {name: reconstruction.by_metric([self._control(name, t) for t in self.truths]) for name in asked}
 
     def _control(self, name: str, truth: Truth) -> dict[str, list[float | None]]:
-        mean = mean_of_others(self.pool, truth.indexes)
-        flat = grey_control(truth.images) if name == "grey" or mean is None else mean
-        pictures, targets = np.broadcast_to(flat, truth.images.shape), target_pool(self.cell, self.pool)
+        told = mean_control(self.pool, truth.images, truth.labels, truth.indexes) if name == "mean" else None
+        pictures = grey_control(truth.images) if told is None else told
+        targets = target_pool(self.cell, self.pool)
         scores = reconstruction.score_picture(self.cell.game, pictures, truth, self.pool, targets)
-        empty = name == "mean" and mean is None
+        empty = name == "mean" and told is None
         return {metric: [None] * len(values) for metric, values in scores.items()} if empty else scores
 
     def arrays(self, answers: Sequence[Guess]) -> dict[str, Array]:

@@ -84,7 +84,8 @@ def _sentence(one: Figures, leak: Leak) -> str:
     under = {None: "", "none": "Without a defence, "}.get(names["defense"], f"Under {code(names['defense'])}, ")
     what = f"{attacked} reads most"
     if one.shown is None:
-        what = f"no attack {'surely ' if one.unsure else ''}reads anything; the nearest is {attacked}"
+        surely = f" for sure{wording.few(one)}" if one.unsure else ""
+        what = f"no attack reads anything{surely}; the nearest is {attacked}"
     against = f"the strongest control ({text(control.name)}) {wording.with_unit(metric, control.mean)}"
     if one.shown is not None and one.shown.metric != metric.name:
         shown = one.sheet.column(one.shown.metric)

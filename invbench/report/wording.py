@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from invbench.numbers.columns import Column
+from invbench.numbers.intervals import LEAST_UNITS
 from invbench.numbers.sheet import Spread
 from invbench.numbers.statistics import Summary
 from invbench.report.figures import Figures
@@ -78,6 +79,12 @@ def control_in_words(column: Column, control: Control) -> str:
     return f"{column.show(control.mean)} ({text(control.name)})"
 
 
+def few(one: Figures) -> str:
+    """`with 2 targets`, where so few show nothing for sure, else nothing."""
+    number = one.record.targets
+    return f" with {number} target{'s' if number > 1 else ''}" if number < LEAST_UNITS else ""
+
+
 def finding(one: Figures) -> str:
     """What a row comes to: the gain over the control or that nothing was read, or why there is no number.
 
@@ -98,9 +105,9 @@ def finding(one: Figures) -> str:
         maybe = next((other for other in one.evidence if other.more), leak)
         if shown is None and maybe.metric != leak.metric:
             by = column(maybe.metric)
-            words = f"{UNSURE} ({with_unit(by, maybe.gain, '+')} by {by.written}; {words})"
+            words = f"{UNSURE}{few(one)} ({with_unit(by, maybe.gain, '+')} by {by.written}; {words})"
         elif shown is None:
-            words = f"{UNSURE if one.unsure else NOTHING} ({words})"
+            words = f"{UNSURE + few(one) if one.unsure else NOTHING} ({words})"
         elif shown.metric != leak.metric:
             by = column(shown.metric)
             words = f"{with_unit(by, shown.gain, '+')} by {by.written} ({words})"
