@@ -92,7 +92,8 @@ def answer(settings: Settings, samples: Samples) -> Table:
         rows=[row(level) for level in samples.levels],
         text=[
             "A limit with a prior bounds the mean squared error of estimators for pictures drawn from that prior. "
-            "Real pictures are smoother than unit Gaussian noise, so an attack that knows this may pass the first.",
+            "on average: it is no bound for these pictures. An attack may pass it, and does, where real pictures are "
+            "smoother than the prior says, which unit Gaussian noise is not at all.",
             f"`auto` had no answer to {failed} of {settings.pictures * len(settings.stds)} updates; such a picture is "
             "scored as the data set's mean picture.",
         ],

@@ -31,7 +31,7 @@ from _table import Table
 from invbench.numbers.intervals import mean_intervals
 from invbench.store import Record, Results
 
-AUTO, TARGETS, SLACK = "auto", 4, 0.5
+AUTO, SEARCH, TARGETS, SLACK = "auto", "inverting-gradients", 4, 0.5
 BATCHES = (1, 2, 4, 8)
 OBJECTIVES = ("cosine", "l2", "layer-l2", "masked-cosine", "interval-cosine")
 SMALL = ("mlp", "lenet", {"name": "lenet", "activation": "relu"}, {"name": "lenet", "activation": "tanh"})
@@ -70,9 +70,12 @@ class Part:
         grid = {"model": list(self.models), "batch_size": list(self.batches), "defense": list(self.defenses)}
         grid["protocol"] = [{"name": "fedsgd", "labels": labels} for labels in self.labels]
         grid["attack"] = list(self.attacks())
+        sought = {"attack": {"name": SEARCH, "labels": "joint"}, "protocol": {"name": "fedsgd", "labels": "known"}}
+        exclude = [sought] if set(self.labels) == set(LABELS) else []
         mean, std = [0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]
         dataset = {"name": "npz", "path": str(data.absolute()), "mean": mean, "std": std}
         said = {"name": name, "dataset": dataset, "targets": targets, "seed": 0, "timeout": 7200, "grid": grid}
+        said |= {"exclude": exclude} if exclude else {}
         return yaml.safe_dump(said, sort_keys=False)
 
     @property
@@ -80,12 +83,17 @@ class Part:
         """How many places it has."""
         return len(self.models) * len(self.batches) * len(self.labels) * len(self.defenses)
 
+    def attackers(self, labels: str) -> int:
+        """How many attacks there are where labels are known or hidden: nobody seeks labels that are known."""
+        sought = [one for one in self.attacks() if isinstance(one, dict) and one.get("labels") == "joint"]
+        return len(self.attacks()) - (len(sought) if labels == "known" else 0)
+
     def attacks(self) -> list[Any]:
-        """Labels that are hidden are read by idlg (at batch 1) or sought with the pictures; `known` where they are."""
+        """Labels that are hidden are read (at batch 1) or sought with the pictures, as `labels` says."""
         steps = {} if self.evaluations is None else {"iterations": self.evaluations}
         own = {"name": AUTO, "evaluations": self.evaluations or 4800}
         searches = [
-            {"name": "inverting-gradients", "objective": objective, "labels": labels, **steps}
+            {"name": SEARCH, "objective": objective, "labels": labels, **steps}
             for objective in self.objectives
             for labels in ("known", *(("joint",) if "hidden" in self.labels else ()))
         ]
@@ -97,9 +105,10 @@ PARTS = {
     "deep": Part([{"name": "convnet", "width": 16}, "resnet20"], evaluations=600, objectives=OBJECTIVES[:1]),
     "convnet": Part([{"name": "convnet", "width": 8}], objectives=OBJECTIVES[:1]),
     "mlp": Part(SMALL[:1]),
-    "lenet": Part(SMALL[1:]),
-    "mlp-defended": Part(SMALL[:1], labels=LABELS[:1], batches=(1, 4), defenses=DEFENSES),
-    "lenet-defended": Part(SMALL[1:2], labels=LABELS[:1], batches=(1, 4), defenses=DEFENSES),
+    "lenet": Part(SMALL[1:2]),
+    "activations": Part(SMALL[2:], batches=(1, 4)),
+    "mlp-defended": Part(SMALL[:1], labels=LABELS[:1], batches=(4,), defenses=DEFENSES),
+    "lenet-defended": Part(SMALL[1:2], labels=LABELS[:1], batches=(1,), defenses=DEFENSES),
     "published": Part(SMALL[1:], evaluations=None, batches=(1,), objectives=OBJECTIVES[:1]),
 }
 """By name. What is tuned on other pictures is on these for the first time."""
@@ -165,8 +174,8 @@ def complete(name: str, results: Results) -> list[Cell]:
     found = [cell(name, one) for one in results.each_record(settings=True)]
     return [
         one
-        for attacks in placed(found).values()
-        if len(attacks) == len(PARTS[name].attacks())
+        for (_, _, _, labels, _), attacks in placed(found).items()
+        if len(attacks) == PARTS[name].attackers(labels)
         for one in attacks.values()
     ]
 

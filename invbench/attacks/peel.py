@@ -31,7 +31,10 @@ class Peel(UpdateAttack):
     Certified: the answer explains the update, and either every layer determines its input, then there is no other
     answer, or the whole update has full rank there with equations to spare (average pooling): then there is none near,
     and one elsewhere would be a coincidence (`peeling/sharpen.py`). A certificate promises an accuracy, which is in the
-    record as `promised_psnr`: what the misfit that is left allows, an error that nobody declared included.
+    record as `promised_psnr`: what the misfit that is left allows, an error that nobody declared included. It promises
+    the one picture of which the update is the gradient. A client that declares a batch of one and averages two nearly
+    equal pictures shares, but for the square of their difference, the gradient of the picture between: no residual
+    tells, the answer is that picture, and it is nearer to both than they are to each other.
     """
 
     steps: int = parameter(5, at_least=0, help="most Gauss-Newton steps on the likelihood of the whole update")

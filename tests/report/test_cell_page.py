@@ -26,7 +26,7 @@ def test_a_page_holds_numbers_controls_targets_settings_and_the_pictures_path(re
     page = cell_page(results, RECORDS[0].id)
     facts, numbers, targets, settings = tables(page)
     assert ["status", "ok"] in facts.rows
-    assert ["above the strongest control", "unsure (+18.00 dB)"] in facts.rows
+    assert ["above the strongest control", "unsure with 2 targets (+18.00 dB)"] in facts.rows
     assert ["evaluations", "580"] in facts.rows
     assert numbers.header == ["metric", "mean", "std", "95 % interval", "control grey", "control mean"]
     assert numbers.rows[0] == ["PSNR (dB) ↑", "32.00", "2.00", "[6.59, 57.41]", "14.00", "13.00"]
