@@ -19,6 +19,7 @@ from invbench.attacks.auto import Auto
 from invbench.defenses import Context, Defense
 from invbench.defenses import Stack as Defended
 from invbench.metrics import psnr
+from invbench.models import ImageModel
 from invbench.models.convnet import ConvNet
 from invbench.models.lenet import LeNet
 from invbench.models.mlp import MLP
@@ -94,11 +95,11 @@ def test_where_no_closed_form_applies_a_search_answers_within_the_budget() -> No
         assert guess.images.shape == images.shape
 
 
-def test_smooth_networks_are_searched_along_lines_too_within_the_budget() -> None:
+def test_a_batch_of_a_smooth_network_is_sought_under_strong_total_variation_too_within_the_budget() -> None:
     images, labels = pictures(2)
     seen = observed(victim(images, model=LeNet()), images, labels)
     [guess] = Auto(evaluations=90).attack_all([seen])
-    assert set(guess.facts["parts"]) == {"short search", "line search"}
+    assert set(guess.facts["parts"]) == {"short search", "strong search"}
     assert guess.evaluations <= 90 + len(guess.facts["parts"])
     judged = {part: numbers["surprise"] for part, numbers in guess.facts["parts"].items()}
     assert guess.facts["part"] == min(judged, key=lambda part: judged[part])
@@ -178,6 +179,19 @@ def test_the_long_searches_share_what_the_others_leave() -> None:
         found = dict(Auto(evaluations=evaluations).parts(seen.public))
         assert list(found) == names
         assert evaluations - 1 <= sum(part.iterations for part in found.values()) <= evaluations
+
+
+def test_how_a_network_is_searched_follows_from_its_layers_and_the_batch() -> None:
+    def names(model: ImageModel, count: int) -> list[str]:
+        images, labels = pictures(count)
+        parts = Auto(evaluations=3000).parts(observed(victim(images, model=model), images, labels).public)
+        return [name for name, _ in parts if name.endswith("search")]
+
+    assert names(LeNet(), 1) == ["short search", "line search", "long search"]
+    assert names(LeNet(), 2) == ["short search", "strong search", "long search"]
+    assert names(LeNet(activation="relu"), 1) == ["short search", "long search", "light search"]
+    assert names(LeNet(activation="relu"), 2) == ["short search", "long search"]
+    assert names(MLP(), 2) == ["short search", "light search", "layer search"]
 
 
 def test_hidden_labels_of_a_batch_are_found_with_the_pictures() -> None:
