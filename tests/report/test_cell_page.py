@@ -78,7 +78,7 @@ def test_an_ambiguous_beginning_lists_what_it_could_be(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_cells_says_so(tmp_path: Path) -> None:
-    with pytest.raises(CellError, match="which has none"):
+    with pytest.raises(CellError, match="has no cells"):
         cell_page(made_results(tmp_path, []), "ab")
 
 

@@ -198,7 +198,7 @@ def test_cells_without_numbers_are_listed_with_their_reasons(tmp_path: Path) -> 
     ]
     what = "attack analytic; batch size 8; model lenet"
     assert unsupported.rows == [["1", "needs batch_size 1, not 8", what, records[3].id[:8]]]
-    assert under(text, "dlg").column("above control") == ["unsure (+18.00 dB)", "failed", "timeout"]
+    assert under(text, "dlg").column("above control") == ["unsure with 2 targets (+18.00 dB)", "failed", "timeout"]
     assert "### analytic\n\nNo cell has numbers: 1 unsupported; reasons below." in text
 
 
@@ -225,7 +225,7 @@ def test_an_interrupted_run_says_how_many_cells_are_left(tmp_path: Path) -> None
 def test_one_target_has_no_spread(tmp_path: Path) -> None:
     table = details(reported(tmp_path, update_record([30.0])))[0]
     assert table.column("PSNR (dB) ↑") == ["30.00"]
-    assert table.column("above control") == ["unsure (+15.50 dB)"]
+    assert table.column("above control") == ["unsure with 1 target (+15.50 dB)"]
 
 
 def test_a_batch_of_several_pictures_has_a_spread_over_pictures_even_alone(tmp_path: Path) -> None:
