@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from invbench.store.files import Absent, StoreError
+from invbench.store.files import Absent, StoreError, Unfit
 
 MOST_BYTES = 1 << 29
 """Of one file: the baseline of 100,000 cells of 16 targets has some 300 MB."""
@@ -41,12 +41,14 @@ def read_bytes(path: Path | str) -> bytes:
         with open(path, "rb", buffering=0, opener=_without_waiting) as file:  # a buffer costs more than the small file
             facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode):
-                raise StoreError(f"{path}: is no regular file")
+                raise Unfit(f"{path}: is no regular file")
             if facts.st_size > MOST_BYTES:
-                raise StoreError(f"{path}: has {facts.st_size:,} bytes; at most {MOST_BYTES:,} are read")
+                raise Unfit(f"{path}: has {facts.st_size:,} bytes; at most {MOST_BYTES:,} are read")
             return file.read()
     except FileNotFoundError as error:
         raise Absent(f"{path}: there is no such file") from error
+    except (IsADirectoryError, NotADirectoryError) as error:
+        raise Unfit(f"{path}: is no regular file") from error
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from error
 
