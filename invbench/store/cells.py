@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from invbench.store.files import Absent, Damaged, OtherSchema, StoreError, Unfit
 from invbench.store.provenance import written_by
-from invbench.store.reading import read_bytes
+from invbench.store.reading import RESULT, read_bytes
 from invbench.store.record import Record
 from invbench.store.writing import make_folder, remove, remove_temporary
 
@@ -30,7 +30,7 @@ def record_if_there(
 ) -> Record | None:
     """The record of a cell, which is opened without asking first: it may come and go between two looks."""
     try:
-        data = read_bytes(path)
+        data = read_bytes(path, RESULT.bytes)
     except Absent:
         return None
     except Unfit as error:
