@@ -75,7 +75,7 @@ def _load(folder: Path, found: Labelled, size: int | None, mean: Constants | Non
         picture = _read(file, size)
         if not pictures:
             refuse_too_large(folder, count * picture.size, f"{count} pictures of {_size(picture)}", SMALLER)
-        elif picture.shape[1:] != pictures[0].shape[1:]:
+        elif picture.shape[:2] != pictures[0].shape[:2]:
             first = f"{found.files[0][0]} is {_size(pictures[0])}"
             raise BadData(f"{file}: is {_size(picture)}, but {first}; `size` brings all to one size")
         pictures.append(picture)
@@ -84,7 +84,7 @@ def _load(folder: Path, found: Labelled, size: int | None, mean: Constants | Non
 
 
 def _read(file: Path, size: int | None) -> NDArray[Any]:
-    """The picture, upright, grey (1, H, W) or RGB (3, H, W), uint8, brought to `size`."""
+    """The picture, upright, grey (H, W) or RGB (H, W, 3), uint8, brought to `size`."""
     try:
         # Told the formats, Pillow tries no other: an EPS named x.png would start Ghostscript. What it warns of as
         # too many pixels for an honest picture is refused; other warnings are of tags that nothing here reads.
@@ -93,8 +93,7 @@ def _read(file: Path, size: int | None) -> NDArray[Any]:
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file, formats=sorted(set(FORMATS.values()))) as opened:
                 _refuse_pixels(file, opened, whole=size is None)
-                pixels = np.asarray(_fitted(_upright(file, opened), size))
-                return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
+                return np.asarray(_fitted(_upright(file, opened), size))
     except BadData:
         raise
     except Exception as error:  # each of Pillow's formats has its own errors for damaged bytes
@@ -105,7 +104,7 @@ def _refuse_pixels(file: Path, opened: Image.Image, whole: bool) -> None:
     """BadData where reading the picture, of which the head alone is read, would take more than MOST_OPEN_BYTES.
 
     Pillow keeps four bytes a pixel of any colours but a palette's, and a second picture while it turns or converts one.
-    One that is kept `whole` is copied twice more, as an array and channel by channel.
+    One that is kept `whole` is copied twice more, as an array and into that of all pictures.
     """
     grey, own = opened.mode in GREY, 1 if opened.mode in ("1", "L", "P") else 4  # bytes a pixel
     each = own + max(own, 1 if grey else 4) + (2 * (1 if grey else 3) if whole else 0)
@@ -132,14 +131,18 @@ def _fitted(picture: Image.Image, size: int | None) -> Image.Image:
 
 
 def _stack(pictures: list[NDArray[Any]]) -> NDArray[Any]:
-    """(N, 1, H, W) where all are grey, else (N, 3, H, W), uint8. Each picture is let go once it has its place."""
-    channels = max(len(picture) for picture in pictures)
-    images = np.empty((len(pictures), channels, *pictures[0].shape[1:]), np.uint8)
+    """(N, 1, H, W) where all are grey, else (N, 3, H, W), uint8. Each picture is let go once it has its place.
+
+    Colours stay beside each other in memory, as in the pictures: the order of it may change the last bits of a result.
+    """
+    grey, (height, width) = all(picture.ndim == 2 for picture in pictures), pictures[0].shape[:2]
+    count = len(pictures)
+    images = np.empty((count, 1, height, width) if grey else (count, height, width, 3), np.uint8)
     while pictures:
         last = pictures.pop()
-        images[len(pictures)] = last  # a grey one in each channel, as Pillow makes RGB of it
-    return images
+        images[len(pictures)] = last if grey or last.ndim == 3 else last[..., None]
+    return images if grey else images.transpose(0, 3, 1, 2)
 
 
 def _size(picture: NDArray[Any]) -> str:
-    return f"{picture.shape[2]} x {picture.shape[1]}"
+    return f"{picture.shape[1]} x {picture.shape[0]}"
