@@ -76,6 +76,10 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         try:
+            os.getcwd()
+        except OSError as error:
+            raise Refused(f"the working folder cannot be used: {error.strerror}; go to one that is there") from None
+        try:
             return super().invoke(ctx)
         except Refusal as error:
             nearest = getattr(error, "nearest", None)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from typing import NoReturn
 
+from invbench.console.at_once import end_at_once
 from invbench.core.errors import Interrupted
-
-_INTERRUPTED = 130
 
 
 def heed_interrupts() -> None:
@@ -24,23 +22,12 @@ def heed_interrupts() -> None:
 
 def leave(code: int) -> NoReturn:
     """End the process with this exit code; whoever interrupts its last moments ends it at once."""
-    _at_once(signal.SIGINT, signal.SIGTERM, code=code)
+    end_at_once(code=code)
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
     sys.exit(code)
 
 
 def _interrupt(*_: object) -> NoReturn:
-    _at_once(signal.SIGINT, signal.SIGTERM, code=_INTERRUPTED)
+    end_at_once()
     raise Interrupted
-
-
-def _at_once(*numbers: signal.Signals, code: int) -> None:
-    def end(*_: object) -> NoReturn:
-        if sys.stderr.isatty():
-            os.write(2, b"\x1b[?25h\n")  # a live display has hidden the cursor
-        os._exit(code)
-
-    for number in numbers:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, end)

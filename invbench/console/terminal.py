@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,7 +11,11 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from invbench.core.digits import whole
 from invbench.core.printing import printable
+
+_SIZES = ("COLUMNS", "LINES", "JUPYTER_COLUMNS", "JUPYTER_LINES")
+_WIDEST = 9999  # columns or lines; no screen has more, and every line is padded to it
 
 
 class Terminal(Console):
@@ -20,7 +25,7 @@ class Terminal(Console):
     """
 
     def __init__(self, *, stderr: bool = False) -> None:
-        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False)
+        super().__init__(stderr=stderr, markup=False, emoji=False, highlight=False, _environ=_surroundings())
 
     def render_str(self, text: str, **how: Any) -> Text:
         """A string as it will be shown, so that its width is measured as shown."""
@@ -30,6 +35,12 @@ class Terminal(Console):
         """Every piece of text and every control sequence of a renderable."""
         for text, style, control in super().render(renderable, options):
             yield Segment(text if control else printable(text), style, control)
+
+
+def _surroundings() -> dict[str, str]:
+    """The environment without sizes that are none: Rich takes `²` for a number, and reads thousands of digits."""
+    odd = {name for name in _SIZES if (whole(os.environ.get(name, "")) or _WIDEST + 1) > _WIDEST}
+    return {name: value for name, value in os.environ.items() if name not in odd}
 
 
 def table(*columns: str) -> Table:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -27,6 +26,7 @@ FORMATS = {
 """By suffix, the formats that are read; a picture may have another one of them than its suffix says."""
 MOST_TABLE_BYTES = 64 << 20
 """Of a CSV of labels: about a million rows."""
+MOST_LABEL = 256  # characters; Python reads no number of thousands of digits
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,12 @@ def by_table(folder: Path, table: Path) -> Labelled:
     Labels may be any words; classes are numbered in their order, whole numbers by value. A first line that names no
     picture is a heading.
     """
-    rows = _rows(table)
-    if rows and not _is_picture(PurePath(rows[0][1])):
-        del rows[0]
-    if not rows:
-        raise BadData(f"{table}: names no picture; it must have a line `FILE,LABEL` for each")
     files: dict[str, Stamp] = {}
-    for line, name, _ in rows:
+    given = list[str]()
+    for number_of_row, (line, name, label) in enumerate(_rows(table)):
         path = PurePath(name)
+        if number_of_row == 0 and not _is_picture(path):
+            continue
         if path.is_absolute() or ".." in path.parts or not _is_picture(path):
             raise BadData(f"{table}:{line}: {name!r} must be a picture in {folder} ({_suffixes()})")
         if name in files:
@@ -74,10 +72,15 @@ def by_table(folder: Path, table: Path) -> Labelled:
             files[name] = stamp(folder / path)
         except BadData as bad:
             raise BadData(f"{table}:{line}: {bad}") from None
-    words = {label for _, _, label in rows}
+        if len(label) > MOST_LABEL:
+            raise BadData(f"{table}:{line}: a label may have {MOST_LABEL} characters, not {len(label):,}")
+        given.append(label)
+    if not files:
+        raise BadData(f"{table}: names no picture; it must have a line `FILE,LABEL` for each")
+    words = set(given)
     numbers = all(word.isdecimal() for word in words)
     number = {word: place for place, word in enumerate(sorted(words, key=lambda w: (int(w) if numbers else 0, w)))}
-    return Labelled(tuple(files.values()), tuple(number[label] for _, _, label in rows), len(number))
+    return Labelled(tuple(files.values()), tuple(number[label] for label in given), len(number))
 
 
 def drawn(folder: Path, classes: int) -> Labelled:
@@ -89,30 +92,27 @@ def drawn(folder: Path, classes: int) -> Labelled:
     return Labelled(tuple(stamp(file) for file in held), drawn_labels, classes, (note,))
 
 
-def _rows(table: Path) -> list[tuple[int, str, str]]:
-    """Line, file and label of each row that is not empty."""
-    stamp(table)  # refuses what is no ordinary file, such as a pipe that nobody writes to
+def _rows(table: Path) -> Iterator[tuple[int, str, str]]:
+    """Line, file and label of each row that is not empty, read one by one."""
+    size = stamp(table)[2]  # refuses what is no ordinary file, such as a pipe that nobody writes to
+    if size > MOST_TABLE_BYTES:
+        raise BadData(f"{table}: is larger than {MOST_TABLE_BYTES >> 20} MiB")
     try:
-        with table.open("rb") as opened:
-            content = opened.read(MOST_TABLE_BYTES + 1)
-        if len(content) > MOST_TABLE_BYTES:
-            raise BadData(f"{table}: is larger than {MOST_TABLE_BYTES >> 20} MiB")
-        text = io.StringIO(content.decode("utf-8-sig"), newline="")
+        with table.open(encoding="utf-8-sig", newline="") as opened:
+            reader = csv.reader(opened, strict=True)
+            try:
+                for row in reader:
+                    cells = [cell.strip() for cell in row]
+                    if any(cells):
+                        if len(cells) != 2 or not all(cells):
+                            raise BadData(f"{table}:{reader.line_num}: must be `FILE,LABEL`, not {len(cells)} columns")
+                        yield reader.line_num, cells[0], cells[1]
+            except csv.Error as error:
+                raise BadData(f"{table}:{reader.line_num}: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise BadData(
             f"{table}: cannot be read ({getattr(error, 'strerror', None) or 'it is no UTF-8 text'})"
         ) from None
-    reader, found = csv.reader(text, strict=True), []
-    try:
-        for row in reader:
-            cells = [cell.strip() for cell in row]
-            if any(cells):
-                if len(cells) != 2 or not all(cells):
-                    raise BadData(f"{table}:{reader.line_num}: must be `FILE,LABEL`, not {len(cells)} columns")
-                found.append((reader.line_num, cells[0], cells[1]))
-    except csv.Error as error:
-        raise BadData(f"{table}:{reader.line_num}: {error}") from None
-    return found
 
 
 def _pictures(folder: Path) -> list[Path]:

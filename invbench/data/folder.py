@@ -21,6 +21,8 @@ from invbench.registry import dataset, parameter
 GREY = {"1", "L", "LA"}
 COLOUR = {"P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 SMALLER = "give a smaller `size`, or fewer pictures"
+MOST_OPEN_BYTES = 480 << 20
+"""Of one picture while it is read: 62 million pixels of colour that are brought to a `size`."""
 
 
 @dataset(data="images")
@@ -63,26 +65,26 @@ class Folder(Dataset):
 
 @lru_cache(maxsize=8)
 def _load(folder: Path, found: Labelled, size: int | None, mean: Constants | None, std: Constants | None) -> ImagePool:
-    files = [file for file, *_ in found.files]
+    count = len(found.files)
     if size is not None:
-        refuse_too_large(folder, len(files) * 3 * size**2, f"{len(files)} pictures of {size} x {size}", SMALLER)
-    pictures: list[Image.Image] = []
-    for file in files:
+        refuse_too_large(folder, count * 3 * size**2, f"{count} pictures of {size} x {size}", SMALLER)
+    pictures: list[NDArray[Any]] = []
+    for file, _, length in found.files:
+        if length > MOST_OPEN_BYTES:  # some formats are read whole before they say their size
+            raise BadData(f"{file}: has {length >> 20:,} MiB; at most {MOST_OPEN_BYTES >> 20} MiB: save it smaller")
         picture = _read(file, size)
         if not pictures:
-            bytes_ = len(files) * len(picture.getbands()) * picture.width * picture.height
-            refuse_too_large(folder, bytes_, f"{len(files)} pictures of {_size(picture)}", SMALLER)
-        elif picture.size != pictures[0].size:
-            raise BadData(
-                f"{file}: is {_size(picture)}, but {files[0]} is {_size(pictures[0])}; `size` brings all to one size"
-            )
+            refuse_too_large(folder, count * picture.size, f"{count} pictures of {_size(picture)}", SMALLER)
+        elif picture.shape[:2] != pictures[0].shape[:2]:
+            first = f"{found.files[0][0]} is {_size(pictures[0])}"
+            raise BadData(f"{file}: is {_size(picture)}, but {first}; `size` brings all to one size")
         pictures.append(picture)
     labels = np.array(found.labels, dtype=np.int64)
     return user_pool(folder, _stack(pictures), labels, found.classes, mean, std, found.notes)
 
 
-def _read(file: Path, size: int | None) -> Image.Image:
-    """The picture, upright, in mode L or RGB, brought to `size`."""
+def _read(file: Path, size: int | None) -> NDArray[Any]:
+    """The picture, upright, grey (H, W) or RGB (H, W, 3), uint8, brought to `size`."""
     try:
         # Told the formats, Pillow tries no other: an EPS named x.png would start Ghostscript. What it warns of as
         # too many pixels for an honest picture is refused; other warnings are of tags that nothing here reads.
@@ -90,11 +92,28 @@ def _read(file: Path, size: int | None) -> Image.Image:
             warnings.simplefilter("ignore")
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(file, formats=sorted(set(FORMATS.values()))) as opened:
-                return _fitted(_upright(file, opened), size)
+                _refuse_pixels(file, opened, whole=size is None)
+                return np.asarray(_fitted(_upright(file, opened), size))
     except BadData:
         raise
     except Exception as error:  # each of Pillow's formats has its own errors for damaged bytes
         raise BadData(f"{file}: is not a readable picture ({error})") from None
+
+
+def _refuse_pixels(file: Path, opened: Image.Image, whole: bool) -> None:
+    """BadData where reading the picture, of which the head alone is read, would take more than MOST_OPEN_BYTES.
+
+    Pillow keeps four bytes a pixel of any colours but a palette's, and a second picture while it turns or converts one.
+    One that is kept `whole` is copied twice more, as an array and into that of all pictures.
+    """
+    grey, own = opened.mode in GREY, 1 if opened.mode in ("1", "L", "P") else 4  # bytes a pixel
+    each = own + max(own, 1 if grey else 4) + (2 * (1 if grey else 3) if whole else 0)
+    bytes_ = opened.width * opened.height * each
+    if bytes_ > MOST_OPEN_BYTES:
+        raise BadData(
+            f"{file}: {opened.width} x {opened.height} pixels of mode {opened.mode} take {bytes_ >> 20:,} MiB to read;"
+            f" at most {MOST_OPEN_BYTES >> 20} MiB: save it smaller"
+        )
 
 
 def _upright(file: Path, opened: Image.Image) -> Image.Image:
@@ -111,12 +130,19 @@ def _fitted(picture: Image.Image, size: int | None) -> Image.Image:
     return picture if size is None else ImageOps.fit(picture, (size, size), Image.Resampling.BICUBIC)
 
 
-def _stack(pictures: list[Image.Image]) -> NDArray[Any]:
-    """(N, 1, H, W) where all are grey, else (N, 3, H, W), uint8."""
-    if all(picture.mode == "L" for picture in pictures):
-        return np.stack([np.asarray(picture)[None] for picture in pictures])
-    return np.stack([np.asarray(picture.convert("RGB")).transpose(2, 0, 1) for picture in pictures])
+def _stack(pictures: list[NDArray[Any]]) -> NDArray[Any]:
+    """(N, 1, H, W) where all are grey, else (N, 3, H, W), uint8. Each picture is let go once it has its place.
+
+    Colours stay beside each other in memory, as in the pictures: the order of it may change the last bits of a result.
+    """
+    grey, (height, width) = all(picture.ndim == 2 for picture in pictures), pictures[0].shape[:2]
+    count = len(pictures)
+    images = np.empty((count, 1, height, width) if grey else (count, height, width, 3), np.uint8)
+    while pictures:
+        last = pictures.pop()
+        images[len(pictures)] = last if grey or last.ndim == 3 else last[..., None]
+    return images if grey else images.transpose(0, 3, 1, 2)
 
 
-def _size(picture: Image.Image) -> str:
-    return f"{picture.width} x {picture.height}"
+def _size(picture: NDArray[Any]) -> str:
+    return f"{picture.shape[1]} x {picture.shape[0]}"

@@ -24,7 +24,7 @@ from invbench.core.errors import Refusal
 from invbench.numbers.statistics import mean, target_means
 from invbench.numbers.whole_cell import has_inputs, value
 from invbench.sheets import columns, sheet_of
-from invbench.store import AXES, Record, Results, Scores
+from invbench.store import AXES, BASELINE, Record, Results, Scores, refuse_too_large
 
 SCHEMA = 1
 
@@ -127,8 +127,13 @@ def label(names: Mapping[str, Any]) -> str:
 
 
 def to_text(baseline: Mapping[str, Any]) -> str:
-    """The baseline as its file holds it: sorted, so that a change shows in a diff."""
-    return json.dumps(baseline, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    """The baseline as its file holds it: sorted, so that a change shows in a diff.
+
+    StoreError where it is more than a check would read.
+    """
+    text = json.dumps(baseline, indent=2, sort_keys=True, allow_nan=False) + "\n"
+    refuse_too_large(text.encode(), "the baseline", BASELINE)
+    return text
 
 
 def _freeze_cell(cell: Measured) -> dict[str, Any]:

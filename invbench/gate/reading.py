@@ -11,7 +11,7 @@ from invbench.gate.baseline import SCHEMA, GateError, Measured
 from invbench.numbers.statistics import mean
 from invbench.numbers.whole_cell import has_inputs, value
 from invbench.sheets import columns
-from invbench.store import AXES, CELL_ID, LARGEST, NAME, Scores, StoreError, names_fault, read_json
+from invbench.store import AXES, BASELINE, CELL_ID, LARGEST, NAME, Scores, StoreError, names_fault, read_json
 
 NUMBERS = f"numbers within {LARGEST:g} or null"
 
@@ -19,7 +19,7 @@ NUMBERS = f"numbers within {LARGEST:g} or null"
 def read_baseline(path: Path) -> dict[str, Any]:
     """A baseline file, checked; GateError names the file and the place where it is wrong."""
     try:
-        plain = read_json(path)
+        plain = read_json(path, BASELINE)
     except StoreError as error:
         raise GateError(str(error)) from error
     parse(plain, str(path))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
+from invbench.core.digits import whole
 from invbench.numbers.columns import Column
 from invbench.numbers.intervals import LEAST_UNITS
 from invbench.numbers.sheet import Evidence, GameSheet
@@ -70,7 +71,7 @@ def nothing_to_read(sheet: GameSheet, record: Record, strongest: Mapping[str, Co
     if record.status != "ok":
         return None
     found = [re.match(sheet.said.silent, note) for note in record.notes] if sheet.said.silent else []
-    if 0 < record.targets <= sum(int(said[1]) for said in found if said):
+    if 0 < record.targets <= sum(whole(said[1]) or 0 for said in found if said):
         return "; ".join(note for note, said in zip(record.notes, found, strict=True) if said)
     if (control := strongest.get(sheet.first)) is None:
         return None

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
+from invbench.core.digits import whole
 from invbench.core.errors import Refusal
 
 
@@ -22,11 +23,11 @@ def resolve(word: str) -> str:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if word == "cpu" or (word == "auto" and not count):
         return "cpu"
-    if word not in ("auto", "cuda") and not (word.startswith("cuda:") and word[5:].isdecimal()):
+    number = whole(word[5:]) if word.startswith("cuda:") else 0
+    if (word not in ("auto", "cuda") and not word.startswith("cuda:")) or number is None:
         raise UnknownDevice(f"--device {word!r}: must be auto, cpu, cuda or cuda:N")
     if word in ("auto", "cuda") and count > 1:
         return "cuda"
-    number = int(word[5:]) if word.startswith("cuda:") else 0
     if number >= count:
         raise UnknownDevice(f"--device {word}: this machine has {count or 'no'} GPU{'s' if count != 1 else ''}")
     return f"cuda:{number}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from invbench.cell import Cell
+from invbench.core.digits import whole
 from invbench.core.errors import Refusal
 
 
@@ -36,10 +36,9 @@ class Shard:
 
 def read_shard(text: str) -> Shard:
     """`2/8` as a shard; BadShard where it is none."""
-    found = re.fullmatch(r"(\d+)/(\d+)", text)
-    if not found:
+    part, parts = (whole(word) for word in (text.split("/") if text.count("/") == 1 else ("", "")))
+    if part is None or parts is None:
         raise BadShard(f"--shard {text!r}: must be I/N, as 2/8 for the second of eight")
-    part, parts = int(found[1]), int(found[2])
     if not 1 <= part <= parts:
         raise BadShard(f"--shard {text}: the first number must be from 1 to {max(parts, 1)}")
     return Shard(part, parts)

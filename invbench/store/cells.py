@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from invbench.store.files import Absent, Damaged, OtherSchema, StoreError, remove_temporary
+from invbench.store.files import Absent, Damaged, OtherSchema, StoreError, Unfit
 from invbench.store.provenance import written_by
-from invbench.store.reading import read_bytes
+from invbench.store.reading import RESULT, read_bytes
 from invbench.store.record import Record
+from invbench.store.writing import make_folder, remove, remove_temporary
 
-RECORD, ARRAYS, ASIDE = "record.json", "arrays.npz", "record.damaged.json"
+RECORD, ARRAYS = "record.json", "arrays.npz"
 CELL_FILE = re.compile(r"[a-z0-9][a-z0-9_-]{0,60}\.(json|npz|png|svg|csv|txt)")
 """Names of the files that a cell may hold: the record, which is written last, arrays, and what its game draws."""
 CELL_ID = re.compile(r"[0-9a-f]{16}")
@@ -29,9 +30,11 @@ def record_if_there(
 ) -> Record | None:
     """The record of a cell, which is opened without asking first: it may come and go between two looks."""
     try:
-        data = read_bytes(path)
+        data = read_bytes(path, RESULT.bytes)
     except Absent:
         return None
+    except Unfit as error:
+        raise Damaged(str(error)) from error
     try:
         record = Record.from_bytes(data, path, known, settings)
     except OtherSchema:
@@ -63,14 +66,12 @@ def cleared(folder: Path) -> bool:
 
     Where `cells/` is gone somebody removed the whole result: then it is not made again, half of it.
     """
-    try:
-        folder.mkdir()
-    except FileExistsError:
+    made = make_folder(folder)
+    if not made:
         remove_temporary(folder)
         for name in sorted(held(folder), key=lambda name: name != RECORD):  # without its record a cell is not done
-            (folder / name).unlink(missing_ok=True)
-        return False
-    return True
+            remove(folder / name)
+    return made
 
 
 def held(folder: Path) -> list[str]:

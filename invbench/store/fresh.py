@@ -7,9 +7,10 @@ import json
 from collections.abc import Iterable, Mapping
 
 from invbench.store.cells import CELL_ID, RECORD
-from invbench.store.files import Absent, StoreError, disk, write_atomic
+from invbench.store.files import Absent, StoreError, disk
 from invbench.store.reading import read_bytes, read_json
 from invbench.store.results import Results
+from invbench.store.writing import remove, write_atomic
 
 FRESH = "fresh.json"
 """Cells that a fresh run has still to compute again, each with a hash of the record that it is to replace."""
@@ -50,7 +51,7 @@ def _write(results: Results, marks: Mapping[str, str]) -> None:
         write_atomic(path, json.dumps(dict(marks), indent=2, sort_keys=True) + "\n")
     else:
         with disk(path):
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def _mark(results: Results, id: str) -> str | None:

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from invbench.store.files import StoreError, disk
 from invbench.store.reading import read_text
+from invbench.store.writing import make_room, remove, write_atomic
 
 LOCK, HOLDER = ".invbench.lock", ".invbench.holder"
 
@@ -24,17 +25,17 @@ def locked(folder: Path) -> Iterator[None]:
     """
     lock, holder = FileLock(folder / LOCK), folder / HOLDER
     with disk(folder, "be locked"):
+        make_room(folder / LOCK)
         try:
             lock.acquire(timeout=0)
         except Timeout:
             raise StoreError(f"{folder}: another run is writing here: {_holder(holder)}") from None
     try:
-        with disk(holder):
-            holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n")
+        write_atomic(holder, f"process {os.getpid()} on {socket.gethostname()}\n")
         yield
     finally:
         with suppress(OSError):  # of use only to whoever meets the lock
-            holder.unlink()
+            remove(holder)
         with suppress(OSError):  # the folder is gone, and the lock with it
             lock.release()
 

@@ -7,14 +7,32 @@ import math
 import os
 import stat
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import msgspec
 
-from invbench.store.files import Absent, StoreError
+from invbench.store.files import Absent, StoreError, Unfit
 
 MOST_BYTES = 1 << 29
-"""Of one file: the baseline of 100,000 cells of 16 targets has some 300 MB."""
+"""Of any one file."""
+
+
+class Size(NamedTuple):
+    """How large JSON may be. What it takes in memory follows from its mappings and lists, 80 to 210 bytes each, and its
+    values, up to 40 bytes each, so they are counted before anything is made of them."""
+
+    bytes: int
+    within: int  # mappings and lists
+    values: int  # by their commas
+
+
+RESULT = Size(1 << 26, 1 << 21, 1 << 23)
+"""Of a file of a result; built for it, one takes some 450 MB in memory. A record has a list for each target in each
+metric and control: 70,000 targets of 28 such, or 290,000 pictures. A plan of 1,000,000 cells, the most that a matrix
+makes, has 24 MB, the list of those to compute again 42 MB."""
+BASELINE = Size(MOST_BYTES, 1 << 22, 1 << 24)
+"""Of a baseline: 100,000 cells of 16 targets have 308 MB, 1.8 million mappings and lists and 11 million values, and
+take 900 MB in memory, as much as any other file within these bounds."""
 DEEPEST = 40
 """Mappings and lists inside one another; settings reach 4. What walks them may call itself twice a level."""
 
@@ -22,9 +40,9 @@ UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 """What msgspec raises at JSON that is torn, of other types, in another encoding, or too deep."""
 
 
-def read_json(path: Path | str) -> Any:
-    """The JSON in a file; StoreError where it is missing, torn or too deep, has a key twice, holds NaN or Infinity."""
-    return parsed(read_bytes(path), path)
+def read_json(path: Path | str, most: Size = RESULT) -> Any:
+    """The JSON in a file; StoreError where it is missing, torn, too deep or too large, has a key twice, holds NaN."""
+    return parsed(read_bytes(path, most.bytes), path, most)
 
 
 def read_text(path: Path | str) -> str:
@@ -35,18 +53,20 @@ def read_text(path: Path | str) -> str:
         raise StoreError(f"{path}: cannot be read: {error}") from error
 
 
-def read_bytes(path: Path | str) -> bytes:
+def read_bytes(path: Path | str, most: int = MOST_BYTES) -> bytes:
     """What a regular file holds; Absent where there is none, StoreError where it cannot be read or has no end."""
     try:
         with open(path, "rb", buffering=0, opener=_without_waiting) as file:  # a buffer costs more than the small file
             facts = os.fstat(file.fileno())
             if not stat.S_ISREG(facts.st_mode):
-                raise StoreError(f"{path}: is no regular file")
-            if facts.st_size > MOST_BYTES:
-                raise StoreError(f"{path}: has {facts.st_size:,} bytes; at most {MOST_BYTES:,} are read")
+                raise Unfit(f"{path}: is no regular file")
+            if facts.st_size > most:
+                raise Unfit(f"{path}: has {facts.st_size:,} bytes; at most {most:,} are read")
             return file.read()
     except FileNotFoundError as error:
         raise Absent(f"{path}: there is no such file") from error
+    except (IsADirectoryError, NotADirectoryError) as error:
+        raise Unfit(f"{path}: is no regular file") from error
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror or error}") from error
 
@@ -56,8 +76,17 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))  # Windows has no FIFOs
 
 
-def parsed(data: bytes, where: object) -> Any:
+def refuse_too_large(data: bytes, where: object, most: Size = RESULT) -> None:
+    """StoreError where JSON would be more than `most`; counted in its bytes, those within its texts too."""
+    counts = (len(data), data.count(b"{") + data.count(b"["), data.count(b","))
+    for count, bound, what in zip(counts, most, ("bytes", "mappings and lists", "values"), strict=True):
+        if count > bound:
+            raise StoreError(f"{where}: has {count:,} {what}; at most {bound:,} are read")
+
+
+def parsed(data: bytes, where: object, most: Size = RESULT) -> Any:
     """JSON in bytes; StoreError, naming `where`, where `read_json` refuses it."""
+    refuse_too_large(data, where, most)
     try:
         try:
             plain = msgspec.json.decode(data)  # several times quicker; what it refuses, the standard library judges
@@ -99,10 +128,11 @@ def keys_within(plain: Any) -> int:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
+    found = dict[str, Any]()
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key if len(key) <= 60 else key[:57] + '...'!r} is there twice")
+        found[key] = value
     return found
 
 

@@ -25,7 +25,7 @@ import msgspec
 from msgspec import UNSET
 
 from invbench.store.files import OtherSchema, StoreError
-from invbench.store.reading import UNREADABLE, parsed
+from invbench.store.reading import UNREADABLE, parsed, refuse_too_large
 from invbench.store.schema import (
     AXES,
     LARGEST,
@@ -112,6 +112,7 @@ class Record:
         and batch size mostly have the same: equal ones become one object, and are neither parsed nor judged again.
         Without `settings` they are skipped, and empty.
         """
+        refuse_too_large(data, where)
         try:
             written, controls = in_bytes(data, {} if known is None else known)
         except UNREADABLE:

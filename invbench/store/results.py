@@ -23,7 +23,6 @@ import numpy.typing as npt
 
 from invbench.store.cells import (
     ARRAYS,
-    ASIDE,
     CELL_ID,
     RECORD,
     cleared,
@@ -33,19 +32,20 @@ from invbench.store.cells import (
     signed,
     text_of,
 )
-from invbench.store.files import (
+from invbench.store.files import Absent, StoreError, disk
+from invbench.store.locking import HOLDER, LOCK, locked
+from invbench.store.reading import read_bytes, read_json, read_text
+from invbench.store.record import Record
+from invbench.store.writing import (
     TEMPORARY,
-    Absent,
-    StoreError,
-    disk,
+    is_folder,
+    make_folder,
     remove_temporary,
+    set_aside,
     sync_folder,
     write_all_atomic,
     write_atomic,
 )
-from invbench.store.locking import HOLDER, LOCK, locked
-from invbench.store.reading import read_bytes, read_json, read_text
-from invbench.store.record import Record
 
 SCHEMA = 1
 
@@ -74,8 +74,8 @@ class Results:
         write_atomic(self.path / "matrix.yaml", matrix_text)
         write_atomic(self.path / "environment.json", _pretty(dict(environment)))
         with disk(self.path):
-            (self.path / "cells").mkdir(exist_ok=True)
-            for folder in (self.path, *(self.cell(id) for id in self._cell_ids())):
+            make_folder(self._own_cells())
+            for folder in (self.path, *filter(is_folder, map(self.cell, self._cell_ids()))):
                 remove_temporary(folder)
 
     def write(
@@ -103,7 +103,7 @@ class Results:
 
     def _replace(self, id: str, files: Mapping[str, bytes]) -> None:
         """Remove what the cell has, then write these files in their order, the record last."""
-        folder = self.cell(id)
+        folder = self._own_cell(id)
         with disk(folder):
             sync_folder(folder.parent if cleared(folder) else folder)
         for name, content in files.items():
@@ -111,7 +111,7 @@ class Results:
 
     def write_many(self, records: Sequence[tuple[Record, Mapping[str, bytes]]]) -> None:
         """`write` each of these records, with its files, of cells that have no arrays; thousands take seconds."""
-        cells = [(self.cell(record.id), files, text_of(signed(record, files), files)) for record, files in records]
+        cells = [(self._own_cell(record.id), files, text_of(signed(record, files), files)) for record, files in records]
         for folder, _, _ in cells:
             with disk(folder):
                 cleared(folder)
@@ -153,12 +153,13 @@ class Results:
         return record_if_there(id, self.cell(id) / RECORD)
 
     def set_aside(self, id: str) -> Path:
-        """Give the cell's record a name that nothing reads, so that the cell is not computed; that name."""
-        record = self.cell(id) / RECORD
-        aside = record.with_name(ASIDE)
-        with disk(record, "be renamed"):
-            os.replace(record, aside)
-        return aside
+        """Give the cell's record a name that nothing reads or has, so that the cell is not computed; that name.
+
+        Where the cell's folder is none, but a link or a file, it is that which gets the name.
+        """
+        folder = self._own_cell(id)
+        with disk(folder / RECORD, "be renamed"):
+            return set_aside(folder / RECORD if is_folder(folder) else folder)
 
     def has(self, id: str, name: str) -> bool:
         """Whether a cell's folder holds this file."""
@@ -208,6 +209,19 @@ class Results:
         if not CELL_ID.fullmatch(id):
             raise StoreError(f"{id!r} is not the id of a cell (16 hexadecimal digits)")
         return self.path / "cells" / id
+
+    def _own_cells(self) -> Path:
+        """The folder of all cells, to write in; StoreError where it is none of this result's, but a link or a file."""
+        cells = self.path / "cells"
+        with disk(cells):
+            if os.path.lexists(cells) and not is_folder(cells):
+                raise StoreError(f"{cells}: is a link or a file; a result is written into folders of its own alone")
+        return cells
+
+    def _own_cell(self, id: str) -> Path:
+        """A cell's name in that folder."""
+        self._own_cells()
+        return self.cell(id)
 
     def _cell_ids(self) -> set[str]:
         cells = self.path / "cells"

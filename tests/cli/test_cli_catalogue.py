@@ -24,7 +24,7 @@ COMMANDS = ("init", "run", "merge", "report", "baseline", "check", "compare", "s
 IMPORTED = """\
 import sys
 before = set(sys.modules)
-from invbench.cli import main
+from invbench.__main__ import main
 sys.argv = ["invbench", *sys.argv[1:]]
 try:
     main()
@@ -56,8 +56,10 @@ def test_help_imports_nothing_but_click(words: list[str], tmp_path: Path) -> Non
     assert outside == {"click", "invbench"}
     assert {name for name in imported if name.startswith("invbench")} == {
         "invbench",
+        "invbench.__main__",
         "invbench.cli",
         "invbench.console",
+        "invbench.console.at_once",
         "invbench.console.leaving",
         "invbench.console.saying",
         "invbench.console.streams",

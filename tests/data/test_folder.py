@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 from PIL import Image
 
 from invbench import registry
-from invbench.data import BadData
+from invbench.data import BadData, folder
 from invbench.data.folder import Folder
 
 RANDOM = np.random.default_rng(0)
@@ -46,6 +48,8 @@ def test_grey_pictures_have_one_channel_unless_one_is_coloured(tmp_path: Path) -
     mixed = Folder(path=tmp_path).load()
     assert mixed.images.shape == (2, 3, 4, 6)
     assert np.array_equal(mixed.images[0], np.stack([pixels] * 3))
+    # The order in memory, on which the last bits of results may depend: rows of grey, colours beside each other.
+    assert (grey.images.strides, mixed.images.strides) == ((24, 24, 6, 1), (72, 1, 18, 3))
 
 
 def test_transparency_is_dropped_and_other_files_are_left_alone(tmp_path: Path) -> None:
@@ -171,6 +175,51 @@ def test_a_picture_of_more_pixels_than_a_photograph_is_refused_by_its_head(tmp_p
         Folder(path=tmp_path).load()
 
 
+@pytest.mark.parametrize(
+    ("mode", "side", "size"), [("RGBA", 9400, 8), ("P", 9440, 8), ("RGB", 8000, 8), ("RGB", 6000, None)]
+)
+def test_a_picture_that_would_take_much_memory_to_decode_is_refused_by_its_head(
+    tmp_path: Path, mode: str, side: int, size: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = Image.new(mode, (1, 1))
+    (tmp_path / "cat").mkdir()
+    head.save(tmp_path / "cat" / "a.png")
+    content = bytearray((tmp_path / "cat" / "a.png").read_bytes())
+    content[16:24] = side.to_bytes(4, "big") * 2
+    content[29:33] = zlib.crc32(content[12:29]).to_bytes(4, "big")
+    (tmp_path / "cat" / "a.png").write_bytes(content)
+    monkeypatch.setattr(Image.Image, "load", lambda self: pytest.fail("was decoded"))
+    message = rf"a\.png: {side} x {side} pixels of mode {mode} take \d+ MiB to read; at most 480 MiB: save it smaller"
+    if mode == "P":
+        monkeypatch.setattr(folder, "MOST_OPEN_BYTES", 400 << 20)
+        message = message.replace("480", "400")
+    with pytest.raises(BadData, match=message):
+        Folder(path=tmp_path, size=size).load()
+
+
+def test_a_photograph_of_sixty_million_pixels_is_within_what_is_decoded() -> None:
+    photograph = Image.Image()
+    photograph._mode, photograph._size = "RGB", (9504, 6336)
+    folder._refuse_pixels(Path("a.jpg"), photograph, whole=False)
+
+
+def test_a_picture_s_file_is_bounded_before_it_is_opened(tmp_path: Path) -> None:
+    picture(tmp_path / "cat" / "a.png")
+    with (tmp_path / "cat" / "a.png").open("ab") as file:
+        file.truncate(folder.MOST_OPEN_BYTES + 1)
+    with pytest.raises(BadData, match=r"a\.png: has 480 MiB; at most 480 MiB"):
+        Folder(path=tmp_path).load()
+
+
+def test_a_long_table_is_refused_at_its_first_wrong_line(tmp_path: Path) -> None:
+    """Read whole, its 2 million lines took 34 s and 500 MB before the first was looked at."""
+    (tmp_path / "labels.csv").write_bytes(b"x.png,1\n" * 2_000_000)
+    began = time.process_time()
+    with pytest.raises(BadData, match=r"labels\.csv:1: .*x\.png: No such file"):
+        Folder(path=tmp_path, labels=tmp_path / "labels.csv").load()
+    assert time.process_time() - began < 1
+
+
 def test_a_table_names_the_pictures_in_its_order_and_their_labels(tmp_path: Path) -> None:
     first, second = picture(tmp_path / "b.png"), picture(tmp_path / "a.png")
     third = picture(tmp_path / "more" / "c.png")
@@ -194,6 +243,8 @@ def test_a_table_names_the_pictures_in_its_order_and_their_labels(tmp_path: Path
         (b"a.png,1\n/etc/x.png,2\n", r"labels\.csv:2: '/etc/x.png' must be a picture in"),
         (b"a.png,1\nnotes.txt,2\n", r"labels\.csv:2: 'notes.txt' must be a picture in"),
         (b"a.png,1\na.png\n", r"labels\.csv:2: must be `FILE,LABEL`, not 1 columns"),
+        (b"a.png,1\nb.png,x" + b"9" * 200_000, r"labels\.csv:2: field larger than"),
+        (b"file,label\na.png," + b"9" * 5000, r"labels\.csv:2: a label may have 256 characters, not 5,000"),
         (b'a.png,"1\n', r"labels\.csv:1: unexpected end of data"),
         (b"a.png,\xff\n", r"labels\.csv: cannot be read \(it is no UTF-8 text\)"),
     ],

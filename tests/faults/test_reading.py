@@ -6,6 +6,8 @@ import json
 import os
 import random
 import shutil
+import time
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +19,9 @@ from made_results import attribute_record, empty_record, made_results, update_re
 
 from invbench import cli, gate
 from invbench.core.errors import Refusal
-from invbench.store import Results, StoreError
-from invbench.store.reading import DEEPEST, MOST_BYTES, parsed, read_json
+from invbench.matrix import MOST_CELLS
+from invbench.store import BASELINE, Record, Results, StoreError, text_of
+from invbench.store.reading import DEEPEST, MOST_BYTES, RESULT, parsed, read_json
 
 FACTS: dict[str, Any] = {
     "facts": [{"certified": True, "part": "peel"}, {"certified": False}],
@@ -252,6 +255,75 @@ def test_a_baseline_that_is_no_file_or_has_no_bounds_is_refused_at_once(base: Pa
     assert said.startswith(f"Error: {path}: ") or f"{path}: " in said
     with pytest.raises(StoreError):
         read_json(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (b"[" + b"[]," * (RESULT.within - 1) + b"[]]", "mappings and lists"),
+        (b"[" + b"{}," * (RESULT.within - 1) + b"{}]", "mappings and lists"),
+        (b"[" + b"1," * (RESULT.values + 1) + b"1]", "values"),
+        (b'"' + b"x" * RESULT.bytes + b'"', "bytes"),
+    ],
+    ids=["lists", "mappings", "values", "bytes"],
+)
+def test_json_of_too_many_parts_is_refused_before_anything_is_made_of_it(text: bytes, what: str) -> None:
+    began = time.process_time()
+    tracemalloc.start()
+    for read in (parsed, Record.from_bytes):
+        with pytest.raises(StoreError, match=rf"here: has [\d,]+ {what}; at most [\d,]+ are read"):
+            read(text, "here")
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+    assert time.process_time() - began < 3
+
+
+def test_a_record_of_very_many_targets_and_the_plan_of_the_largest_matrix_are_within_what_is_read(
+    tmp_path: Path,
+) -> None:
+    many = 1000
+    record = replace(
+        RECORDS[0],
+        targets=many,
+        scores={name: [[1.0]] * many for name in RECORDS[0].scores},
+        controls={name: dict.fromkeys(RECORDS[0].scores, [[0.5]] * many) for name in ("grey", "mean", "noise")},
+        evaluations=(),
+        objectives=(),
+        facts=(),
+    )
+    text = text_of(record)
+    assert 70 * text.count("[") < RESULT.within
+    assert 70 * text.count(",") < RESULT.values
+    plan = json.dumps({"schema": 1, "cells": [f"{k:016x}" for k in range(1000)]}, indent=2)
+    assert len(plan) * (MOST_CELLS / 1000) < RESULT.bytes
+
+
+def test_a_baseline_of_many_cells_is_within_what_is_read_and_one_of_more_is_not_written(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = [update_record([30.0 + k / 7 for k in range(16)], seed=seed) for seed in range(50)]
+    frozen = gate.freeze(made_results(base / "wide", wide))
+    text = gate.to_text(frozen)
+    counts = len(text), text.count("{") + text.count("["), text.count(",")
+    assert [100_000 / 50 * count < bound for count, bound in zip(counts, BASELINE, strict=True)] == [True] * 3
+    monkeypatch.setattr(gate.baseline, "BASELINE", BASELINE._replace(values=10))
+    with pytest.raises(StoreError, match=r"the baseline: has [\d,]+ values; at most 10 are read"):
+        gate.to_text(frozen)
+
+
+def test_a_key_that_stands_twice_among_very_many_is_found_at_once() -> None:
+    text = "{" + ",".join(f'"k{n}":1' for n in range(100_000)) + ',"k99999":2}'
+    began = time.process_time()
+    with pytest.raises(StoreError, match="the key 'k99999' is there twice"):
+        parsed(text.encode(), "here")
+    assert time.process_time() - began < 2
+
+
+def test_a_note_of_thousands_of_digits_is_a_note(base: Path) -> None:
+    """A game's own notes say of how many targets it shared nothing, in digits."""
+    path = Results(base / "r").cell(RECORDS[0].id) / "record.json"
+    change(path, lambda r: r.update(notes=[f"the update of {'9' * 5000} of 2 targets is zero"]))
+    assert outcome(["report", "DIR"])[0] == 0
 
 
 BASELINE_FAULTS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {

@@ -6,11 +6,25 @@ import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
-from command_line import FinishedRun, alive, invbench, outcomes, running, table, wait_until, write_small, written
+from command_line import (
+    FinishedRun,
+    alive,
+    heed_interrupts,
+    invbench,
+    outcomes,
+    running,
+    table,
+    wait_until,
+    write_small,
+    written,
+)
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 
@@ -76,3 +90,27 @@ def test_sixty_signals_lose_nothing_and_the_table_is_that_of_a_run_without_them(
     seed: int, tmp_path: Path, finished: FinishedRun
 ) -> None:
     signals(tmp_path, 20, seed, finished)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("door", ["module", "script"])
+def test_a_signal_while_the_command_is_still_being_loaded_ends_it_with_a_word(
+    tmp_path: Path, door: str, number: signal.Signals
+) -> None:
+    """`click` is the first that is heavy; this one takes as long as it needs to be interrupted."""
+    loading = tmp_path / "loading"
+    (tmp_path / "click.py").write_text(f"import time\nopen({str(loading)!r}, 'w').close()\ntime.sleep(60)\n")
+    root = Path(__file__).resolve().parents[2]
+    script = tomllib.loads((root / "pyproject.toml").read_text())["project"]["scripts"]["invbench"].split(":")
+    words = ["-m", "invbench"] if door == "module" else ["-c", "from {} import {} as main; main()".format(*script)]
+    path = os.pathsep.join(map(str, [tmp_path, root]))
+    process = subprocess.Popen(
+        [sys.executable, *words, "list"],
+        env=os.environ | {"PYTHONPATH": path},
+        stderr=subprocess.PIPE,
+        preexec_fn=heed_interrupts,
+    )
+    wait_until(loading.exists, "click is being loaded", patience=30)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert (process.returncode, said) == (130, b"interrupted\n")

@@ -73,7 +73,7 @@ class Faults:
 
         def opening(file: Any, mode: str = "r", *words: Any, **more: Any) -> Any:
             found = opened(file, mode, *words, **more)
-            if "w" in mode and self.ours((file,)):
+            if set("wx") & set(mode) and self.ours((file,)):
                 return Watched(found, self)
             return found
 

@@ -44,6 +44,7 @@ def test_a_shard_is_not_every_nth_cell_of_the_matrix(cells: tuple[Cell, ...]) ->
         ("3/2", "--shard 3/2: the first number must be from 1 to 2"),
         ("0/2", "--shard 0/2: the first number must be from 1 to 2"),
         ("0/0", "--shard 0/0: the first number must be from 1 to 1"),
+        (f"1/{'9' * 5000}", f"--shard '1/{'9' * 5000}': must be I/N, as 2/8 for the second of eight"),
         ("half", "--shard 'half': must be I/N, as 2/8 for the second of eight"),
         ("-1/2", "--shard '-1/2': must be I/N, as 2/8 for the second of eight"),
     ],
