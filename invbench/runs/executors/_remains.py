@@ -75,15 +75,7 @@ class Remains:
     def _unset(self) -> Iterator[str]:
         """Settings that could not be put back."""
         for setting, before in self.settings:
-            try:
-                now = setting.read()
-                if now != before and setting.write is not None:
-                    setting.write(before)
-                    now = setting.read()
-                lost = bool(now != before)
-            except Exception:  # it cannot even be read any more
-                lost = True
-            if lost:
+            if setting.lost(before):
                 yield f"another {setting.name}"
 
     def _replaced(self) -> Iterator[str]:
