@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,7 +42,7 @@ def _of_torch() -> Iterator[Setting]:
     yield Setting("function mode of torch", torch._C._len_torch_function_stack)
     yield Setting("dispatch mode of torch", torch._C._len_torch_dispatch_stack)
     yield Setting("level of torch.func", lambda: len(torch._C._functorch.get_interpreter_stack() or ()))
-    yield Setting("implementation of torch's operators", _implementations)
+    yield _implementations()
     yield Setting("hook of saved tensors", partial(torch._C._autograd._top_saved_tensors_default_hooks, True))
 
 
@@ -92,9 +94,21 @@ def _rounding() -> tuple[float, float, float]:
     return float(one + half), float(-one - half), float(one + half * np.float64(1.5))
 
 
-def _implementations() -> frozenset[str]:
-    """Of torch's own operators, by `torch.library`'s book: `aten/sigmoid/CPU`. No module of torch adds to them late."""
-    return frozenset(name for name in torch.library._impls if name.startswith("aten/"))
+def _implementations() -> Setting:
+    """Those of torch's own operators that somebody else has registered since, as `torch.library` keeps them in its book
+    (`aten/sigmoid/CPU`). Modules of torch that are loaded late register some, too."""
+    known, home = set(torch.library._impls), Path(torch.__file__).parent
+
+    def registered() -> list[str]:
+        found = [name for name in torch.library._impls - known if name.startswith("aten/")]
+        for name in found:
+            operator, key = name.removeprefix("aten/").rsplit("/", 1)
+            told = torch._C._dispatch_dump(f"aten::{operator}")  # `CPU: registered at FILE:LINE :: ...`
+            if re.search(rf"^{key}(\[alias\])?: registered at {re.escape(str(home))}", told, re.MULTILINE):
+                known.add(name)
+        return [name for name in found if name not in known]
+
+    return Setting("implementation of an operator of torch", registered)
 
 
 def _hooks() -> dict[str, Any]:
