@@ -66,6 +66,7 @@ def _answer(
         _channel.send(pipe, (task, "began"))  # loading libraries is not the task's time
         return "result", call(*arguments)
     except BaseException as error:  # a task's own error, SystemExit too, ends the task, not the worker
+        remains.put_builtins_back()  # first of all: nothing works without them
         return "error", *_told(error)
 
 
