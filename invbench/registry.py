@@ -13,7 +13,6 @@ Packages outside add parts by an entry point in the group `invbench.plugins`, na
 from __future__ import annotations
 
 import importlib
-import traceback
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import entry_points
@@ -21,10 +20,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from invbench.core.errors import in_words
 from invbench.core.marks import attack, dataset, defense, game, model, protocol
 from invbench.core.parameters import Parameter, nearest_name, parameter
-from invbench.core.parts import BadSettings, BrokenPart, Part, Problem, UnknownName
+from invbench.core.parts import BadSettings, BrokenPart, Part, Problem, UnknownName, place_of
+from invbench.core.theirs import PartRaised, theirs
 
 __all__ = [
     "KINDS",
@@ -139,23 +138,16 @@ def module_of(kind: str, name: str) -> ModuleType:
     else:
         raise UnknownName(kind, name, nearest_name(name, names(kind)))
     try:
-        return importlib.import_module(module)
-    except (Exception, SystemExit) as error:  # whatever is wrong with somebody's file
-        raise BrokenPart(f"{kind} {name}: {_place(error)}{type(error).__name__}: {in_words(error)}") from error
+        with theirs():
+            return importlib.import_module(module)
+    except PartRaised as raised:
+        raise BrokenPart(f"{kind} {name}: {place_of(raised.error, ours=2)}{raised}") from raised.error
 
 
 def forget() -> None:
     """Look for parts anew: packages were installed or removed while the process ran."""
     for remembered in (later_settings, version, load, _files, _plugins):
         remembered.cache_clear()
-
-
-def _place(error: BaseException) -> str:
-    """`FILE:LINE: ` of what cannot be loaded."""
-    if isinstance(error, SyntaxError):
-        return f"{error.filename}:{error.lineno}: "
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<frozen")]
-    return f"{frames[-1].filename}:{frames[-1].lineno}: " if len(frames) > 2 else ""
 
 
 def _marked(module: ModuleType, kind: str) -> tuple[type, Mapping[str, Any]]:

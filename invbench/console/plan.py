@@ -12,8 +12,8 @@ import torch
 from invbench.cell import Cell
 from invbench.console.saying import say
 from invbench.console.wording import cell_namer, count, duration, fitted
-from invbench.core.errors import Interrupted, in_words
 from invbench.core.execution import multiply_in_float32
+from invbench.core.theirs import PartRaised, theirs
 from invbench.play.asking import needed, with_unplayable
 from invbench.play.forecasting import Forecast, forecast
 from invbench.play.outcomes import Played
@@ -125,11 +125,10 @@ def _group_in_words(fates: Sequence[_Fate]) -> str:
 def _forecast(cell: Cell, device: str) -> Forecast | str:
     """What the cell should cost, or why that is not known."""
     try:
-        return forecast(cell, device)
-    except Interrupted:
-        raise
-    except BaseException as error:  # the run will record it as that cell's failure
-        return f"no forecast: {type(error).__name__}: {in_words(error)}"
+        with theirs():
+            return forecast(cell, device)
+    except PartRaised as raised:  # the run will record it as that cell's failure
+        return f"no forecast: {raised}"
 
 
 def _in_words(cost: Forecast, timeout: float) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +12,7 @@ from typing import Any, TypeVar, overload
 
 from invbench.core.errors import Refusal
 from invbench.core.parameters import Parameter, nearest_name, parameters_of, show_value
+from invbench.core.theirs import PartRaised, theirs
 
 F = TypeVar("F")
 
@@ -114,13 +116,18 @@ class Part:
         """The part with these settings (a `variant` such as torchvision/NAME's is one of them), as a `face`.
 
         A class that was written without its base gets it, and with it the base's defaults; BrokenPart where it lacks
-        something that has none.
+        something that has none, or raises another error than a ValueError of its settings.
         """
-        cls = _faced(self.cls, face)
-        missing = sorted(getattr(cls, "__abstractmethods__", ()))
+        values = self.settings(settings)
+        try:
+            with theirs(ValueError):
+                cls = _faced(self.cls, face)
+                missing = sorted(getattr(cls, "__abstractmethods__", ()))
+                built: object = None if missing else cls(**values)
+        except PartRaised as raised:
+            raise BrokenPart(f"{self.kind} {self.name}: {place_of(raised.error, ours=1)}{raised}") from raised.error
         if missing:
             raise BrokenPart(f"{self.kind} {self.name}: {self.cls.__name__} has no {missing[0]}(), which it must have")
-        built: object = cls(**self.settings(settings))
         return built
 
     def short(self, settings: Mapping[str, Any]) -> str:
@@ -133,6 +140,14 @@ class Part:
             if key != "variant" and key in settings and (field.required or settings[key] != field.default)
         ]
         return f"{name}({','.join(changed)})" if changed else name
+
+
+def place_of(error: BaseException, ours: int) -> str:
+    """`FILE:LINE: ` of what is wrong in a part's file; empty where only `ours`, the outer frames, are in files."""
+    if isinstance(error, SyntaxError):
+        return f"{error.filename}:{error.lineno}: "
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith("<")]
+    return f"{frames[-1].filename}:{frames[-1].lineno}: " if len(frames) > ours else ""
 
 
 @cache

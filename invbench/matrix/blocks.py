@@ -11,6 +11,7 @@ from typing import Any
 from invbench import registry
 from invbench.cell import Cell, Choice
 from invbench.core.errors import in_words
+from invbench.core.theirs import PartRaised, theirs
 from invbench.data import BadData, Dataset, Pool
 from invbench.matrix.choices import Reader, read_choice
 from invbench.matrix.source.nodes import Entry, Node, Place, Table, plain, show
@@ -117,16 +118,17 @@ def read_data(node: Node, reader: Reader) -> Data | None:
     if choice is None:
         return None
     try:
-        pool = choice.build(Dataset).load()
-        if not isinstance(pool, Pool):
-            raise BadData(f"dataset {choice.name}: load() must give a Pool, not {type(pool).__name__}")
-        return Data(choice, pool.content, pool.normalisation)
+        with theirs(BadData, OSError):
+            pool = choice.build(Dataset).load()
+            if not isinstance(pool, Pool):
+                raise BadData(f"dataset {choice.name}: load() must give a Pool, not {type(pool).__name__}")
+            return Data(choice, pool.content, pool.normalisation)
     except BadData as error:
-        wrong = str(error)
+        wrong = in_words(error)
     except OSError as error:
         wrong = f"{error.filename or choice.short}: {error.strerror or in_words(error)}"
-    except (Exception, SystemExit) as error:  # whatever goes wrong in somebody's data set
-        wrong = f"dataset {choice.name} cannot be loaded: {type(error).__name__}: {in_words(error)}"
+    except PartRaised as raised:  # whatever goes wrong in somebody's data set
+        wrong = f"dataset {choice.name} cannot be loaded: {raised}"
     reader.errors.add(_place_of_path(node), wrong)
     return None
 

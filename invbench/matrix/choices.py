@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from invbench import registry
 from invbench.cell import Choice
+from invbench.core.errors import in_words
 from invbench.core.parameters import nearest_name
 from invbench.matrix.errors import Errors
 from invbench.matrix.source.nodes import Entry, Items, Node, Place, Scalar, Table, plain, show
@@ -58,8 +59,8 @@ def read_choice(kind: str, node: Node, reader: Reader) -> Choice | None:
             place = named.place if entry is None else entry.value.place if entry.key in known else entry.place
             reader.errors.add(place, problem.message, problem.nearest)
         return None
-    except ValueError as error:
-        reader.errors.add(named.place, str(error))
+    except (ValueError, registry.BrokenPart) as error:
+        reader.errors.add(named.place, in_words(error))
         return None
     return Choice(kind, part.name, tuple(settings.items()))
 

@@ -121,6 +121,8 @@ class Guess(Answer):
     def complaint(self, public: Public) -> str | None:
         """What is not as said above, in words; None where all is."""
         images, shape = self.images, public.image_shape
+        if odd := _odd(images):
+            return f"images must be {odd}"
         if not isinstance(images, Tensor) or not images.is_floating_point():
             return f"images must be a tensor of floats, not {_kind(images)}"
         if images.dim() != 4 or tuple(images.shape[1:]) != tuple(shape):
@@ -135,11 +137,24 @@ class Guess(Answer):
         return None if self.labels is None else self._labels_complaint(self.labels)
 
     def _labels_complaint(self, labels: Tensor) -> str | None:
+        if odd := _odd(labels):
+            return f"labels must be {odd}"
         if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.is_complex():
             return f"labels must be a tensor of whole numbers, not {_kind(labels)}"
         if labels.dim() != 1 or len(labels) != len(self.images):
             return f"labels must be ({len(self.images)},), one a picture, not {tuple(labels.shape)}"
         return None
+
+
+def _odd(value: object) -> str | None:
+    """What a tensor must be that is none of numbers alone, which can be read without asking anybody."""
+    if not isinstance(value, Tensor):
+        return None
+    if type(value) not in (Tensor, nn.Parameter):
+        return f"a plain tensor, not of type {type(value).__name__} (`as_subclass(torch.Tensor)` makes it one)"
+    if value.layout != torch.strided or value.is_nested:
+        return f"a dense tensor, not one of layout {'nested' if value.is_nested else value.layout} (`to_dense()`)"
+    return "a tensor with values, not one on device meta" if value.is_meta else None
 
 
 def too_many(given: int, there: int) -> str:

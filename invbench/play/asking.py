@@ -13,7 +13,7 @@ from invbench import registry
 from invbench.cell import Cell
 from invbench.core.artefacts import Artefact, fetch, in_order
 from invbench.core.attack import Attack
-from invbench.core.errors import Interrupted
+from invbench.core.theirs import PartRaised, theirs
 from invbench.games import game_of
 from invbench.play.outcomes import Played, failed_by, unplayed
 from invbench.play.plain import short, text
@@ -53,13 +53,12 @@ def _reason(part: str, said: object) -> str | None:
 def unplayable(cell: Cell) -> Played | None:
     """The outcome of a cell that cannot be played: unsupported, or failed where even that could not be told."""
     try:
-        reason = why_unsupported(cell)
-        if reason is None:
-            artefacts(cell)  # asked for here, where a mistake of whoever names them can still be told for all seeds
-    except Interrupted:
-        raise
-    except BaseException as error:  # a part's own mistake, SystemExit too, costs its cell, not the run
-        return failed_by(error, cell)
+        with theirs():
+            reason = why_unsupported(cell)
+            if reason is None:
+                artefacts(cell)  # asked for here, where a mistake of whoever names them can still be told for all seeds
+    except PartRaised as raised:  # a part's own mistake costs its cell, not the run
+        return failed_by(raised.error, cell)
     return None if reason is None else Played(unplayed(cell, "unsupported", reason))
 
 
@@ -91,14 +90,13 @@ def artefacts(cell: Cell, device: str = "cpu") -> list[Artefact]:
 def needed(cell: Cell, device: str) -> list[Artefact] | Played:
     """`artefacts`, named and looked up; the cell's failure where a part cannot say what it needs, or not again."""
     try:
-        found = artefacts(cell, device)
-        for artefact in found:
-            artefact.name  # noqa: B018  a key that is no JSON is told here
-        return found
-    except Interrupted:
-        raise
-    except BaseException as error:
-        return failed_by(error, cell)
+        with theirs():
+            found = artefacts(cell, device)
+            for artefact in found:
+                artefact.name  # noqa: B018  a key that is no JSON is told here
+            return found
+    except PartRaised as raised:
+        return failed_by(raised.error, cell)
 
 
 def make_artefact(name: str, cell: Cell, device: str) -> None:

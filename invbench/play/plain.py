@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
 from invbench.core.errors import sound
+from invbench.core.theirs import PartRaised, theirs
 from invbench.games import Deal, Scores
 from invbench.observation import Answer, Json
 from invbench.play.outcomes import Played
@@ -30,10 +32,18 @@ def told(attack: str, deal: Deal[Any, Any], answers: Sequence[object]) -> list[A
 
     NotPlain names the attack and the answer where that is not what its contract says: then nothing is scored.
     """
-    return [_told(f"attack {attack}: answer {k + 1}", deal.complaint(k, one), one) for k, one in enumerate(answers)]
+    return [_told(f"attack {attack}: answer {k + 1}", partial(deal.complaint, k), one) for k, one in enumerate(answers)]
 
 
-def _told(where: str, complaint: str | None, answer: Any) -> Answer:
+def _told(where: str, complaint_of: Callable[[object], str | None], answer: Any) -> Answer:
+    try:
+        with theirs(NotPlain):
+            return _read(where, complaint_of(answer), answer)
+    except PartRaised as raised:  # an answer may be an object of the part's own
+        raise NotPlain(f"{where}: cannot be read: {raised}") from raised.error
+
+
+def _read(where: str, complaint: str | None, answer: Any) -> Answer:
     if complaint is not None:
         raise NotPlain(f"{where}: {complaint}")
     if any(not hasattr(answer, field.name) for field in fields(Answer)):

@@ -39,6 +39,17 @@ class Leaving(Exception):
         sys.exit(0)
 
 
+class Dear(torch.Tensor):
+    @classmethod
+    def __torch_function__(cls, *given):
+        sys.exit(5)
+
+
+class Sly(Guess):
+    def complaint(self, public):
+        raise KeyboardInterrupt
+
+
 def nested(depth):
     found = []
     for _ in range(depth):
@@ -83,6 +94,25 @@ class Part(Defense):
 '''
 
 
+DATASET = '''
+"""Misbehaves."""
+
+import os
+import sys
+
+from invbench.data import Dataset
+from invbench.registry import dataset
+
+
+@dataset(data="images")
+class Part(Dataset):
+    """Misbehaves."""
+
+    def load(self):
+        '''
+OWN = "raise type('Own', (BaseException,), {})('mine')"
+
+
 @dataclass(frozen=True)
 class Fault:
     """`source` of the part, how its cell must end, and words of the reason (of the record, where it ends `ok`)."""
@@ -124,6 +154,25 @@ def defends(method: str, words: str) -> Fault:
     return Fault(f"{DEFENSE}{lines}", "failed", words, "defense")
 
 
+def asked(statements: str, words: str = "no", status: str = "unsupported") -> Fault:
+    """What it does where the process that runs the command asks it, before it says no."""
+    lines = "".join(f"    {line}\n" for line in statements.splitlines())
+    return has(f"def unsupported(self, public):\n{lines}    return 'no'", words, status)
+
+
+def broken(statement: str, words: str) -> Fault:
+    """A file that cannot be imported."""
+    return Fault(f"{HEAD}{CALL}        return Guess(images=grey)\n\n\n{statement}\n", "refused", words)
+
+
+def unbuilt(statement: str, words: str) -> Fault:
+    return Fault(has(f"def __post_init__(self):\n    {statement}", "").source, "refused", words)
+
+
+def unloaded(statement: str, words: str) -> Fault:
+    return Fault(f"{DATASET}{statement}\n", "refused", words, "dataset")
+
+
 ANSWERS = {
     "no-guess": gives("None", "must be a Guess, not NoneType"),
     "number": gives("3", "must be a Guess, not int"),
@@ -140,6 +189,11 @@ ANSWERS = {
     "bytes": gives("Guess(images=(grey * 255).to(torch.uint8))", "images must be a tensor of floats"),
     "array": gives("Guess(images=grey.numpy())", "images must be a tensor of floats, not ndarray"),
     "complex": gives("Guess(images=grey.to(torch.complex64))", "images must be a tensor of floats"),
+    "sparse": gives("Guess(images=grey.to_sparse())", "attack sparse: answer 1: images must be a dense tensor"),
+    "nowhere": gives("Guess(images=grey.to('meta'))", "answer 1: images must be a tensor with values"),
+    "dear": gives("Guess(images=grey.as_subclass(Dear))", "answer 1: images must be a plain tensor, not of type Dear"),
+    "sly": gives("Sly(images=grey)", "attack sly: answer 1: cannot be read: KeyboardInterrupt"),
+    "sparse-labels": says("labels must be a dense tensor", labels="torch.zeros(1, dtype=torch.int64).to_sparse()"),
     "three-labels": says("labels must be (1,), one a picture, not (3,)", labels="torch.zeros(3, dtype=torch.int64)"),
     "half-a-label": says("labels must be a tensor of whole numbers", labels="torch.zeros(1)"),
     "listed-labels": says("labels must be a tensor of whole numbers, not list", labels="[0]"),
@@ -225,6 +279,40 @@ ERRORS = {
 }
 """What it may raise, and where."""
 
+ASKED = {
+    "asked-elsewhere": asked("os.chdir('/')"),
+    "asked-for-no-rights": asked("os.umask(0o777)"),
+    "asked-twice": asked("os.fork()"),
+    "asked-opens-nothing": asked("import builtins\nbuiltins.open = None"),
+    "asked-mute": asked("sys.stdout = sys.stderr = None"),
+    "asked-closing": asked("sys.stdout.close()\nsys.stderr.buffer.close()"),
+    "asked-deaf": asked("signal.signal(signal.SIGINT, signal.SIG_IGN)"),
+    "asked-without-modules": asked("sys.path.clear()\nsys.meta_path.clear()"),
+    "asked-bare": asked("os.environ.clear()"),
+    "asked-aloud": asked("print('\\x1b]0;asked\\x07\\x1b[2J', flush=True)"),
+    "asked-leaving": asked("os._exit(0)", "SystemExit: 0", "failed"),
+    "asked-generator": asked("raise GeneratorExit", "GeneratorExit", "failed"),
+}
+"""What it may do where it is asked: nothing of it reaches whoever asks."""
+
+REFUSED = {
+    "broken-own": broken(OWN, "attack broken-own: {file}:74: Own: mine"),
+    "broken-interrupt": broken("raise KeyboardInterrupt", "attack broken-interrupt: {file}:74: KeyboardInterrupt"),
+    "broken-exit": broken("sys.exit(0)", "attack broken-exit: {file}:74: SystemExit: 0"),
+    "broken-leaving": broken("os._exit(0)", "attack broken-leaving: "),
+    "unbuilt-exit": unbuilt("sys.exit(0)", "attack unbuilt-exit: {file}:74: SystemExit: 0"),
+    "unbuilt-own": unbuilt(OWN, "attack unbuilt-own: {file}:74: Own: mine"),
+    "unbuilt-interrupt": unbuilt("raise KeyboardInterrupt", "attack unbuilt-interrupt: {file}:74: KeyboardInterrupt"),
+    "unbuilt-type": unbuilt("raise TypeError('odd')", "attack unbuilt-type: {file}:74: TypeError: odd"),
+    "unbuilt-value": unbuilt("raise ValueError('odd')", "odd"),
+    "unloaded-own": unloaded(OWN, "dataset unloaded-own cannot be loaded: Own: mine"),
+    "unloaded-generator": unloaded("raise GeneratorExit", "dataset unloaded-generator cannot be loaded: GeneratorExit"),
+    "unloaded-interrupt": unloaded("raise KeyboardInterrupt", "dataset unloaded-interrupt cannot be loaded: Keyboard"),
+    "unloaded-exit": unloaded("sys.exit(0)", "dataset unloaded-exit cannot be loaded: SystemExit: 0"),
+    "unloaded-leaving": unloaded("os._exit(0)", "dataset unloaded-leaving cannot be loaded: SystemExit: 0"),
+}
+"""What it may do before there is a cell: a refusal at its place in the matrix, in which `{file}` is the part's."""
+
 SETTINGS = {
     "dtype": does("torch.set_default_dtype(torch.float64)"),
     "device": does('torch.set_default_device("meta")'),
@@ -245,6 +333,13 @@ SETTINGS = {
     "shallow": does("sys.setrecursionlimit(200)"),
     "uncollected": does("import gc\ngc.disable()"),
     "no-output": does("sys.stdout = sys.stderr = None"),
+    "closed-output": does("sys.stdout.close()\nsys.stderr.buffer.close()"),
+    "aloud": does("print('\\x1b]0;aloud\\x07\\x1b[2J\\u202etxt', flush=True)"),
+    "no-finders": does("sys.meta_path.clear()"),
+    "no-rights": does("os.umask(0o777)"),
+    "no-builtins": does("import builtins\nbuiltins.open = builtins.hash = None"),
+    "no-next": does("import builtins\nbuiltins.next = None", "TypeError: 'NoneType' object is not callable", "failed"),
+    "rounding": does("import ctypes\nctypes.CDLL('libm.so.6').fesetround(0x800)"),
     "alarm": does("signal.setitimer(signal.ITIMER_REAL, 20)"),
     "deaf": does("signal.signal(signal.SIGTERM, signal.SIG_IGN)"),
 }
@@ -261,6 +356,30 @@ REPLACED = {
         "failed",
     ),
     "method": does("torch.nn.Linear.forward = lambda self, x: x @ self.weight.T", "another Linear.forward", "failed"),
+    "code": does(
+        "from invbench.metrics import psnr\n"
+        "psnr.__code__ = (lambda images, originals: np.full(len(images), 99.0)).__code__",
+        "another invbench.metrics.psnr.psnr",
+        "failed",
+    ),
+    "defaults": does("F.group_norm.__defaults__ = (None, None, 0.5)", "another torch.nn.functional.group", "failed"),
+    "operator": does(
+        "Part.library = torch.library.Library('aten', 'IMPL')\n"
+        "Part.library.impl('sigmoid', lambda x: torch.tanh(x), 'CPU')",
+        "another implementation of an operator of torch",
+        "failed",
+    ),
+    "hash": does(
+        "import hashlib\nold = hashlib.sha256\nhashlib.sha256 = lambda data=b'', **more: old(b'x' + bytes(data))",
+        "another hashlib.sha256",
+        "failed",
+    ),
+    "session": does('import subprocess\nsubprocess.Popen(["sleep", "601"], start_new_session=True)', "that goes on"),
+    "daemon": does(
+        "if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        os.execvp('sleep', ['sleep', '602'])\n"
+        "    os._exit(0)\nos.wait()",
+        "a process that goes on",
+    ),
     "thread": does("threading.Thread(target=time.sleep, args=(60,), daemon=True).start()", "a thread that goes on"),
     "child": does('import subprocess\nsubprocess.Popen(["sleep", "600"])', "a process that goes on"),
     "copy": does("os.fork()", ""),
@@ -305,5 +424,5 @@ DEFENSES = {
     "leaves": defends("def update(self, shared, context):\n    sys.exit(0)", "SystemExit: 0"),
 }
 
-GENTLE = {**ANSWERS, **TAKEN, **ERRORS, **SETTINGS}
+GENTLE = {**ANSWERS, **TAKEN, **ERRORS, **ASKED, **SETTINGS}
 ROUGH = {**REPLACED, **DEATHS}

@@ -10,13 +10,28 @@ from typing import Any
 import pytest
 import yaml
 from command_line import Finished, invbench, records, write_small
-from misbehaving import ANSWERS, DEATHS, DEFENSES, ERRORS, GENTLE, REPLACED, ROUGH, SETTINGS, TAKEN, Fault
+from misbehaving import (
+    ANSWERS,
+    ASKED,
+    DEATHS,
+    DEFENSES,
+    ERRORS,
+    GENTLE,
+    OWN,
+    REFUSED,
+    REPLACED,
+    ROUGH,
+    SETTINGS,
+    TAKEN,
+    Fault,
+)
 from their_attacks import install
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 
 MEASURED = ("seconds", "memory_mb")
-FAULTS = len(GENTLE) + len(ROUGH) + len(DEFENSES)
+KINDS = {"attack": "attacks", "defense": "defenses", "dataset": "data"}
+FAULTS = len(GENTLE) + len(ROUGH) + len(DEFENSES) + len(REFUSED)
 
 
 def neighbour(number: int) -> dict[str, Any]:
@@ -43,11 +58,14 @@ def run(folder: Path, faults: Mapping[str, Fault], workers: int = 1, *, alone: b
     folder.mkdir()
     write_small(folder)
     (folder / "small.yaml").write_text(matrix(faults, alone=alone))
-    kinds = {"attack": "attacks", "defense": "defenses"}
-    site = install(folder / "site", {f"{kinds[fault.kind]}.{name}": fault.source for name, fault in faults.items()})
+    site = installed(folder, faults)
     return invbench(
         *("run", "small.yaml", "--workers", workers), folder=folder, PYTHONPATH=f"{site}:{_path()}", patience=1500.0
     )
+
+
+def installed(folder: Path, faults: Mapping[str, Fault]) -> Path:
+    return install(folder / "site", {f"{KINDS[fault.kind]}.{name}": fault.source for name, fault in faults.items()})
 
 
 def _path() -> str:
@@ -57,6 +75,7 @@ def _path() -> str:
 def check(folder: Path, faults: Mapping[str, Fault], done: Finished, alone: Path) -> None:
     """Every fault has its outcome, and its neighbours are those of a run without it, bit for bit."""
     assert "Traceback" not in done.stderr, done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
     found = records(folder / "results/small")
     by_part = {name: record for record in found.values() for name in record["names"].values() if name in faults}
     assert by_part.keys() == faults.keys()
@@ -91,7 +110,7 @@ def played(folder: Path, faults: Mapping[str, Fault], workers: int) -> Finished:
 
 def test_there_are_faults_of_every_kind() -> None:
     assert FAULTS >= 60
-    assert len(GENTLE) == sum(map(len, (ANSWERS, TAKEN, ERRORS, SETTINGS)))
+    assert len(GENTLE) == sum(map(len, (ANSWERS, TAKEN, ERRORS, ASKED, SETTINGS)))
     assert not (GENTLE.keys() & ROUGH.keys() | GENTLE.keys() & DEFENSES.keys())
 
 
@@ -100,6 +119,50 @@ def test_what_some_parts_give_raise_or_set_costs_their_own_cells_and_no_worker(t
     done = played(tmp_path, {name: every[name] for name in list(every)[::3]}, 1)
     assert "a new worker" not in done.stderr
     assert "again:" not in done.stderr
+
+
+def test_what_some_parts_replace_or_start_costs_their_worker_and_goes_with_it(tmp_path: Path) -> None:
+    done = played(tmp_path, {name: REPLACED[name] for name in ("code", "operator", "daemon")}, 1)
+    assert done.stderr.count("a new worker after ") == 3
+
+
+def test_a_part_that_is_asked_before_the_run_changes_nothing_for_whoever_asks(tmp_path: Path) -> None:
+    done = played(tmp_path, ASKED, 1)
+    assert done.stdout.count("\\x1b]0;asked") == 1, "what it prints is words, and nobody asks twice"
+    shown = [line for line in done.stderr.splitlines() if "cells to compute" in line]
+    assert len(shown) == 1, "a copy of the process that comes back has nothing to say"
+
+
+def test_a_part_that_cannot_be_imported_built_or_loaded_is_refused_at_its_place_whatever_it_raises(
+    tmp_path: Path,
+) -> None:
+    write_small(tmp_path)
+    site = installed(tmp_path, REFUSED)
+    cells = []
+    for name, fault in REFUSED.items():
+        cell = {"attack": neighbour(0), "model": "lenet", "batch_size": 1, "defense": "none"}
+        cells.append(cell | {fault.kind: name})
+    said = {"name": "small", "dataset": {"name": "npz", "path": "images.npz"}, "targets": 1, "include": cells}
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(said, sort_keys=False))
+    done = invbench("run", "small.yaml", "--dry-run", folder=tmp_path, PYTHONPATH=f"{site}:{_path()}")
+    assert (done.exit_code, done.stdout) == (2, ""), done.stderr
+    lines = done.stderr.splitlines()
+    assert len(lines) == len(REFUSED), done.stderr
+    for line, (name, fault) in zip(lines, REFUSED.items(), strict=True):
+        file = site / f"{KINDS[fault.kind]}_{name.replace('-', '_')}.py"
+        assert line.startswith("small.yaml:"), line
+        assert fault.words.format(file=file) in line
+
+
+def test_a_metric_that_cannot_be_imported_costs_its_own_column_whatever_it_raises(tmp_path: Path) -> None:
+    for number, statement in enumerate((OWN, "raise KeyboardInterrupt", "import os\nos._exit(0)")):
+        site = install(tmp_path / f"{number}", {"metrics.mae": f"{statement}\n", "attacks.own": f"{statement}\n"})
+        more = {"folder": tmp_path, "PYTHONPATH": f"{site}:{_path()}"}
+        for kind in ("metrics", "attacks"):
+            done = invbench("list", kind, **more)
+            assert done.exit_code == 0, done.stderr
+            assert "BROKEN: " in done.stdout
+            assert "Traceback" not in done.stderr
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from multiprocessing import connection, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -15,6 +15,7 @@ from typing import Any
 
 from invbench.runs.executors import Advanced, Ended, Event, Repeated, Task
 from invbench.runs.executors._channel import Inbox
+from invbench.runs.executors._keeping import end
 from invbench.runs.executors._worker import work
 
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -71,13 +72,9 @@ class WorkerProcess:
         return ended
 
     def kill(self) -> None:
-        """End the process, and what it has started in its session."""
+        """End the process, and what it has started."""
         if self.process is not None:
-            if self.process.pid is not None and hasattr(os, "killpg"):
-                with suppress(ProcessLookupError, PermissionError):  # it has not begun its own yet, or all are gone
-                    os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.kill()
-            self.process.join()
+            end(self.process)
         if self.pipe is not None:
             self.pipe.close()
         self.process, self.pipe = None, None

@@ -2,8 +2,9 @@
 
 Before a task all of invbench that it may compute with is loaded and looked at, and the global random streams are set to
 the task's own. After it every setting that is another than before the first task is put back. What still differs is
-named, with functions and methods that were replaced, threads and child processes that go on. What a part changes inside
-its own modules, or inside an object that several share, is not seen.
+named, with functions and methods that were replaced or made to do something else, threads and processes that go on.
+What a part changes inside its own modules, in a library that is not watched (`_LIBRARIES`), or inside an object that
+several share and that is no function, is not seen.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from zlib import crc32
 import numpy as np
 import torch
 
+from invbench.core.process import builtins_kept
+from invbench.runs.executors._functions import Functions
 from invbench.runs.executors._settings import settings
 
 _OURS = tuple(
@@ -35,9 +38,29 @@ _OURS = tuple(
 """The packages of invbench that a task may compute with."""
 _BY_NEED = ("invbench.models.",)  # loaded where they are asked for: torchvision takes seconds
 _LIBRARIES = {
-    *("builtins", "json", "math", "random", "numpy", "numpy.fft", "numpy.linalg", "numpy.random", "torch", "torch.fft"),
+    *(
+        "builtins",
+        "collections",
+        "contextlib",
+        "copy",
+        "dataclasses",
+        "functools",
+        "hashlib",
+        "io",
+        "itertools",
+        "json",
+    ),
+    *("math", "operator", "random", "statistics", "struct", "zipfile", "zlib", "safetensors.torch"),
+    *("numpy", "numpy.fft", "numpy.linalg", "numpy.random", "torch", "torch.fft", "torch.nn.attention"),
     *("torch.autograd", "torch.func", "torch.linalg", "torch.nn", "torch.nn.functional", "torch.nn.init"),
-    *("torch.optim", "torch.random", "scipy.optimize", "skimage.metrics", "lpips"),
+    *(
+        "torch.optim",
+        "torch.random",
+        "torch.fx.experimental.proxy_tensor",
+        "scipy.optimize",
+        "skimage.metrics",
+        "lpips",
+    ),
 }
 """Modules of others whose functions numbers rest on, where they are loaded."""
 _SHOWN = 3  # things named of those left behind; more are counted
@@ -47,7 +70,9 @@ class Remains:
     """Watches one process over its tasks, from before the first."""
 
     def __init__(self) -> None:
+        self.put_builtins_back = builtins_kept()
         self.settings = [(setting, setting.read()) for setting in settings()]
+        self.functions = Functions()
         self.seen: dict[Any, list[object]] = {}  # a module or class to the values of its names, in their order
         self.known = set[str]()  # modules that were loaded when it last looked
         self.going_on = set[str]()
@@ -61,29 +86,26 @@ class Remains:
         for holder, before in self.seen.items():
             if len(before) != len(vars(holder)):
                 self.seen[holder] = list(vars(holder).values())
+                self.functions.look(self.seen[holder])
         self.going_on = _going_on()
         _seed(task)
 
     def put_back(self) -> str:
         """Put every setting back; what is still different in words, with what was replaced. Empty where nothing is."""
-        return _in_words([*self._unset(), *self._replaced()])
+        return _in_words(self._left())
 
     def clear(self) -> str:
         """After the task: the same, with what goes on."""
-        return _in_words([*self._unset(), *self._replaced(), *sorted(_going_on() - self.going_on)])
+        return _in_words([*self._left(), *sorted(_going_on() - self.going_on)])
+
+    def _left(self) -> list[str]:
+        self.put_builtins_back()
+        return [*self._unset(), *self._replaced(), *(f"another {name}" for name in self.functions.changed())]
 
     def _unset(self) -> Iterator[str]:
         """Settings that could not be put back."""
         for setting, before in self.settings:
-            try:
-                now = setting.read()
-                if now != before and setting.write is not None:
-                    setting.write(before)
-                    now = setting.read()
-                lost = bool(now != before)
-            except Exception:  # it cannot even be read any more
-                lost = True
-            if lost:
+            if setting.lost(before):
                 yield f"another {setting.name}"
 
     def _replaced(self) -> Iterator[str]:
@@ -97,6 +119,7 @@ class Remains:
                     yield f"another {'.'.join([getattr(holder, '__qualname__', holder.__name__), *others[:1]])}"
                 else:
                     self.seen[holder] = list(now.values())
+                    self.functions.look(self.seen[holder])
 
 
 def _in_words(left: list[str]) -> str:

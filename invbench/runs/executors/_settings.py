@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import gc
-import locale
+import ctypes
 import os
-import signal
-import sys
-import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn.modules import module as every_module
 
-
-@dataclass(frozen=True)
-class Setting:
-    """`write` is given what `read` gave before; None where nothing can set it again."""
-
-    name: str
-    read: Callable[[], Any]
-    write: Callable[[Any], object] | None = None
+from invbench.core.process import Setting, of_process
 
 
 def settings() -> Iterator[Setting]:
     """All of them. A library that a task loads may add to some (the path of modules), which goes, too."""
     yield from _of_torch()
     yield from _of_backends()
-    yield from _of_python()
-    if os.name == "posix":
-        yield from _of_posix()
+    yield from _of_arithmetic()
+    yield from of_process()
 
 
 def _of_torch() -> Iterator[Setting]:
@@ -45,7 +34,6 @@ def _of_torch() -> Iterator[Setting]:
     yield Setting("inference mode", torch.is_inference_mode_enabled)
     yield Setting("anomaly mode", torch.is_anomaly_enabled, torch.set_anomaly_enabled)
     yield Setting("deterministic mode", torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode)
-    yield Setting("flushing of denormal numbers", _flushes, torch.set_flush_denormal)
     yield Setting("matmul precision", torch.get_float32_matmul_precision, torch.set_float32_matmul_precision)
     for device in ("cpu", "cuda"):
         read, write = partial(torch.is_autocast_enabled, device), partial(torch.set_autocast_enabled, device)
@@ -54,6 +42,7 @@ def _of_torch() -> Iterator[Setting]:
     yield Setting("function mode of torch", torch._C._len_torch_function_stack)
     yield Setting("dispatch mode of torch", torch._C._len_torch_dispatch_stack)
     yield Setting("level of torch.func", lambda: len(torch._C._functorch.get_interpreter_stack() or ()))
+    yield _implementations()
     yield Setting("hook of saved tensors", partial(torch._C._autograd._top_saved_tensors_default_hooks, True))
 
 
@@ -83,37 +72,43 @@ def _of_backends() -> Iterator[Setting]:
         yield Setting(f"attention kernel {kind}", read, write)
 
 
-def _of_python() -> Iterator[Setting]:
+def _of_arithmetic() -> Iterator[Setting]:
+    """How the processor rounds."""
     yield Setting("error handling of numpy", np.geterr, lambda value: np.seterr(**value))
-    yield Setting("working directory", os.getcwd, os.chdir)
-    yield Setting("environment", lambda: dict(os.environ), _set_environment)
-    yield Setting("path of modules", lambda: list(sys.path), _set_path)
-    yield Setting("recursion limit", sys.getrecursionlimit, sys.setrecursionlimit)
-    yield Setting("collection of garbage", gc.isenabled, lambda value: gc.enable() if value else gc.disable())
-    yield Setting("trace function", sys.gettrace, sys.settrace)
-    yield Setting("profile function", sys.getprofile, sys.setprofile)
-    yield Setting("standard output", lambda: (sys.stdout, sys.stderr), _set_streams)
-    yield Setting("locale", partial(locale.setlocale, locale.LC_ALL), partial(locale.setlocale, locale.LC_ALL))
-    yield Setting("filter that makes warnings errors", _warnings_as_errors, _set_warnings_as_errors)
-
-
-def _of_posix() -> Iterator[Setting]:
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGCHLD, signal.SIGPIPE):
-        yield Setting(f"handler of {number.name}", partial(signal.getsignal, number), partial(signal.signal, number))
-    yield Setting("alarm", _alarmed, lambda _: signal.setitimer(signal.ITIMER_REAL, 0))
-    yield Setting("priority", partial(os.getpriority, os.PRIO_PROCESS, 0))
-    if hasattr(os, "sched_getaffinity"):
-        yield Setting("choice of cores", partial(os.sched_getaffinity, 0), partial(os.sched_setaffinity, 0))
-    import resource  # not on Windows
-
-    for kind in ("AS", "CPU", "DATA", "FSIZE", "NOFILE", "STACK"):
-        limit = getattr(resource, f"RLIMIT_{kind}")
-        yield Setting(f"limit {kind}", partial(resource.getrlimit, limit), partial(resource.setrlimit, limit))
+    yield Setting("flushing of denormal numbers", _flushes, torch.set_flush_denormal)
+    library = ctypes.CDLL(None) if os.name == "posix" else None
+    told, tell = getattr(library, "fegetround", int), getattr(library, "fesetround", None)
+    alone = torch.get_num_threads() == 1  # a thread that was begun meanwhile keeps the mode of whoever began it
+    write = (lambda before: tell(before[0])) if alone and tell is not None else None
+    yield Setting("rounding of numbers", lambda: (told(), _rounding()), write)
 
 
 def _flushes() -> bool:
     """Whether a number below float32's smallest normal one counts as 0."""
     return float(torch.tensor(1e-40, dtype=torch.float32, device="cpu") * 0.5) == 0.0
+
+
+def _rounding() -> tuple[float, float, float]:
+    """Three sums that no two ways of rounding give alike: halfway above 1, halfway below -1, and a little further."""
+    one, half = np.float64(1.0), np.float64(2.0**-53)
+    return float(one + half), float(-one - half), float(one + half * np.float64(1.5))
+
+
+def _implementations() -> Setting:
+    """Those of torch's own operators that somebody else has registered since, as `torch.library` keeps them in its book
+    (`aten/sigmoid/CPU`). Modules of torch that are loaded late register some, too."""
+    known, home = set(torch.library._impls), Path(torch.__file__).parent
+
+    def registered() -> list[str]:
+        found = [name for name in torch.library._impls - known if name.startswith("aten/")]
+        for name in found:
+            operator, key = name.removeprefix("aten/").rsplit("/", 1)
+            told = torch._C._dispatch_dump(f"aten::{operator}")  # `CPU: registered at FILE:LINE :: ...`
+            if re.search(rf"^{key}(\[alias\])?: registered at {re.escape(str(home))}", told, re.MULTILINE):
+                known.add(name)
+        return [name for name in found if name not in known]
+
+    return Setting("implementation of an operator of torch", registered)
 
 
 def _hooks() -> dict[str, Any]:
@@ -130,30 +125,3 @@ def _set_hooks(before: dict[str, Any]) -> None:
             held.update(value)
         else:
             setattr(every_module, name, value)
-
-
-def _set_environment(before: dict[str, str]) -> None:
-    os.environ.clear()
-    os.environ.update(before)
-
-
-def _set_path(before: list[str]) -> None:
-    sys.path[:] = before
-
-
-def _set_streams(before: tuple[Any, Any]) -> None:
-    sys.stdout, sys.stderr = before
-
-
-def _warnings_as_errors() -> list[Any]:
-    return [known for known in warnings.filters if known[0] == "error"]
-
-
-def _set_warnings_as_errors(before: list[Any]) -> None:
-    kept = [known for known in warnings.filters if known[0] != "error"]
-    warnings.resetwarnings()
-    warnings.filters[:] = [*before, *kept]  # type: ignore[index]
-
-
-def _alarmed() -> bool:
-    return signal.getitimer(signal.ITIMER_REAL)[0] > 0

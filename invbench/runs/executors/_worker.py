@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import threading
 import time
-from contextlib import suppress
 from multiprocessing import connection, parent_process
 from multiprocessing.connection import Connection
 from typing import Any
@@ -15,11 +13,12 @@ from typing import Any
 from invbench.core import progress
 from invbench.core.errors import in_words, trace_of
 from invbench.core.execution import multiply_in_float32
+from invbench.core.streams import give_words_only
 from invbench.core.tidy import tidying
 from invbench.runs.executors import _channel
+from invbench.runs.executors._keeping import keep
 
 _EVERY = 0.1  # seconds between two reports of progress
-_LOOK = 1.0  # seconds between two looks of the guard at whether its worker is there
 
 
 def work(pipe: Connection, threads: int) -> None:
@@ -30,6 +29,7 @@ def work(pipe: Connection, threads: int) -> None:
     put back, in words; empty where there is nothing.
     """
     _live_alone(pipe)
+    give_words_only()
     import torch
 
     from invbench.runs.executors._remains import Remains
@@ -66,6 +66,7 @@ def _answer(
         _channel.send(pipe, (task, "began"))  # loading libraries is not the task's time
         return "result", call(*arguments)
     except BaseException as error:  # a task's own error, SystemExit too, ends the task, not the worker
+        remains.put_builtins_back()  # first of all: nothing works without them
         return "error", *_told(error)
 
 
@@ -88,40 +89,14 @@ class _Reporter:
 
 
 def _live_alone(pipe: Connection) -> None:
-    """Deaf to the keyboard, in a session of its own (whose processes end with it), and dead when the parent is.
+    """In a session of its own, deaf to the keyboard, and kept by a process that ends it when the parent is gone.
 
     Copies of the process (`os.fork`) do not hold its pipe: its end is seen at once.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's business
+    keep()
     if os.name == "posix":
-        os.setsid()
-        _leave_a_guard()
         os.register_at_fork(after_in_child=pipe.close)
     threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _leave_a_guard() -> None:
-    """A copy of this still small process that ends the whole session when the parent dies.
-
-    A thread cannot: a worker may be stopped, or compute in C without letting any other thread go on, and what it has
-    started is to end, too.
-    """
-    worker, parent = os.getpid(), parent_process()
-    if parent is None or os.fork():
-        return
-    try:
-        os.setsid()
-        nowhere = os.open(os.devnull, os.O_RDWR)
-        for number in (0, 1, 2):
-            os.dup2(nowhere, number)  # what reads the run's output is not to wait for the guard
-        for number in {int(held) for held in os.listdir("/dev/fd")} - {0, 1, 2, parent.sentinel}:
-            with suppress(OSError):  # that of the list itself
-                os.close(number)
-        while os.getppid() == worker and not connection.wait([parent.sentinel], _LOOK):
-            pass
-        os.killpg(worker, signal.SIGKILL)
-    finally:
-        os._exit(0)
 
 
 def _die_with_parent() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import time
 from pathlib import Path
 from typing import NoReturn
@@ -44,6 +45,24 @@ def stamp(file: Path) -> float:
 def look(file: Path) -> bool:
     """Whether an earlier task has written its file."""
     return file.exists()
+
+
+def leave_orphans(folder: Path, signalled: int) -> None:
+    """Start a process in a session of its own and one without parents, then end by this signal (0: wait)."""
+    own = subprocess.Popen(["sleep", "603"], start_new_session=True).pid
+    (folder / "own").write_text(str(own))
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            (folder / "daemon").write_text(str(os.getpid()))
+            os.execvp("sleep", ["sleep", "604"])
+        os._exit(0)
+    while not (folder / "daemon").exists():
+        time.sleep(0.01)
+    (folder / "worker").write_text(str(os.getpid()))
+    if signalled:
+        os.kill(os.getpid(), signalled)
+    time.sleep(600)
 
 
 def threads() -> dict[str, object]:

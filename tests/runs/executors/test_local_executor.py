@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -153,6 +154,29 @@ def test_closing_kills_whatever_still_runs(tmp_path: Path) -> None:
     assert not any(map(alive, workers))
     assert not (tmp_path / "c.begun").exists()
     assert not {pid for pid in set(children(os.getpid())) - before if pid in workers}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives orphans to a subreaper")
+@pytest.mark.parametrize("how", ["of itself", "killed from outside", "closed", "its keeper asked"])
+def test_what_a_task_has_started_ends_with_its_worker_whatever_its_session_and_parents(
+    tmp_path: Path, how: str
+) -> None:
+    number = signal.SIGKILL if how == "of itself" else 0
+    left = task("left", small_tasks.leave_orphans, tmp_path, number)
+    with closing(execute([left], workers=1, threads=1)) as events:
+        next(events)
+        names = ("own", "daemon", "worker")
+        wait_until(lambda: all((tmp_path / name).exists() for name in names), "the task has started them")
+        found = [int(wait_until((tmp_path / name).read_text, f"{name} has its number")) for name in names]
+        if how == "killed from outside":
+            os.kill(found[-1], signal.SIGKILL)
+        if how == "its keeper asked":
+            keeper = int(Path(f"/proc/{found[-1]}/stat").read_text().rpartition(")")[2].split()[1])
+            os.kill(keeper, signal.SIGTERM)
+        if how != "closed":
+            assert isinstance(next(events), Repeated)
+            assert not any(map(alive, found))
+    assert not any(map(alive, found))
 
 
 @needs_proc
