@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from invbench.core import artefacts
+from invbench.core.digits import whole
 from invbench.core.errors import Refusal
 from invbench.runs.executors import Crew, Ended, Event, Notice, Queue, Repeated, Started, Task, cores
 from invbench.runs.executors._host import Artefact, Host, facts
@@ -29,6 +30,7 @@ LIVES = 4
 
 _PATIENCE = 60.0  # seconds of silence after which the user is told that there is no worker
 _STARTS = 3  # workers of a slot that may die before they have said a word
+_LAST_PORT = 65535
 
 
 class NoCluster(Refusal):
@@ -234,10 +236,11 @@ def _knock(address: str) -> None:
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if address == "auto":
         return
-    if not host or not port.isdecimal():
+    number = whole(port)
+    if not host or number is None or number > _LAST_PORT:
         raise NoCluster(f"--ray-address {address!r}: must be HOST:PORT, or auto for the Ray of this machine")
     try:
-        socket.create_connection((host, int(port)), timeout=10).close()
+        socket.create_connection((host, number), timeout=10).close()
     except OSError as error:
         raise NoCluster(f"--ray-address {address}: nobody answers there: {error.strerror or error}") from None
 

@@ -237,6 +237,8 @@ def test_a_cluster_without_room_or_that_is_not_there_is_refused_in_words(
     assert refusal(nodes.address, threads=2).startswith("no node of the cluster has 2 CPUs, which one cell needs")
     assert refusal(nodes.address, device="cuda:1").startswith("--device cuda:1: with --executor ray")
     assert refusal("127.0.0.1:1") == "--ray-address 127.0.0.1:1: nobody answers there: Connection refused"
+    for nowhere in ("127.0.0.1:65536", "127.0.0.1:" + "9" * 5000):
+        assert "must be HOST:PORT" in refusal(nowhere)
     assert refusal("nowhere") == "--ray-address 'nowhere': must be HOST:PORT, or auto for the Ray of this machine"
     monkeypatch.setattr(cluster, "find_spec", lambda name: None)
     assert refusal(None) == "--executor ray needs Ray: pip install 'invbench[ray]'"
