@@ -91,7 +91,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
         columns=["std", "auto", "limit, unit prior", "limit, natural prior", "inverting-gradients", "auto, CPU s"],
         rows=[row(level) for level in samples.levels],
         text=[
-            "A limit with a prior bounds the mean squared error of estimators for pictures drawn from that prior. "
+            "A limit with a prior bounds the mean squared error of estimators for pictures drawn from that prior "
             "on average: it is no bound for these pictures. An attack may pass it, and does, where real pictures are "
             "smoother than the prior says, which unit Gaussian noise is not at all.",
             f"`auto` had no answer to {failed} of {settings.pictures * len(settings.stds)} updates; such a picture is "

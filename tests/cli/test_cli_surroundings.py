@@ -58,7 +58,7 @@ def test_a_working_folder_that_was_deleted_is_a_refusal(tmp_path: Path, words: l
     command = "import os, sys; os.chdir(sys.argv[1]); os.rmdir(sys.argv[1]); os.execv(sys.executable, sys.argv[2:])"
     own = [sys.executable, "-m", "invbench", *(str(result) if word == "DIR" else word for word in words)]
     root = str(Path(cli.__file__).resolve().parents[1])
-    path = os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     done = subprocess.run(
         [sys.executable, "-c", command, gone, *own],
         env=environment(tmp_path) | {"PYTHONPATH": path},
