@@ -42,10 +42,8 @@ class Kind(click.Choice):  # type: ignore[type-arg]  # generic only since click 
         try:
             kind: str = super().convert(f"{value}s" if f"{value}s" in KINDS else value, param, ctx)
         except click.BadParameter as error:
-            nearest = difflib.get_close_matches(str(value), KINDS, n=1, cutoff=0.5)
-            raise click.BadParameter(
-                f"{error.message}; nearest: {nearest[0]!r}" if nearest else error.message
-            ) from None
+            message, near = error.message.rstrip("."), difflib.get_close_matches(str(value), KINDS, n=1, cutoff=0.5)
+            raise click.BadParameter(f"{message}; nearest: {near[0]!r}" if near else message, ctx, param) from None
         return kind
 
 

@@ -50,7 +50,7 @@ def builtins_kept() -> Callable[[], None]:
 
 
 def _of_python() -> Iterator[Setting]:
-    yield Setting("working directory", os.getcwd, os.chdir)
+    yield Setting("working directory", _folder, lambda before: os.chdir(before) if before else None)
     yield Setting("environment", _environment, _set_environment)
     yield Setting("path of modules", lambda: list(sys.path), _set_path)
     yield _finders()
@@ -102,6 +102,14 @@ def _environment() -> dict[Any, Any]:
 def _set_environment(before: dict[Any, Any]) -> None:
     os.environ.clear()
     os.environ.update({os.fsdecode(name): os.fsdecode(value) for name, value in before.items()})
+
+
+def _folder() -> str | None:
+    """None where it has been removed meanwhile."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return None
 
 
 def _set_path(before: list[str]) -> None:

@@ -17,6 +17,7 @@ from invbench.games._batches import pictures_of, positions_of, protocol_of, targ
 from invbench.protocol._batch_norm import use_batch_statistics
 from invbench.scoring.controls import exact_already
 from invbench.victims import architecture, model_of, pool_of, shape_of
+from invbench.victims.layers import TooManyLayers
 
 STAGES = frozenset({"model", "training", "inputs", "per_example", "update", "aggregate"})
 """The stages of defences that a round passes through."""
@@ -55,7 +56,11 @@ def _no_victim(cell: Cell) -> str | None:
     pool, model = pool_of(cell), model_of(cell)
     if (why := model.unsupported(shape_of(pool), pool.classes)) is not None:
         return why
-    network, name = architecture(cell), cell.model.short
+    name = cell.model.short
+    try:
+        network = architecture(cell)
+    except TooManyLayers as error:
+        return str(error)
     if (count := sum(p.numel() for p in network.parameters())) > MOST_PARAMETERS:
         return f"{name} has {count:,} parameters for such pictures; at most {MOST_PARAMETERS:,}"
     if model.trained and len(pool.train) == 1 and (why := _one_is_too_few(network, shape_of(pool))) is not None:

@@ -16,7 +16,7 @@ seed: 0                 # of the victim's weights, the client and the attack; a 
 timeout: 600            # seconds a cell may take
 threads: 1              # of one cell
 compile: off
-controls: [grey, mean]  # what knowing nothing scores; `noise` adds the same attack on pure noise
+controls: [grey, mean]  # what reading nothing scores; `noise` adds the same attack on pure noise
 
 # A cell for each combination. A value is a name, or a mapping of `name` and settings.
 grid:

@@ -10,7 +10,8 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 STEPS = 10
-"""Of Lloyd's algorithm: on faces, digits and photographs the mean squared error moves by less than 1 % after these."""
+"""Of Lloyd's algorithm. For 2, 4 and 8 centres of each label the mean squared error is then at most 3.2 % above what
+it is after 200 (`digits`; on `lfw` and `natural` 0.0 %)."""
 
 
 def centres(pictures: Array, count: int) -> Array:

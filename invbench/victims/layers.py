@@ -8,15 +8,17 @@ from typing import Any
 
 from torch.nn.modules import module
 
-from invbench.core.errors import Refusal
-
 MOST_LAYERS = 100_000
-"""Of a network: its modules and tensors. The largest of torchvision's has some thousand."""
+"""Of a network: its modules and tensors. torchvision's efficientnet_v2_l has 2,956."""
+
+
+class TooManyLayers(Exception):
+    """What a network has too many of, in words."""
 
 
 @contextmanager
 def few_layers(name: str) -> Iterator[None]:
-    """A Refusal as soon as more modules, parameters and buffers than that are put into networks inside.
+    """TooManyLayers as soon as more modules, parameters and buffers than that are put into networks inside.
 
     `name`: of the model, as the message says it. torch counts for the whole process: threads are not told apart.
     """
@@ -26,7 +28,7 @@ def few_layers(name: str) -> Iterator[None]:
         nonlocal made
         made += 1
         if made > MOST_LAYERS:
-            raise Refusal(f"model {name} has more than {MOST_LAYERS:,} layers and tensors")
+            raise TooManyLayers(f"{name} has more than {MOST_LAYERS:,} layers and tensors")
 
     hooks = (
         module.register_module_module_registration_hook(count),

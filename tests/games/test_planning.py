@@ -10,7 +10,6 @@ import torch
 from small_cells import crops, make_cell, plugged, write_pool
 
 from invbench.cell import Cell
-from invbench.core.errors import Refusal
 from invbench.games.update import UpdateDeal, UpdateGame
 from invbench.matrix import MatrixErrors
 
@@ -110,5 +109,4 @@ class Tower(ImageModel):
 def test_somebody_elses_network_of_a_billion_layers_is_refused_and_not_made(tmp_path: Path) -> None:
     with plugged(tmp_path, {"models.tower": TOWER}):
         made = make_cell(tmp_path, attack=SEARCH, model="tower")
-        with pytest.raises(Refusal, match="model tower has more than 100,000 layers and tensors"):
-            UpdateGame().unsupported(made)
+        assert reason(made) == "tower has more than 100,000 layers and tensors"

@@ -53,13 +53,7 @@ _LIBRARIES = {
     *("math", "operator", "random", "statistics", "struct", "zipfile", "zlib", "safetensors.torch"),
     *("numpy", "numpy.fft", "numpy.linalg", "numpy.random", "torch", "torch.fft", "torch.nn.attention"),
     *("torch.autograd", "torch.func", "torch.linalg", "torch.nn", "torch.nn.functional", "torch.nn.init"),
-    *(
-        "torch.optim",
-        "torch.random",
-        "scipy.optimize",
-        "skimage.metrics",
-        "lpips",
-    ),
+    *("torch.optim", "torch.random", "scipy.optimize", "skimage.metrics", "lpips"),
 }
 """Modules of others whose functions numbers rest on, where they are loaded."""
 _SHOWN = 3  # things named of those left behind; more are counted
@@ -127,10 +121,7 @@ def _in_words(left: list[str]) -> str:
 
 
 def _own(holder: Any, name: str, value: object) -> bool:
-    """Whether a library has replaced its function by another of its own, as torch does once it may compile, or counts
-    in a class of its own, as its tracing does what it finds in its cache."""
-    if isinstance(holder, type) and type(value) is int and holder.__module__.partition(".")[0] != "invbench":
-        return True
+    """Whether a library has replaced its function by another of its own, as torch does once it may compile."""
     code = getattr(value, "__code__", None)
     top = sys.modules.get((getattr(holder, "__module__", None) or holder.__name__).partition(".")[0])
     home = getattr(top, "__file__", None)
