@@ -12,23 +12,22 @@ import sys
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from invbench import __version__
+from invbench.console.at_once import INTERRUPTED
 from invbench.console.leaving import heed_interrupts, leave
+from invbench.console.refusing import WRONG, Commands, Refused
 from invbench.console.saying import say, say_refusal, say_warnings
 from invbench.console.streams import patient_streams
-from invbench.core.errors import Interrupted, Refusal
 
 if TYPE_CHECKING:
     from invbench.cell import Cell
     from invbench.gate import Direction
     from invbench.matrix import Matrix
     from invbench.runs.executors import Crew
-
-WRONG, INTERRUPTED = 2, 130
 
 RESULT = click.Path(exists=True, file_okay=False, path_type=Path)
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -67,23 +66,6 @@ def main() -> NoReturn:
         say(f"standard output cannot be written: {lost}", err=True)
         leave(WRONG)
     leave(code if isinstance(code, int) else 0)
-
-
-class Commands(click.Group):
-    """Commands of which whatever refuses words or files, wherever it found out, is a message and exit code 2."""
-
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            os.getcwd()
-        except OSError as error:
-            raise Refused(f"the working folder cannot be used: {error.strerror}; go to one that is there") from None
-        try:
-            return super().invoke(ctx)
-        except Refusal as error:
-            nearest = getattr(error, "nearest", None)
-            raise Refused(f"{error}; nearest: {nearest!r}" if nearest else str(error)) from None
-        except Interrupted as end:
-            raise Stopped(f"interrupted: {end}" if str(end) else "interrupted") from None
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -380,18 +362,3 @@ def doctor() -> None:
     from invbench.guide.doctor import examine
 
     tables.print_findings(examine())
-
-
-class Refused(click.ClickException):
-    """Words, a matrix or a file that are wrong: the message, and exit code 2."""
-
-    exit_code = WRONG
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(self.message, file, err=True)
-
-
-class Stopped(Refused):
-    """An end that was asked for: what that means for the command at hand, and exit code 130."""
-
-    exit_code = INTERRUPTED

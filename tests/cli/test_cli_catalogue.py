@@ -61,6 +61,7 @@ def test_help_imports_nothing_but_click(words: list[str], tmp_path: Path) -> Non
         "invbench.console",
         "invbench.console.at_once",
         "invbench.console.leaving",
+        "invbench.console.refusing",
         "invbench.console.saying",
         "invbench.console.streams",
         "invbench.core",
