@@ -8,6 +8,7 @@ from typing import IO, Any
 import click
 
 from invbench.console.at_once import INTERRUPTED
+from invbench.console.saying import say
 from invbench.core.errors import Interrupted, Refusal
 
 WRONG = 2
@@ -19,7 +20,10 @@ class Refused(click.ClickException):
     exit_code = WRONG
 
     def show(self, file: IO[Any] | None = None) -> None:
-        click.echo(self.message, file, err=True)
+        if file is None:
+            say(self.message, err=True)
+        else:
+            file.write(f"{self.message}\n")
 
 
 class Stopped(Refused):

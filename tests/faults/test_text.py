@@ -160,7 +160,7 @@ def test_a_row_of_the_live_display_takes_no_markup() -> None:
 # The door is the only one
 
 DOORS = {
-    "echo": {"console/saying.py", "cli.py"},
+    "echo": {"console/saying.py"},
     "secho": set[str](),
     "print": set[str](),
     "Console": {"console/terminal.py"},
