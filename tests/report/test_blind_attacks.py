@@ -156,7 +156,7 @@ def test_what_the_other_pictures_of_a_label_tell_is_not_read_from_the_update(
     done = invbench("run", "m.yaml", "-o", "r", folder=tmp_path, PYTHONPATH=f"{blind}:{Path(__file__).parents[2]}")
     assert done.exit_code == 0, done.stderr
     page = (tmp_path / "r/report.md").read_text()
-    assert "in which the attack read something: 0 of 1; 1 read nothing" in " ".join(page.split()), page[:3000]
+    assert "in which the attack read something: 0 of 1" in " ".join(page.split()), page[:3000]
 
 
 @pytest.mark.parametrize("sensitive", ["vkorc1", pytest.param("cyp2c9", marks=SLOW)])
