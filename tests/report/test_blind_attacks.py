@@ -125,24 +125,27 @@ def test_a_blind_attack_that_ranks_thousands_of_candidates_reads_nothing(
 
 
 @pytest.mark.parametrize(
-    ("dataset", "batch", "labels", "made"),
+    ("dataset", "batch", "labels", "made", "targets"),
     [
-        ("digits", 1, "known", "means"),
-        ("digits", 4, "known", "means"),
-        ("digits", 8, "hidden", "centres"),
-        ("lfw", 1, "known", "means"),
-        ("lfw", 8, "known", "centres of the first label"),
-        ("lfw", 8, "hidden", "centres"),
-        pytest.param("natural", 8, "hidden", "centres", marks=SLOW),
-        pytest.param("natural", 1, "known", "means", marks=SLOW),
+        ("digits", 1, "known", "means", 8),
+        ("digits", 4, "known", "means", 8),
+        ("digits", 8, "hidden", "centres", 8),
+        ("lfw", 1, "known", "means", 8),
+        ("lfw", 8, "known", "centres of the first label", 8),
+        ("lfw", 8, "hidden", "centres", 8),
+        pytest.param("natural", 8, "hidden", "centres", 30, marks=SLOW),
+        pytest.param("natural", 1, "known", "means", 8, marks=SLOW),
     ],
 )
 def test_what_the_other_pictures_of_a_label_tell_is_not_read_from_the_update(
-    dataset: str, batch: int, labels: str, made: str, blind: Path, tmp_path: Path
+    dataset: str, batch: int, labels: str, made: str, targets: int, blind: Path, tmp_path: Path
 ) -> None:
-    """Said to read most on digits (+2.8 dB) and faces (+1.4 dB) when the control was one mean of everything."""
+    """Said to read most on digits (+2.8 dB) and faces (+1.4 dB) when the control was one mean of everything.
+
+    Of eight batches of photographs two pictures more are identified by chance, which is "unsure": 30 have no such luck.
+    """
     pool = registry.load("dataset", dataset).build({}, Dataset).load()
-    others = np.setdiff1d(np.arange(len(pool.images)), pool.targets[: 8 * batch])
+    others = np.setdiff1d(np.arange(len(pool.images)), pool.targets[: targets * batch])
     if made == "means":
         pictures = [pool.unit(others[pool.labels[others] == label]).mean(axis=0) for label in range(pool.classes)]
     else:
@@ -152,11 +155,11 @@ def test_what_the_other_pictures_of_a_label_tell_is_not_read_from_the_update(
     attack = {"name": "published", "path": str(tmp_path / "pictures.npy"), "by_label": made == "means"}
     grid = {"attack": [attack], "model": ["mlp"], "batch_size": [batch], "defense": ["none"]}
     grid["protocol"] = [{"name": "fedsgd", "labels": labels}]
-    (tmp_path / "m.yaml").write_text(yaml.safe_dump({"dataset": dataset, "targets": 8, "grid": grid}))
+    (tmp_path / "m.yaml").write_text(yaml.safe_dump({"dataset": dataset, "targets": targets, "grid": grid}))
     done = invbench("run", "m.yaml", "-o", "r", folder=tmp_path, PYTHONPATH=f"{blind}:{Path(__file__).parents[2]}")
     assert done.exit_code == 0, done.stderr
     page = (tmp_path / "r/report.md").read_text()
-    assert "in which the attack read something: 0 of 1" in " ".join(page.split()), page[:3000]
+    assert "in which the attack read something: 0 of 1; 1 read nothing" in " ".join(page.split()), page[:3000]
 
 
 @pytest.mark.parametrize("sensitive", ["vkorc1", pytest.param("cyp2c9", marks=SLOW)])
