@@ -4,7 +4,8 @@ python benchmarks/strongest.py [--results results/strongest] [--only NAME] [--so
 
 Hours on a CPU. What a results folder holds is kept, so parts may be computed one by one, on several machines, and
 interrupted; without `--only` every part is completed, and the table written. `--so-far` writes the table of the places
-that are complete, and how many are not.
+that are complete, and how many are not. Places that the table has already stay in it where the results folder lacks
+them, if `invbench/` is still what it was when they were measured.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import argparse
 import os
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,8 @@ import numpy as np
 import yaml
 from _cells import DATA
 from _measure import record
-from _raw import Kept, Name
+from _raw import RAW, Kept, Name, Revision, read
+from _revision import same_package
 from _table import Table
 
 from invbench.numbers.intervals import mean_intervals
@@ -126,7 +128,8 @@ class Settings(Kept, frozen=True):
 
 class Cell(Kept, frozen=True):
     """One attack at one place: PSNR of every target, and that of the control with the highest mean; both are empty
-    where the cell did not end `ok`. `seconds`: of the attack, all targets together. `device`: where it was computed."""
+    where the cell did not end `ok`. `seconds`: of the attack, all targets together. `device`: where it was computed.
+    `revision`: the commit at which it came into the table, None for the table's own."""
 
     part: Name
     model: Name
@@ -139,6 +142,7 @@ class Cell(Kept, frozen=True):
     control: list[float] = msgspec.field(default_factory=list)
     seconds: float | None = None
     device: Literal["cpu", "cuda"] | None = None
+    revision: Revision | None = None
 
 
 class Samples(Kept, frozen=True):
@@ -164,7 +168,8 @@ def main() -> None:
         return
     for name in () if given.so_far else PARTS:
         run(name, given.data, given.results, given.device, given.workers)
-    cells = [one for name in PARTS for one in complete(name, Results(given.results / name))]
+    found = [one for name in PARTS for one in complete(name, Results(given.results / name))]
+    cells = sorted([*found, *still_true(placed(found))], key=lambda one: [*PARTS].index(one.part))
     left = sum(part.places for part in PARTS.values()) - len(placed(cells))
     record("strongest", Settings(left=left), lambda: Samples(cells), gpu=given.gpu)
 
@@ -180,6 +185,18 @@ def complete(name: str, results: Results) -> list[Cell]:
         if len(attacks) == PARTS[name].attackers(labels)
         for one in attacks.values()
     ]
+
+
+def still_true(found: Mapping[Place, Any]) -> list[Cell]:
+    """The cells of places that the table has and nobody measured again, none where invbench has changed since."""
+    if not (RAW / "strongest.json").exists():
+        return []
+    raw = read("strongest")
+    (measured,) = raw.facts.revisions
+    cells = [msgspec.structs.replace(one, revision=one.revision or measured) for one in raw.samples.cells]
+    same = {revision: same_package(revision) for revision in {one.revision for one in cells}}
+    kept = [one for one in cells if same[one.revision] and one.part in PARTS]
+    return [one for place, attacks in placed(kept).items() if place not in found for one in attacks.values()]
 
 
 def run(name: str, data: Path, results: Path, device: str, workers: int) -> None:
@@ -232,6 +249,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
             + ("; ".join(_told(place, attacks) for place, attacks in beaten.items()) or "none")
             + ".",
             *([f"Computed on: {' and '.join(devices)}."] if devices else []),
+            *_earlier(places),
             *([f"Not measured yet: {settings.left} of {settings.left + len(places)} places."] if settings.left else []),
         ],
         failed=[
@@ -278,6 +296,13 @@ def _rows(places: Mapping[Place, Mapping[str, Cell]]) -> dict[tuple[str, ...], d
         evaluations = PARTS[part].evaluations
         rows[model, labels, defense, f"{evaluations:,}" if evaluations else "published"][batch] = attacks
     return rows
+
+
+def _earlier(places: Mapping[Place, Mapping[str, Cell]]) -> list[str]:
+    """What is said of places that came into the table at other commits than its own."""
+    of = Counter(one.revision for attacks in places.values() for one in [attacks[AUTO]] if one.revision)
+    told = ", ".join(f"{count} at {revision}" for revision, count in sorted(of.items()))
+    return [f"Measured before, with the same `invbench/`: {told}."] if told else []
 
 
 def _shown(attacks: Mapping[str, Cell], slack: float) -> str:

@@ -141,6 +141,21 @@ def test_strongest_has_a_row_where_nothing_ended() -> None:
     assert len(table.failed) == 2
 
 
+def test_strongest_keeps_places_of_its_table_that_were_not_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    old = [cell("auto", [19.0]), cell("dlg", [12.0])]
+    facts = SimpleNamespace(revisions=["1234567"])
+    raw = SimpleNamespace(facts=facts, samples=strongest.Samples(old))
+    monkeypatch.setattr(strongest, "read", lambda name: raw)
+    monkeypatch.setattr(strongest, "same_package", lambda revision: revision == "1234567")
+    kept = strongest.still_true({})
+    assert [one.revision for one in kept] == ["1234567"] * 2
+    assert strongest.still_true(strongest.placed(old)) == []
+    told = strongest.answer(strongest.Settings(), strongest.Samples(kept)).text
+    assert "Measured before, with the same `invbench/`: 1 at 1234567." in told
+    facts.revisions = ["7654321"]
+    assert strongest.still_true({}) == []
+
+
 def test_strongest_attacks_every_place_that_was_asked_for(data: Path, tmp_path: Path) -> None:
     """Batch 1 to 8, labels known and hidden, every defence, seven networks, every objective: 60 places at least."""
     places = set[tuple[Any, ...]]()
