@@ -26,7 +26,7 @@ import numpy as np
 import yaml
 from _cells import DATA
 from _measure import record
-from _raw import RAW, Kept, Name, Revision, read
+from _raw import RAW, Kept, Name, Revision, Version, read
 from _revision import same_package
 from _table import Table
 
@@ -129,7 +129,7 @@ class Settings(Kept, frozen=True):
 class Cell(Kept, frozen=True):
     """One attack at one place: PSNR of every target, and that of the control with the highest mean; both are empty
     where the cell did not end `ok`. `seconds`: of the attack, all targets together. `device`: where it was computed.
-    `revision`: the commit at which it came into the table, None for the table's own."""
+    `torch`: its version there. `revision`: the commit at which it came into the table, None for the table's own."""
 
     part: Name
     model: Name
@@ -142,6 +142,7 @@ class Cell(Kept, frozen=True):
     control: list[float] = msgspec.field(default_factory=list)
     seconds: float | None = None
     device: Literal["cpu", "cuda"] | None = None
+    torch: Version | None = None
     revision: Revision | None = None
 
 
@@ -224,6 +225,7 @@ def cell(part: str, one: Record) -> Cell:
         control=max(controls, key=fmean, default=[]),
         seconds=one.seconds["attack"],
         device="cpu" if one.device == "cpu" else "cuda",
+        torch=one.torch,
     )
 
 
@@ -232,7 +234,6 @@ def answer(settings: Settings, samples: Samples) -> Table:
     good = [place for place, attacks in places.items() if is_as_good(attacks, settings.slack)]
     beaten = {place: attacks for place, attacks in places.items() if place not in good}
     lost = [place for place, attacks in places.items() if is_lost(attacks)]
-    devices = sorted({one.device for one in samples.cells if one.device})
     return Table(
         title="Is `auto` the strongest?",
         question=f"Mean PSNR in dB of {settings.targets} batches of CIFAR-10 test pictures, on which nothing was "
@@ -248,7 +249,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
             "In each place: `auto` / best other; in brackets where neither is above the control. Not as good: "
             + ("; ".join(_told(place, attacks) for place, attacks in beaten.items()) or "none")
             + ".",
-            *([f"Computed on: {' and '.join(devices)}."] if devices else []),
+            *_machines(samples.cells),
             *_earlier(places),
             *([f"Not measured yet: {settings.left} of {settings.left + len(places)} places."] if settings.left else []),
         ],
@@ -296,6 +297,14 @@ def _rows(places: Mapping[Place, Mapping[str, Cell]]) -> dict[tuple[str, ...], d
         evaluations = PARTS[part].evaluations
         rows[model, labels, defense, f"{evaluations:,}" if evaluations else "published"][batch] = attacks
     return rows
+
+
+def _machines(cells: Sequence[Cell]) -> list[str]:
+    """How many cells were computed on which kind of device, by which torch where that was kept."""
+    ended = (one for one in cells if one.device)
+    of = Counter(f"{one.device} by torch {one.torch}" if one.torch else f"{one.device}" for one in ended)
+    told = ", ".join(f"{count} on {machine}" for machine, count in sorted(of.items()))
+    return [f"Cells computed: {told}."] if told else []
 
 
 def _earlier(places: Mapping[Place, Mapping[str, Cell]]) -> list[str]:
