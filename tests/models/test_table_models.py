@@ -1,4 +1,4 @@
-"""Models `ridge` and `tree`: the same as scikit-learn's, what they state of their error, and what new values count as."""
+"""Models `ridge` and `tree`: scikit-learn's answers, their stated error, and what new values count as."""
 
 from __future__ import annotations
 
@@ -115,10 +115,9 @@ def test_leaf_counts_by_hand(tmp_path: Path) -> None:
 
 def test_leaf_counts_of_a_regression_weigh_the_density_by_how_many_went_there(tmp_path: Path) -> None:
     made = [
-        {"race": "north" if k < 30 else "south", "gene": "CC" if k % 3 else "TT", "dose": 0.5 + (k < 30)}
+        {"race": "north" if k < 30 else "south", "gene": "CC" if k % 3 else "TT", "dose": 0.5 + (k < 30) + 0.01 * k}
         for k in range(40)
     ]
-    made = [{**row, "dose": row["dose"] + 0.01 * k} for k, row in enumerate(made)]
     table = TableFile(path=write(tmp_path / "p.csv", made), target="dose", sensitive="gene").load()
     grown = Tree(max_depth=1).fit(Rows(table.people, "dose", ("race", "gene"), table.categories))
     person = {"race": "north", "gene": "CC"}
