@@ -83,7 +83,7 @@ class Cell:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """Everything that can change the result, as JSON."""
-        return {
+        said = {
             "version": RESULTS_VERSION,
             "game": self.game,
             **_version("game_version", "game", self.game),
@@ -101,6 +101,10 @@ class Cell:
             "threads": self.threads,
             "compile": self.compile,
         }
+        if not (later := registry.later_axes(self.game)):
+            return said
+        usual = {"defense": (), "protocol": default_protocol(self.game)}
+        return said | {axis: None for axis in later if getattr(self, axis) == usual[axis]}
 
     @cached_property
     def id(self) -> str:
@@ -138,6 +142,14 @@ def _version(key: str, kind: str, name: str, defenses: tuple[str, ...] = ()) -> 
     """A part's version beside these defences under this key, nothing for the first one."""
     version = registry.version(kind, name, defenses)
     return {key: version} if version > 1 else {}
+
+
+def default_protocol(game: str) -> Choice | None:
+    """The protocol of a game where none is named; None for a game without protocols."""
+    name = registry.load("game", game).facts["protocol"] if game in registry.names("game") else None
+    if name is None:
+        return None
+    return Choice("protocol", name, tuple(registry.load("protocol", name).settings({}).items()))
 
 
 def defense_name(stack: tuple[Choice, ...] | None) -> str | None:

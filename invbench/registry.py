@@ -39,6 +39,7 @@ __all__ = [
     "forget",
     "game",
     "held",
+    "later_axes",
     "later_settings",
     "load",
     "model",
@@ -104,6 +105,15 @@ def later_settings(kind: str, name: str) -> dict[str, Any]:
 
 
 @cache
+def later_axes(game: str) -> tuple[str, ...]:
+    """Axes that a game got after its first results; none where no game has that name."""
+    try:
+        return tuple(load("game", game).facts.get("later", ()))
+    except UnknownName:
+        return ()
+
+
+@cache
 def version(kind: str, name: str, defenses: tuple[str, ...] = ()) -> int:
     """A part's version in cells that declare these defences; 1 where no part has that name."""
     try:
@@ -146,7 +156,7 @@ def module_of(kind: str, name: str) -> ModuleType:
 
 def forget() -> None:
     """Look for parts anew: packages were installed or removed while the process ran."""
-    for remembered in (later_settings, version, load, _files, _plugins):
+    for remembered in (later_settings, later_axes, version, load, _files, _plugins):
         remembered.cache_clear()
 
 

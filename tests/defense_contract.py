@@ -10,6 +10,7 @@ import torch
 from contracts import choice
 from torch import Tensor, nn
 
+from invbench.core.regression import Regression
 from invbench.core.training import Training
 from invbench.defenses import Context, Defense, Stack, Stage
 from invbench.observation import Update
@@ -34,6 +35,9 @@ def value_at(stage: Stage, update: Update) -> Any:
         return torch.randn(3, 3, 2, 2, generator=drawn), torch.tensor([0, 3, 1])
     if stage == "answer":
         return torch.randn(3, 4, generator=drawn).softmax(dim=1)
+    if stage == "regression":
+        rows, target = torch.rand(9, 4, generator=drawn).double(), torch.rand(9, generator=drawn).double()
+        return Regression(rows.T @ rows, rows.T @ target, 1.0, 9, 4.0, torch.zeros(4, dtype=torch.float64))
     others = [tuple(t + t for t in update), tuple(-t for t in update)]
     return update if stage == "update" else [update, *others]
 
@@ -85,6 +89,8 @@ def _tensors(stage: Stage, value: Any) -> Iterator[Tensor]:
         yield from network.state_dict().values()
     elif stage == "answer":
         yield value
+    elif stage == "regression":
+        yield from (value.gram, value.moment, value.noise)
     else:
         for part in value:
             yield from [part] if isinstance(part, Tensor) else part

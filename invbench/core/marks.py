@@ -61,13 +61,16 @@ def game(
     axes: Sequence[str],
     protocol: str | None = None,
     protocols_of: Sequence[str] = (),
+    later: Sequence[str] = (),
     version: int = 1,
 ) -> Callable[[T], T]:
     """Mark a class as the game of its file.
 
     `data`: the kind of data that it is played on. `axes`: those of the matrix that it uses, beside what its protocol
     adds. `protocol`: the default one, None for a game without protocols. `protocols_of`: games whose protocols serve
-    this one too, beside those that name it (`update`: another question about what clients share).
+    this one too, beside those that name it (`update`: another question about what clients share). `later`: those of
+    the axes, `protocol` among them, that the game got after its first results: at their defaults (no defence, the
+    default protocol as it comes) they are no part of a cell's id.
     """
     return _mark(
         "game",
@@ -75,6 +78,7 @@ def game(
         axes=_words("axes", axes),
         protocol=protocol,
         protocols_of=_words("protocols_of", protocols_of),
+        later=_words("later", later),
         version=version,
     )
 

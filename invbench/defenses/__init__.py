@@ -8,7 +8,8 @@ A defence is a frozen dataclass marked `@defense` with the base `Defense`. It ac
 - `per_example(gradients, context)`: each example's own gradient, before they are averaged;
 - `update(shared, context)`: what one client is about to share;
 - `aggregate(updates, context)`: the updates of all clients, before the server sees them; it sees their mean;
-- `answer(scores, context)`: what a released model answers to a query.
+- `answer(scores, context)`: what a released model answers to a query;
+- `regression(regression, context)`: a regression of least squares (`core/regression.py`) before it is released.
 
 A stack runs stage by stage and, within a stage, in the order of its list: `[gaussian, per-example-clip]` clips each
 example first, then adds noise. What a defence does is public, its draws are not.
@@ -33,9 +34,10 @@ from invbench.observation import Update
 if TYPE_CHECKING:
     from torch import nn
 
+    from invbench.core.regression import Regression
     from invbench.core.training import Training
 
-Stage = Literal["model", "training", "inputs", "per_example", "update", "aggregate", "answer"]
+Stage = Literal["model", "training", "inputs", "per_example", "update", "aggregate", "answer", "regression"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 """Where a defence can act, in the order in which a round passes through."""
 
@@ -82,6 +84,9 @@ class Defense:
 
     def answer(self, scores: Tensor, context: Context) -> Tensor:
         return scores
+
+    def regression(self, regression: Regression, context: Context) -> Regression:
+        return regression
 
     def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
         """What an attacker can expect after its `update` stage: mean and variance of every coordinate.
@@ -131,6 +136,8 @@ class Stack:
     def at(self, stage: Literal["aggregate"], value: list[Update], context: Context) -> list[Update]: ...
     @overload
     def at(self, stage: Literal["answer"], value: Tensor, context: Context) -> Tensor: ...
+    @overload
+    def at(self, stage: Literal["regression"], value: Regression, context: Context) -> Regression: ...
     def at(self, stage: Stage, value: Any, context: Context) -> Any:
         """The value after this stage of every defence that acts there; BrokenContract names the one that breaks its."""
         for defense in self.defenses:

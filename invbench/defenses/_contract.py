@@ -24,6 +24,10 @@ def _wrong(stage: str, before: Any, after: Any) -> str:
         return "" if isinstance(after, nn.Module) else f"must give a network, not {_kind(after)}"
     if stage == "training":
         return "" if isinstance(after, type(before)) else f"must give a Training, not {_kind(after)}"
+    if stage == "regression":
+        if not isinstance(after, type(before)):
+            return f"must give a Regression, not {_kind(after)}"
+        return _of_tensors((before.gram, before.moment, before.noise), (after.gram, after.moment, after.noise))
     if stage == "update":
         return _of_update(before, after)
     if stage == "answer":

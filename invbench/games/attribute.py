@@ -12,72 +12,87 @@ import torch
 
 from invbench.cell import Cell
 from invbench.core.randomness import numpy_stream, stream
-from invbench.data import Dataset
 from invbench.data._table import Table
 from invbench.games import Deal, Game, Scores
+from invbench.games._people import counted, imputed, split, unseen
+from invbench.games._released import release_of, table_of, trained, why_unplayable
 from invbench.models import TableModel
-from invbench.observation import AttributeGuess, AttributeObservation, AttributePublic
+from invbench.observation import AttributeGuess, AttributeObservation, AttributePublic, CountedPrior
 from invbench.registry import game
 from invbench.scoring.computing import computed
 
 
-@game(data="table", axes=("attack", "model"))
+@game(data="table", axes=("attack", "model", "defense"), protocol="release", later=("defense", "protocol"))
 @dataclass(frozen=True, kw_only=True)
 class Attribute(Game[AttributePublic, AttributeObservation, AttributeGuess]):
     """A person's sensitive attribute from a model's output and the person's other attributes.
 
-    Targets are people: the `targets` from number `offset` on. A model of this game draws an `output` from
-    attributes and a generator, and states its `log_likelihood`.
+    Targets are people: the `targets` from number `offset` on. A published model draws an `output` from attributes and
+    a generator, and states its `log_likelihood`. Of a table with a target a model is trained on three quarters of the
+    rows, by the cell's seed; targets are the rows held out (or, by protocol, those that trained it), and what is seen
+    of a person is the target in his row.
     """
 
     def unsupported(self, cell: Cell) -> str | None:
-        if cell.dataset.part.facts["data"] != "table":
-            return f"needs a data set of people's attributes; {cell.dataset.name} holds none"
-        if cell.model.part.facts["data"] != "table":
-            return f"needs a model of people's attributes; {cell.model.name} takes images"
-        wanted, there = cell.offset + cell.targets, len(_table(cell).people)
-        if there < wanted:
-            return f"needs {wanted} people ({cell.targets} from number {cell.offset} on), the data set has {there}"
-        return None
+        return why_unplayable(cell)
 
     def public(self, cell: Cell) -> AttributePublic:
         """What everybody knows before any output is seen."""
-        table = _table(cell)
+        table, release = table_of(cell), release_of(cell)
         return AttributePublic(
             model=cell.model.short,
             sensitive=table.sensitive,
             values=table.values,
-            background=table.background,
+            background=tuple(name for name in table.background if name not in (release.unknown or ())),
             prior=table.prior,
+            leaf_counts=release.access == "leaf-counts",
         )
 
     def deal(self, cell: Cell, device: torch.device) -> AttributeDeal:
-        """Draw everybody's output; computed on the CPU whatever the device."""
-        table, public = _table(cell), self.public(cell)
-        people = range(cell.offset, cell.offset + cell.targets)
-        truth = [public.values.index(table.people[i][public.sensitive]) for i in people]
+        """Draw everybody's output, or train the model; computed on the CPU whatever the device."""
+        table, public, chosen = table_of(cell), self.public(cell), slice(cell.offset, cell.offset + cell.targets)
         notes = list(table.notes)
+        if table.target is None:
+            people = list(range(len(table.people)))[chosen]
+            seen = [_of_published(cell, public, table.people[i], i) for i in people]
+            blind = None
+        else:
+            training, held_out = split(len(table.people), cell.seed)
+            people = (training if release_of(cell).people == "training" else held_out)[chosen]
+            model, prior = trained(cell, table, training), counted(table, training)
+            seen = [_of_trained(cell, public, table, i, model, prior) for i in people]
+            blind = imputed(table, training, public.background, people)
+            notes += unseen(table, training, people)
+        truth = [public.values.index(table.people[i][public.sensitive]) for i in people]
         absent = [value for k, value in enumerate(public.values) if truth.count(k) < 2]
         if absent:
             notes.append(f"macro_auc leaves out what fewer than two of these people have: {', '.join(absent)}")
         return AttributeDeal(
             public=public,
-            observations=tuple(_observe(cell, public, table.people[i], i) for i in people),
+            observations=tuple(seen),
             people=tuple(people),
             truth=np.array(truth, dtype=np.int64),
             told=tuple(notes),
+            errors=np.array([_error(one, table.people[i]) for one, i in zip(seen, people, strict=True)]),
+            classified=blind,
         )
 
 
 @dataclass(frozen=True, eq=False)
 class AttributeDeal(Deal[AttributeObservation, AttributeGuess]):
-    """One cell's observations, and the truth `(N,)` that scores the answers (indexes into `public.values`)."""
+    """One cell's observations, and the truth `(N,)` that scores the answers (indexes into `public.values`).
+
+    `errors` `(N,)`: how far the model's own prediction is from each person's output, NaN where it makes none.
+    `classified`: what a classifier says of each person without the model, None where no rows trained one.
+    """
 
     public: AttributePublic
     observations: tuple[AttributeObservation, ...]
     people: tuple[int, ...]
     truth: npt.NDArray[np.int64]
     told: tuple[str, ...]
+    errors: npt.NDArray[np.float64]
+    classified: Sequence[Mapping[Any, float]] | None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -87,20 +102,27 @@ class AttributeDeal(Deal[AttributeObservation, AttributeGuess]):
         """`accuracy` 0 or 1 a person (of equal probabilities the first value counts); `macro_auc` by jackknife.
 
         The mean of `macro_auc` over people is the cell's macro AUC, one value against the rest; empty where
-        it is undefined.
+        it is undefined. `error`: of the model's own prediction of the person, what a defence costs.
         """
-        found = computed("attribute", {"probabilities": self._matrix(answers), "truth": self.truth})
-        return {metric: [[value] for value in values] for metric, values in found.items()}
+        return self._scored(answers, {"errors": self.errors})
 
     def controls(self) -> dict[str, Scores]:
-        """Answers that read no output: the prior's `mode`, and `imputation` from the person's own group."""
-        prior, sensitive = self.public.prior, self.public.sensitive
-        everybody = self._guess(prior.marginal(sensitive))
-        own_group = [self._guess(prior.table[sensitive][seen.attributes[prior.group]]) for seen in self.observations]
-        return {
-            "mode": self.score([everybody] * len(self.observations)),
-            "imputation": self.score(own_group),
-        }
+        """Answers that read no output.
+
+        The prior's `mode`; `imputation`, the same prior given the person's known attributes; and, where rows trained
+        the model, a `classifier` that was trained on the same rows' known attributes.
+        """
+        sensitive = self.public.sensitive
+        everybody = self._guess(self.observations[0].prior.marginal(sensitive))
+        own_group = [self._guess(seen.prior.given(sensitive, seen.attributes)) for seen in self.observations]
+        found = {"mode": self._scored([everybody] * len(own_group)), "imputation": self._scored(own_group)}
+        if self.classified is not None:
+            found["classifier"] = self._scored([self._guess(said) for said in self.classified])
+        return found
+
+    def _scored(self, answers: Sequence[AttributeGuess], also: Mapping[str, object] | None = None) -> Scores:
+        found = computed("attribute", {"probabilities": self._matrix(answers), "truth": self.truth, **(also or {})})
+        return {metric: [[value] for value in values] for metric, values in found.items()}
 
     def arrays(self, answers: Sequence[AttributeGuess]) -> dict[str, npt.NDArray[Any]]:
         """`probabilities` (N, K), `values` (K,) in their order, `truth` (N,), `output` (N,), `people` (N,)."""
@@ -123,11 +145,7 @@ class AttributeDeal(Deal[AttributeObservation, AttributeGuess]):
         return np.stack(rows)
 
 
-def _table(cell: Cell) -> Table:
-    return cast(Table, cell.dataset.build(Dataset).load())
-
-
-def _observe(cell: Cell, public: AttributePublic, person: Mapping[str, Any], number: int) -> AttributeObservation:
+def _of_published(cell: Cell, public: AttributePublic, person: Mapping[str, Any], number: int) -> AttributeObservation:
     model = cell.model.build(TableModel)
     return AttributeObservation(
         public=public,
@@ -136,3 +154,21 @@ def _observe(cell: Cell, public: AttributePublic, person: Mapping[str, Any], num
         model=model,
         generator=stream(cell.seed, "attack", cell.attack.key, number),
     )
+
+
+def _of_trained(
+    cell: Cell, public: AttributePublic, table: Table, number: int, model: TableModel, prior: CountedPrior
+) -> AttributeObservation:
+    person = table.people[number]
+    return AttributeObservation(
+        public=public,
+        attributes={name: person[name] for name in public.background},
+        output=person[table.target or ""],
+        model=model,
+        counted=prior,
+        generator=stream(cell.seed, "attack", cell.attack.key, number),
+    )
+
+
+def _error(seen: AttributeObservation, person: Mapping[str, Any]) -> float:
+    return cast(TableModel, seen.model).error(seen.output, person)

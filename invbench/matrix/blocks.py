@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from invbench import cell as cells
 from invbench import registry
 from invbench.cell import Cell, Choice
 from invbench.core.errors import in_words
@@ -169,7 +170,9 @@ def read_include(node: Node, batches: Batches, reader: Reader) -> Block | None:
     protocol = values.get("protocol")
     named = protocol if isinstance(protocol, Choice) else None
     needed = ("model", *_needed(attack, named)) if isinstance(attack, Choice) else ("attack", "model")
-    lacking = [axis for axis in AXES if axis in needed and axis not in given and axis != "protocol"]
+    if isinstance(attack, Choice) and "defense" in needed and "defense" in _game_of(attack).facts.get("later", ()):
+        values.setdefault("defense", ())  # matrices from before the game had defences stay valid
+    lacking = [axis for axis in AXES if axis in needed and axis not in values and axis != "protocol"]
     for axis in lacking:
         reader.errors.add(node.place, f"an included cell lacks {axis!r}")
     if lacking or None in values.values() or own.data is None:
@@ -187,10 +190,7 @@ def axes_of(attack: Choice, protocol: Choice | None) -> tuple[str, ...]:
 
 def default_protocol(attack: Choice) -> Choice | None:
     """The protocol of an attack's game where none is named; None for a game without protocols."""
-    name = _game_of(attack).facts["protocol"]
-    if name is None:
-        return None
-    return Choice("protocol", name, tuple(registry.load("protocol", name).settings({}).items()))
+    return cells.default_protocol(attack.part.facts["game"])
 
 
 def _needed(attack: Choice, protocol: Choice | None) -> tuple[str, ...]:

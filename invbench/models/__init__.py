@@ -1,6 +1,7 @@
 """Models: one file each, a frozen dataclass marked `@model(data=...)`.
 
-Of pictures: an `ImageModel` builds an `nn.Module`. Of tables: a `TableModel` states what it answers of a person.
+Of pictures: an `ImageModel` builds an `nn.Module`. Of tables: a `TableModel` states what it answers of a person, a
+`TableLearner` is trained on rows and gives one.
 A network takes normalised images `(N, C, H, W)` and returns class scores `(N, classes)`. It computes
 nothing in place and chooses no branch by a value, so that its gradient can be differentiated again and
 mapped over lanes (`torch.func`).
@@ -9,10 +10,11 @@ mapped over lanes (`torch.func`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from invbench.core.regression import Regression
 from invbench.registry import parameter
 
 if TYPE_CHECKING:
@@ -48,9 +50,49 @@ class TableModel(ABC):
     """A released model of people's attributes, which whoever holds it can evaluate."""
 
     @abstractmethod
+    def log_likelihood(self, output: Any, attributes: Mapping[str, Any]) -> float:
+        """Log density of an output given every attribute, up to a constant that no attribute changes."""
+
     def output(self, attributes: Mapping[str, Any], generator: np.random.Generator) -> float:
-        """What the model's owner releases of a person with these attributes."""
+        """What the owner of a published model releases of a person; of one that was trained, the rows say it."""
+        raise NotImplementedError(f"{type(self).__name__} draws no output")
+
+    def log_counts(self, output: Any, attributes: Mapping[str, Any], sensitive: str) -> float:
+        """As `log_likelihood`, from the numbers of training rows at a tree's leaves."""
+        raise NotImplementedError(f"{type(self).__name__} has no leaves")
+
+    def error(self, output: Any, attributes: Mapping[str, Any]) -> float:
+        """How far its prediction is from the output: absolute for a number, 1 for a wrong label; NaN: it has none."""
+        return float("nan")
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """What a model of a table is trained on: people, `target` and the `features` that predict it, by name.
+
+    `categories`: the values of each attribute that is a category; the others are numbers, None where missing.
+    """
+
+    people: Sequence[Mapping[str, Any]]
+    target: str
+    features: tuple[str, ...]
+    categories: Mapping[str, tuple[str, ...]]
+
+
+def as_it_is(regression: Regression) -> Regression:
+    """No defence."""
+    return regression
+
+
+class TableLearner(ABC):
+    """A model that is trained on rows: a regression where the target is a number, else a classification."""
+
+    has_leaves: bool = False
+    """Whether it has leaves, whose counts a protocol may grant."""
+
+    is_least_squares: bool = False
+    """Whether its regression is one of least squares, which defences change at stage `regression`."""
 
     @abstractmethod
-    def log_likelihood(self, output: float, attributes: Mapping[str, Any]) -> float:
-        """Log density of an output given every attribute, up to a constant that no attribute changes."""
+    def fit(self, rows: Rows, defended: Callable[[Regression], Regression] = as_it_is) -> TableModel:
+        """The model trained on these rows; `defended`: what the declared defences make of a regression."""

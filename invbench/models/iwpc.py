@@ -79,6 +79,10 @@ class IWPC(TableModel):
         far, near = sorted(-0.5 * ((r - mean) / self.residual) ** 2 for r in (root, -root))
         return near + math.log1p(math.exp(far - near)) - math.log(self.residual * math.sqrt(2 * math.pi))
 
+    def error(self, output: float, attributes: Mapping[str, Any]) -> float:
+        """How far the predicted dose is from the one taken, mg/week."""
+        return abs(self.predict(attributes) ** 2 - output)
+
 
 def _effect(name: str, value: Any) -> float:
     if value not in EFFECTS[name]:

@@ -9,6 +9,7 @@ channel, the space in which the victim sees pictures.
 """
 
 from invbench.observation._base import Answer, Failed, Json, Known, Observation, Plain, Preparation, Tensors
+from invbench.observation._counted import CountedPrior
 from invbench.observation.attribute import (
     AttributeGuess,
     AttributeModel,
@@ -33,6 +34,7 @@ __all__ = [
     "AttributeObservation",
     "AttributePrior",
     "AttributePublic",
+    "CountedPrior",
     "Failed",
     "Guess",
     "Json",

@@ -3,8 +3,10 @@
 from invbench.numbers.sheet import Layout, Noun, Sheet
 
 SHEET = Sheet(
-    columns=("accuracy", "macro_auc"),
+    columns=("accuracy", "macro_auc", "error"),
     item=Noun("person", "people"),
-    layout=Layout(metrics=("accuracy", "macro_auc"), controls=("mode", "imputation")),
+    layout=Layout(
+        metrics=("accuracy", "macro_auc"), controls=("mode", "imputation", "classifier"), aside=(("error", 0.0),)
+    ),
     place=1,
 )

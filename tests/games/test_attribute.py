@@ -266,7 +266,8 @@ def test_the_parts_are_found_by_name() -> None:
     game = registry.load("game", "attribute")
     assert game.build({}) == Attribute()
     assert game.facts["data"] == "table"
-    assert registry.load("game", "attribute").facts["axes"] == ("attack", "model")
+    assert game.facts["axes"] == ("attack", "model", "defense")
+    assert (game.facts["protocol"], game.facts["later"]) == ("release", ("defense", "protocol"))
     assert registry.load("attack", "map-inversion").facts["game"] == "attribute"
     names = cell(residual=0.5, sensitive="cyp2c9").names
     assert (names["attack"], names["model"]) == ("map-inversion", "iwpc(residual=0.5)")

@@ -295,7 +295,7 @@ def test_axes_that_a_game_does_not_use_are_left_out_and_cells_that_become_equal_
         "grid: {attack: [map-inversion, dlg], model: iwpc, batch_size: [1, 2], defense: [none, sign]}\n"
     )
     assert names(made.cells, "attack", "batch_size", "defense", "protocol") == [
-        ("map-inversion", None, None, None),
+        *(("map-inversion", None, defense, "release") for defense in ("none", "sign")),
         *(("dlg", size, defense, "fedsgd") for size in (1, 2) for defense in ("none", "sign")),
     ]
     assert {cell.normalisation for cell in made.cells} == {None}
