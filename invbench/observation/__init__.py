@@ -16,6 +16,15 @@ from invbench.observation.attribute import (
     AttributePrior,
     AttributePublic,
 )
+from invbench.observation.membership import (
+    Architecture,
+    Labelled,
+    MembershipGuess,
+    MembershipObservation,
+    MembershipPublic,
+    Released,
+    log_probabilities,
+)
 from invbench.observation.update import (
     Guess,
     Public,
@@ -28,6 +37,7 @@ from invbench.observation.update import (
 
 __all__ = [
     "Answer",
+    "Architecture",
     "AttributeGuess",
     "AttributeModel",
     "AttributeObservation",
@@ -37,14 +47,20 @@ __all__ = [
     "Guess",
     "Json",
     "Known",
+    "Labelled",
+    "MembershipGuess",
+    "MembershipObservation",
+    "MembershipPublic",
     "Observation",
     "Plain",
     "Preparation",
     "Public",
     "PublicDefense",
+    "Released",
     "Tensors",
     "Update",
     "UpdateObservation",
     "has_own_weight",
+    "log_probabilities",
     "too_many",
 ]
