@@ -77,7 +77,7 @@ class BalancedAccuracy(Statistic):
 
     def values(self, inputs: Sequence[Array], weights: Array) -> Array:
         called, member = (one[:, None] != 0 for one in inputs)
-        right = (_ratio((weights * (called & member)).sum(axis=0), (weights * member).sum(axis=0)))
+        right = _ratio((weights * (called & member)).sum(axis=0), (weights * member).sum(axis=0))
         spared = _ratio((weights * (~called & ~member)).sum(axis=0), (weights * ~member).sum(axis=0))
         return (right + spared) / 2
 

@@ -21,7 +21,10 @@ from invbench.defenses import Context, Defense, Stack
 from invbench.observation import Labelled, MembershipPublic
 
 LANES = 16
-"""Networks trained at a time: activations of more of them leave the processor's caches."""
+"""Networks trained at a time. Measured on one core, by network and step: 0.3 ms instead of 1.4 alone for 2,410 weights,
+1.9 instead of 5 for a LeNet of 8 x 8 pictures, as long as alone (10) for one of 32 x 32."""
+MOST_WEIGHTS = 200_000
+"""Of a network in lanes: one of 855,050 weights takes 17 ms a step there and 8 alone."""
 _START, _TRAINING, _DEFENSE = range(3)  # the streams of one shadow
 
 
@@ -47,9 +50,7 @@ def train_shadows(public: MembershipPublic, pictures: Labelled, sets: Tensor) ->
     """
     stack = stack_of(public)
     networks = [untrained(public, k) for k in range(len(sets))]
-    trainings = [
-        stack.at("training", Training(public.steps), Context(_stream(k, _DEFENSE))) for k in range(len(sets))
-    ]
+    trainings = [stack.at("training", Training(public.steps), Context(_stream(k, _DEFENSE))) for k in range(len(sets))]
     generators = [_stream(k, _TRAINING) for k in range(len(sets))]
     if all(map(_fits_lanes, networks, trainings)):
         for start in range(0, len(sets), LANES):
@@ -96,10 +97,11 @@ def descend_in_lanes(
 
 
 def _fits_lanes(network: nn.Module, training: Training) -> bool:
-    """Whether lanes do what `descend` does: no buffers, no dropout, and of the training another loss at most."""
+    """Whether lanes do what `descend` does, and no slower: no buffers, no dropout, of the training another loss at most."""
+    small = sum(weight.numel() for weight in network.parameters()) <= MOST_WEIGHTS
     draws = any(isinstance(layer, nn.modules.dropout._DropoutNd) for layer in network.modules())
     usual = replace(Training(training.steps), loss=training.loss) == training
-    return usual and not draws and next(network.buffers(), None) is None
+    return small and usual and not draws and next(network.buffers(), None) is None
 
 
 def _seed(shadow: int, purpose: int) -> int:

@@ -37,7 +37,9 @@ def remarks(found: Mapping[str, float]) -> list[str]:
 SHEET = Sheet(
     columns=(
         Column("auc", "area under the ROC curve", title="AUC", statistic=Auc()),
-        Column("balanced_accuracy", "mean of the shares of members and of others told right", statistic=BalancedAccuracy()),
+        Column(
+            "balanced_accuracy", "mean of the shares of members and of others told right", statistic=BalancedAccuracy()
+        ),
         Column("tpr_at_fpr_0.01", "members found at a hundredth of false alarms", statistic=TruePositiveRate(at=FEW)),
         Column("tpr_at_fpr_0.001", "members found at a thousandth", statistic=TruePositiveRate(at=0.001)),
     ),
