@@ -39,7 +39,7 @@ class Shadow(Attack[MembershipPublic, MembershipObservation, MembershipGuess]):
         candidates, shadows = seen.public.candidates, shadows_of(seen)
         own = seen.answer(candidates.images)
         scores = torch.zeros(len(candidates), dtype=torch.float64)
-        for label in candidates.labels.unique():
+        for label in sorted(set(candidates.labels.tolist())):
             here = candidates.labels == label
             model = self._attack_model(shadows, here, seen.generator)
             with torch.no_grad():

@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from invbench.cell import Cell, Choice
 from invbench.core.artefacts import Artefact
@@ -217,7 +218,8 @@ def _observe(
     for number, chosen in zip(_numbers(cell), sets, strict=True):
         network, defended = victim(own, chosen, number).to(device), None
         if stack.acts("answer"):
-            defended = partial(stack.at, "answer", context=Context(stream("answers", cell.seed, names, number)))
+            drawn = Context(stream("answers", cell.seed, names, number))
+            defended = cast(Callable[[Tensor], Tensor], partial(stack.at, "answer", context=drawn))
         found.append(
             MembershipObservation(
                 public=public,

@@ -82,7 +82,7 @@ class Released:
 def log_probabilities(network: nn.Module, images: Tensor) -> Tensor:
     """Log probabilities of the classes `(N, classes)`, float64 on the CPU, in the network's present mode."""
     device = next(network.parameters()).device
-    scores = [network(some.to(device)).cpu() for some in images.split(_BATCH)]
+    scores = [network(some.to(device)).cpu() for some in torch.split(images, _BATCH)]
     return torch.cat(scores).double().log_softmax(dim=1)
 
 

@@ -14,7 +14,7 @@ Score = Callable[[Tensor, Shadows], Tensor]
 
 
 def chosen_on_shadows(score: Score, shadows: Shadows) -> float:
-    """The threshold of the best balanced accuracy where each shadow in turn is the victim and the others its shadows."""
+    """The threshold of best balanced accuracy where each shadow in turn is the victim and the others its shadows."""
     every = [score(own, shadows.without(k)) for k, own in enumerate(shadows.probabilities)]
     return best_threshold(torch.cat(every), shadows.kept.reshape(-1))
 

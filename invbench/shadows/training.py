@@ -88,7 +88,7 @@ def descend_in_lanes(
             group["lr"] = PEAK_LR * schedule(step, steps)
         optimizer.zero_grad()
         losses = vmap(lane)(weights, pictures.images[chosen], pictures.labels[chosen])
-        losses.sum().backward()
+        losses.sum().backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         progress.report("shadows", step + 1, steps, float(losses.detach().mean()))
     for place, network in enumerate(networks):
@@ -97,7 +97,7 @@ def descend_in_lanes(
 
 
 def _fits_lanes(network: nn.Module, training: Training) -> bool:
-    """Whether lanes do what `descend` does, and no slower: no buffers, no dropout, of the training another loss at most."""
+    """Whether lanes do what `descend` does, and no slower: no buffers, no dropout, no training but with another loss."""
     small = sum(weight.numel() for weight in network.parameters()) <= MOST_WEIGHTS
     draws = any(isinstance(layer, nn.modules.dropout._DropoutNd) for layer in network.modules())
     usual = replace(Training(training.steps), loss=training.loss) == training

@@ -61,7 +61,7 @@ def architecture(cell: Cell) -> nn.Module:
 
 
 def victim(cell: Cell, pictures: Indexes | None = None, number: int = 0) -> nn.Module:
-    """The network that the cell attacks, on the CPU and in eval mode; `pictures` and `number` as of `trained_victim`."""
+    """The network that the cell attacks, on the CPU, in eval mode; `pictures` and `number` as of `trained_victim`."""
     network = _untrained(cell, number)
     if model_of(cell).trained:
         network.load_state_dict(fetch(trained_victim(cell, pictures, number)))
