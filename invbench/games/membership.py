@@ -155,6 +155,17 @@ class MembershipDeal(Deal[MembershipObservation, MembershipGuess]):
         guess = MembershipGuess(scores=scores, threshold=float(scores.median()))
         return {"blind": self.score([guess] * len(self.observations))}
 
+    def limits(self) -> Scores:
+        """How well each victim classifies its members and the other candidates, 0 or 1 a picture: the gap that lets it
+        be told who was trained on (Yeom et al. 2018), and what a defence costs."""
+        right = []
+        for seen in self.observations:
+            some = seen.public.candidates
+            right.append((seen.answer(some.images).argmax(dim=1) == some.labels).double().numpy())
+        members = [own[member].tolist() for own, member in zip(right, self.member, strict=True)]
+        others = [own[~member].tolist() for own, member in zip(right, self.member, strict=True)]
+        return {"member_accuracy": members, "other_accuracy": others}
+
     def arrays(self, answers: Sequence[MembershipGuess]) -> dict[str, npt.NDArray[Any]]:
         """`scores` and `member` `(targets, N)`, `threshold` `(targets,)` (NaN: none), `candidates` `(N,)`: indexes."""
         thresholds = [np.nan if answer.threshold is None else answer.threshold for answer in answers]

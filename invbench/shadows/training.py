@@ -97,7 +97,7 @@ def descend_in_lanes(
 
 
 def _fits_lanes(network: nn.Module, training: Training) -> bool:
-    """Whether lanes do what `descend` does, and no slower: no buffers, no dropout, no training but with another loss."""
+    """Whether lanes do what `descend` does, no slower: no buffers, no dropout, no training but with another loss."""
     small = sum(weight.numel() for weight in network.parameters()) <= MOST_WEIGHTS
     draws = any(isinstance(layer, nn.modules.dropout._DropoutNd) for layer in network.modules())
     usual = replace(Training(training.steps), loss=training.loss) == training

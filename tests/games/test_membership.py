@@ -150,8 +150,8 @@ def test_a_whole_cell_leaks_its_controls_do_not_and_its_picture_is_drawn() -> No
         "lira",
         controls=("unseen", "blind"),
         targets=3,
-        settings={"shadows": 8},
-        protocol={"epochs": 60, "pictures": 400},
+        settings={"shadows": 6},
+        protocol={"epochs": 40, "pictures": 400},
         model=part("model", "mlp", width=64, depth=1),
     )
     played = play(cell, "cpu")
@@ -162,6 +162,9 @@ def test_a_whole_cell_leaks_its_controls_do_not_and_its_picture_is_drawn() -> No
     assert abs(figures.controls["auc"]["unseen"] - 0.5) < 0.08
     assert abs(figures.controls["auc"]["blind"] - 0.5) < 0.08
     assert figures.shown is not None
+    assert figures.scores["member_accuracy"].mean > 0.98
+    assert figures.scores["other_accuracy"].mean < figures.scores["member_accuracy"].mean
+    assert [len(target) for target in played.record.scores["other_accuracy"]] == [100] * 3
     assert any(note.startswith("200 candidates, of whom half are members") for note in played.record.notes)
     assert any("a positive is a member in" in remark for remark in figures.remarks)
     assert np.asarray(played.arrays["member"]).shape == (3, 200)  # type: ignore[index]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from membership import SHEET
+from made_presence import SHEET
 from small_cells import plugged
 
 from invbench import registry

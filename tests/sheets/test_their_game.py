@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from membership import CANDIDATES, SHEET, membership_record
+from made_presence import CANDIDATES, SHEET, membership_record
 from sklearn.metrics import roc_auc_score  # type: ignore[import-untyped]
 from small_cells import plugged
 
