@@ -15,6 +15,7 @@ ATTACKER = (
     "attacks",
     "matching",
     "peeling",
+    "shadows",
     "updates",
     "protocol",
     "defenses",

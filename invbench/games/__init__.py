@@ -69,8 +69,8 @@ class Deal(ABC, Generic[Seen, Said]):
         """How far any attack of a stated kind can get, as metrics of their own."""
         return {}
 
-    def files(self, answers: Sequence[Said], scores: Scores) -> Mapping[str, bytes]:
-        """Pictures and the like, by file name."""
+    def files(self, answers: Sequence[Said], scores: Scores, controls: Mapping[str, Scores]) -> Mapping[str, bytes]:
+        """Pictures and the like, by file name. `controls`: the scored controls, by name."""
         return {}
 
     @property

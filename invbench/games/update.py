@@ -156,7 +156,7 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
             "guessed_labels": np.stack([m.labels for m in matched]),
         }
 
-    def files(self, answers: Sequence[Guess], scores: Scores) -> dict[str, bytes]:
+    def files(self, answers: Sequence[Guess], scores: Scores, controls: Mapping[str, Scores]) -> dict[str, bytes]:
         """`grid.png`: originals above reconstructions, each pair with its PSNR."""
         names = self.cell.names
         title = f"{names['attack']} on {names['model']}, batch {names['batch_size']}, defence {names['defense']}"

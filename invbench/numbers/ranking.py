@@ -67,6 +67,28 @@ class TruePositiveRate(Statistic):
         return min(_sides(inputs))
 
 
+@dataclass(frozen=True, kw_only=True)
+class BalancedAccuracy(Statistic):
+    """The mean of the share of members called so and of the share of others not, at the attack's own threshold."""
+
+    inputs: tuple[str, ...] = ("called", "member")
+    least: float | None = 0.0
+    most: float | None = 1.0
+
+    def values(self, inputs: Sequence[Array], weights: Array) -> Array:
+        called, member = (one[:, None] != 0 for one in inputs)
+        right = _ratio((weights * (called & member)).sum(axis=0), (weights * member).sum(axis=0))
+        spared = _ratio((weights * (~called & ~member)).sum(axis=0), (weights * ~member).sum(axis=0))
+        return (right + spared) / 2
+
+    def why_empty(self, inputs: Sequence[Array]) -> str | None:
+        return _one_sided(inputs)
+
+    def units(self, inputs: Sequence[Array]) -> int:
+        """As many as there are of the rarer kind."""
+        return min(_sides(inputs))
+
+
 def _sides(inputs: Sequence[Array]) -> tuple[int, int]:
     """How many members there are, and how many others."""
     members = int((inputs[1] != 0).sum())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -68,7 +68,8 @@ class Sheet:
     those of them that it gets unasked. `controls_by_name`: `(control, metric)` pairs that have a column of their own
     in `summary.csv`. `legend`: sentences added to the report's. `place`: among the games in what shows several,
     lowest first, then by name. `silent`: a regular expression of notes by which the game says of how many targets
-    there was nothing to read, whatever the attack or the defence; its first group is that number.
+    there was nothing to read, whatever the attack or the defence; its first group is that number. `remarks`: sentences
+    that follow from a cell's statistics, given their values by name, those left out that are empty.
     """
 
     columns: tuple[str | Column, ...]
@@ -81,6 +82,7 @@ class Sheet:
     legend: tuple[str, ...] = ()
     place: int = 100
     silent: str = ""
+    remarks: Callable[[Mapping[str, float]], Sequence[str]] | None = None
 
     def __post_init__(self) -> None:
         must_be_typed(self)

@@ -17,6 +17,15 @@ from invbench.observation.attribute import (
     AttributePrior,
     AttributePublic,
 )
+from invbench.observation.membership import (
+    Architecture,
+    Labelled,
+    MembershipGuess,
+    MembershipObservation,
+    MembershipPublic,
+    Released,
+    log_probabilities,
+)
 from invbench.observation.update import (
     Guess,
     Public,
@@ -29,6 +38,7 @@ from invbench.observation.update import (
 
 __all__ = [
     "Answer",
+    "Architecture",
     "AttributeGuess",
     "AttributeModel",
     "AttributeObservation",
@@ -39,14 +49,20 @@ __all__ = [
     "Guess",
     "Json",
     "Known",
+    "Labelled",
+    "MembershipGuess",
+    "MembershipObservation",
+    "MembershipPublic",
     "Observation",
     "Plain",
     "Preparation",
     "Public",
     "PublicDefense",
+    "Released",
     "Tensors",
     "Update",
     "UpdateObservation",
     "has_own_weight",
+    "log_probabilities",
     "too_many",
 ]

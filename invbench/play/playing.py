@@ -83,7 +83,7 @@ def _play(cell: Cell, device: str) -> Played:
             "controls": time.perf_counter() - clock,
         },
     )
-    arrays, files = deal.arrays(answers), deal.files(answers, scores)
+    arrays, files = deal.arrays(answers), deal.files(answers, scores, controls)
     return writable(f"game {cell.game}", Played(record, arrays, files))
 
 

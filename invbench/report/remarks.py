@@ -12,7 +12,8 @@ from invbench.report.leaks import Control
 def remarks(
     sheet: GameSheet, estimates: Mapping[str, Estimate], strongest: Mapping[str, Control], full: int, targets: int
 ) -> tuple[str, ...]:
-    """Why statistics of the whole cell are empty, what items others leave out, and where a control is exact.
+    """Why statistics of the whole cell are empty, what items others leave out, where a control is exact, and what the
+    game's sheet says of the statistics.
 
     `full`: at how many of the `targets` the strongest control of the game's first metric leaves no room above it.
     """
@@ -26,4 +27,7 @@ def remarks(
         elif found.left_out:
             many = sheet.said.item.many
             said.append(f"{name} leaves out {found.left_out} of {found.items} {many}, which have no finite score")
+    if sheet.said.remarks is not None:
+        values = {name: found.value for name, found in estimates.items() if found.value is not None}
+        said += sheet.said.remarks(values)
     return tuple(said)

@@ -60,11 +60,11 @@ def architecture(cell: Cell) -> nn.Module:
     return _architecture(cell.model, network_defenses(cell), shape_of(pool), pool.classes)
 
 
-def victim(cell: Cell, pictures: Indexes | None = None) -> nn.Module:
-    """The network that the cell attacks, on the CPU and in eval mode; `pictures` as of `trained_victim`."""
-    network = _untrained(cell)
+def victim(cell: Cell, pictures: Indexes | None = None, number: int = 0) -> nn.Module:
+    """The network that the cell attacks, on the CPU, in eval mode; `pictures` and `number` as of `trained_victim`."""
+    network = _untrained(cell, number)
     if model_of(cell).trained:
-        network.load_state_dict(fetch(trained_victim(cell, pictures)))
+        network.load_state_dict(fetch(trained_victim(cell, pictures, number)))
     return network.eval()
 
 
@@ -73,13 +73,16 @@ def victim_artefacts(cell: Cell) -> tuple[Artefact, ...]:
     return (trained_victim(cell),) if model_of(cell).trained else ()
 
 
-def trained_victim(cell: Cell, pictures: Indexes | None = None) -> Artefact:
-    """The weights of a victim trained on the data set's training pool, or on those of its pictures at these indexes."""
-    seed = _key(cell) if pictures is None else [*_key(cell), {"pictures": pictures.tolist()}]
+def trained_victim(cell: Cell, pictures: Indexes | None = None, number: int = 0) -> Artefact:
+    """The weights of a victim trained on the data set's training pool, or on those of its pictures at these indexes.
+
+    `number`: where a cell has several victims, which of them; each has its own start and its own draws.
+    """
+    seed = _key(cell, number) if pictures is None else [*_key(cell, number), {"pictures": pictures.tolist()}]
 
     def make() -> dict[str, Tensor]:
         assert cell.normalisation is not None
-        pool, network, model = pool_of(cell), _untrained(cell), model_of(cell)
+        pool, network, model = pool_of(cell), _untrained(cell, number), model_of(cell)
         chosen = pool.train if pictures is None else pictures
         mean, std = (torch.tensor(c, dtype=torch.float32).reshape(-1, 1, 1) for c in cell.normalisation)
         images = (torch.from_numpy(pool.unit(chosen)) - mean) / std
@@ -95,15 +98,16 @@ def trained_victim(cell: Cell, pictures: Indexes | None = None) -> Artefact:
     return Artefact(f"training {cell.model.short} on {several}{cell.dataset.short}", key, make)
 
 
-def _untrained(cell: Cell) -> nn.Module:
+def _untrained(cell: Cell, number: int) -> nn.Module:
     pool = pool_of(cell)
-    return build_victim(model_of(cell), shape_of(pool), pool.classes, seed_of(*_key(cell)), stack_of(cell))
+    return build_victim(model_of(cell), shape_of(pool), pool.classes, seed_of(*_key(cell, number)), stack_of(cell))
 
 
-def _key(cell: Cell) -> list[Any]:
+def _key(cell: Cell, number: int) -> list[Any]:
     """What a victim's weights depend on, and nothing else; the defences only where any changes the network."""
     changing = [d.key for d in network_defenses(cell)]
-    return ["victim", cell.seed, cell.model.key, cell.data_hash, *([changing] if changing else [])]
+    key = ["victim", cell.seed, cell.model.key, cell.data_hash, *([changing] if changing else [])]
+    return [*key, {"number": number}] if number else key
 
 
 @lru_cache(maxsize=64)

@@ -9,12 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from invbench.core import progress
-from invbench.core.training import Training
+from invbench.core.training import Training, descend, steps_an_epoch
 
-BATCH = 32
-PEAK_LR = 2e-3
-WARM_UP = 0.1  # share of the steps
 EVALUATION_BATCH = 256
 
 
@@ -44,43 +40,13 @@ def train(
     """
     if len(images) == 0:
         raise ValueError("the training pool is empty")
+    descend(network, images, labels, generator, training)
     device, steps = next(network.parameters()).device, training.steps
-    optimizer = torch.optim.Adam(network.parameters(), lr=PEAK_LR)
-    dropout_seed = int(torch.randint(2**62, (), generator=generator))
-    network.train()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(dropout_seed)
-        for step, batch in enumerate(_batches(len(images), steps, generator)):
-            for group in optimizer.param_groups:
-                group["lr"] = PEAK_LR * _schedule(step, steps)
-            optimizer.zero_grad()
-            loss = training.backward(network, training.loss, images[batch].to(device), labels[batch].to(device))
-            optimizer.step()
-            progress.report("training", step + 1, steps, loss.item())
-    optimizer.zero_grad()
-    network.eval()
     loss_after, accuracy = _evaluate(network, images, labels, device)
     if not math.isfinite(loss_after):
         raise ArithmeticError(f"training diverged: the loss is {loss_after} after {steps} steps")
-    epochs = steps / (len(images) // min(BATCH, len(images)))
+    epochs = steps / steps_an_epoch(len(images))
     return Trained(steps, epochs, loss_after, accuracy)
-
-
-def _batches(pool: int, steps: int, generator: torch.Generator) -> list[Tensor]:
-    """`steps` index vectors of equal length."""
-    size = min(BATCH, pool)
-    each_epoch = pool // size
-    epochs = -(-steps // each_epoch)
-    orders = [torch.randperm(pool, generator=generator)[: each_epoch * size] for _ in range(epochs)]
-    return list(torch.cat(orders).reshape(-1, size)[:steps])
-
-
-def _schedule(step: int, steps: int) -> float:
-    """Share of the peak learning rate: a straight climb, then a half cosine to zero."""
-    warm_up = max(1, round(WARM_UP * steps))
-    if step < warm_up:
-        return (step + 1) / warm_up
-    return 0.5 * (1 + math.cos(math.pi * (step + 1 - warm_up) / (steps + 1 - warm_up)))
 
 
 @torch.no_grad()

@@ -137,7 +137,8 @@ def test_each_part_is_shown_within_80_columns_with_every_setting(kind: str, name
 def test_each_metric_is_shown_with_its_direction_and_tolerance(name: str) -> None:
     done = here("list", "metrics", name)
     assert done.exit_code == 0
-    assert f"{columns()[name].better} is a stronger attack; tolerance {columns()[name].tolerance:g}" in done.stdout
+    meaning = "a stronger attack" if columns()[name].role == "leak" else "better"
+    assert f"{columns()[name].better} is {meaning}; tolerance {columns()[name].tolerance:g}" in done.stdout
 
 
 @pytest.mark.parametrize(("kind", "name"), PARTS)

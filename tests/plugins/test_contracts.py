@@ -42,7 +42,7 @@ from invbench.core.attack import Attack
 from invbench.registry import attack
 
 
-@attack(game="membership")
+@attack(game="presence")
 @dataclass(frozen=True, kw_only=True)
 class Nosy(Attack):
     """Each candidate's confidence, the larger the more victims there are."""
@@ -60,7 +60,7 @@ from theirs.attacks.confidence import Confidence
 from invbench.registry import attack
 
 
-@attack(game="membership")
+@attack(game="presence")
 @dataclass(frozen=True, kw_only=True)
 class Knowing(Confidence):
     """Could draw what others drew."""
@@ -74,13 +74,13 @@ PEEKING = '''
 
 from dataclasses import dataclass
 
-import theirs.games.membership
+import theirs.games.presence
 
 from theirs.attacks.confidence import Confidence
 from invbench.registry import attack
 
 
-@attack(game="membership")
+@attack(game="presence")
 @dataclass(frozen=True, kw_only=True)
 class Peeking(Confidence):
     """Holds the game in its hands."""
@@ -133,7 +133,7 @@ def test_an_attack_that_looks_at_its_company_or_behind_the_wall_is_found(tmp_pat
         check_draws_alone(found["knowing"])
     with pytest.raises(AssertionError, match="depends on the others"):
         check_company(found["nosy"])
-    with pytest.raises(AssertionError, match=r"theirs\.games\.membership"):
+    with pytest.raises(AssertionError, match=r"theirs\.games\.presence"):
         check_sealed(modules)
 
 

@@ -20,7 +20,7 @@ TINY = {"name": "tiny", "trained": True, "training_steps": 5}
 MLP = {"name": "mlp", "width": 4, "depth": 1}
 UPDATES = {"attack": "random-search", "model": MLP, "batch_size": 2, "defense": "none"}
 MEMBERS = {"attack": "confidence", "model": TINY, "defense": "none", "dataset": "few-digits"}
-GAME = {"games/membership", "protocol/access", "attacks/confidence", "models/tiny", "data/few_digits"}
+GAME = {"games/presence", "protocol/access", "attacks/confidence", "models/tiny", "data/few_digits"}
 SEARCH = {"attacks/random_search"}
 CELLS: list[tuple[dict[str, Any], set[str]]] = [
     (MEMBERS, GAME),
@@ -75,7 +75,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, A
 
 def test_every_part_but_metric_and_sheet_is_named_by_a_cell() -> None:
     named = set().union(*(files for _, files in CELLS))
-    assert set(PARTS) - named == {"metrics/mse", "sheets/membership"}
+    assert set(PARTS) - named == {"metrics/mse", "sheets/presence"}
 
 
 @pytest.mark.filterwarnings("ignore:metric mse is left out")

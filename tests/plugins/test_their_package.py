@@ -183,7 +183,7 @@ def test_compare_show_and_list_know_every_part(run: tuple[Path, Finished]) -> No
 
 
 def test_list_tells_what_a_part_is(run: tuple[Path, Finished]) -> None:
-    done = theirs(run[0], "list", "games", "membership")
+    done = theirs(run[0], "list", "games", "presence")
     assert (done.exit_code, done.stderr) == (0, "")
     assert "who was in the training set of a model that answers queries" in " ".join(done.stdout.split())
 

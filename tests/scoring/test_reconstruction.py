@@ -373,7 +373,7 @@ def test_arrays_are_originals_and_guesses_in_the_batch_s_order(tmp_path: Path, c
 def test_the_grid_is_a_picture_of_every_pair(tmp_path: Path) -> None:
     played = play(tmp_path, targets=2)
     guesses = [Guess(images=blurred()), Guess(images=torch.zeros(0, 3, 16, 16))]
-    drawn = played.files(guesses, played.score(guesses))
+    drawn = played.files(guesses, played.score(guesses), {})
     assert drawn["grid.png"].startswith(b"\x89PNG")
     all_missing = [Guess(images=torch.zeros(0, 3, 16, 16))] * 2
-    assert drawn != played.files(all_missing, played.score(all_missing))
+    assert drawn != played.files(all_missing, played.score(all_missing), {})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from membership import SHEET
+from made_presence import SHEET
 from small_cells import plugged
 
 from invbench import registry
@@ -155,12 +155,12 @@ def test_two_games_may_share_a_metric(tmp_path: Path) -> None:
 
 
 def test_a_metric_that_a_sheet_describes_otherwise_is_a_clash(tmp_path: Path) -> None:
-    theirs = mae("auc").replace('"update"', '"membership"')
+    theirs = mae("auc").replace('"update"', '"presence"')
     with (
-        plugged(tmp_path, {"sheets.membership": SHEET, "metrics.auc": theirs}),
+        plugged(tmp_path, {"sheets.presence": SHEET, "metrics.auc": theirs}),
         pytest.raises(Clash, match="their_metrics_auc"),
     ):
-        sheet_of("membership")
+        sheet_of("presence")
 
 
 def test_a_name_of_ours_is_refused_with_both_modules(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_the_controls_of_a_matrix_are_those_of_all_sheets_and_unasked_those_of_o
     assert {"grey", "mean"} <= set(unasked) <= asked
     assert {"grey", "mean", "noise"} <= asked
     assert "loss" not in asked
-    with plugged(tmp_path, {"sheets.membership": SHEET}):
+    with plugged(tmp_path, {"sheets.presence": SHEET}):
         assert read_controls(None, Errors()) == unasked
         assert {c for s in every_sheet() for c in s.said.controls} == {*asked, "loss"}
 

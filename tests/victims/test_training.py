@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from invbench import registry
 from invbench.core import progress
 from invbench.core.training import Training
+from invbench.core.training import batches as _batches
+from invbench.core.training import schedule as _schedule
 from invbench.victims.building import build_victim
-from invbench.victims.training import _batches, _schedule, train
+from invbench.victims.training import train
 
 
 @pytest.fixture(autouse=True)

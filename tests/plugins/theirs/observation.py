@@ -1,4 +1,4 @@
-"""What crosses the wall in game `membership`. Nothing here can reach the members."""
+"""What crosses the wall in game `presence`. Nothing here can reach the members."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from invbench.core.attack import Attack
 from invbench.registry import attack
 
 
-@attack(game="membership")
+@attack(game="presence")
 @dataclass(frozen=True, kw_only=True)
 class Confidence(Attack[MembershipPublic, MembershipObservation, MembershipAnswer]):
     """Members are what the victim is surest of."""

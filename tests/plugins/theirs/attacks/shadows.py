@@ -18,7 +18,7 @@ from invbench.observation import Preparation, Tensors
 from invbench.registry import attack, parameter
 
 
-@attack(game="membership")
+@attack(game="presence")
 @dataclass(frozen=True, kw_only=True)
 class Shadows(Attack[MembershipPublic, MembershipObservation, MembershipAnswer]):
     """log p(label) of the victim minus the shadows', which says how hard the picture is for anybody."""

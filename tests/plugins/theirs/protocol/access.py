@@ -8,7 +8,7 @@ from invbench.protocol import Protocol
 from invbench.registry import parameter, protocol
 
 
-@protocol(games=("membership",))
+@protocol(games=("presence",))
 @dataclass(frozen=True, kw_only=True)
 class Access(Protocol):
     """Class probabilities of at most `queries` pictures, and a number of candidates of whom half are members."""

@@ -11,7 +11,7 @@ import numpy as np
 from invbench.store import Record
 
 SHEET = '''
-"""Game `membership`: who was in the training set."""
+"""Game `presence`: who was in the training set."""
 
 from invbench.numbers.columns import Column
 from invbench.numbers.ranking import Auc, TruePositiveRate
@@ -32,7 +32,7 @@ SHEET = Sheet(
 '''
 CANDIDATES = 80
 NAMES: dict[str, Any] = {
-    **{"game": "membership", "dataset": "digits", "attack": "lira", "model": "lenet", "batch_size": None},
+    **{"game": "presence", "dataset": "digits", "attack": "lira", "model": "lenet", "batch_size": None},
     **{"defense": None, "protocol": None, "seed": 0},
 }
 
@@ -48,7 +48,7 @@ def membership_record(strength: float = 2.0, queries: float = 100.0, **names: An
         id=hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:16],
         status="ok",
         names=named,
-        settings={"game": "membership", "attack": {"name": named["attack"]}, "seed": named["seed"]},
+        settings={"game": "presence", "attack": {"name": named["attack"]}, "seed": named["seed"]},
         targets=1,
         images=CANDIDATES,
         scores={"score": [score.tolist()], "member": items, "queries": [[queries]]},

@@ -1,4 +1,4 @@
-"""Game `membership`: who was in the training set of a model that answers queries (Shokri et al. 2017, 1610.05820)."""
+"""Game `presence`: who was in the training set of a model that answers queries (Shokri et al. 2017, 1610.05820)."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Membership(Game[MembershipPublic, MembershipObservation, MembershipAnswer]
 
     def unsupported(self, cell: Cell) -> str | None:
         if any(choice.part.facts["data"] != "images" for choice in (cell.dataset, cell.model)):
-            return "game membership is played on images"
+            return "game presence is played on images"
         for defense in cell.defense or ():
             if not STAGES & set(defense.build(Defense).stages()):
-                return f"defence {defense.name} acts at no stage of game membership"
+                return f"defence {defense.name} acts at no stage of game presence"
         pool, model = pool_of(cell), model_of(cell)
         if not model.trained:
             return f"needs a victim that is trained: model {{name: {cell.model.name}, trained: true}}"

@@ -1,0 +1,8 @@
+"""The engine of membership attacks: shadow models, trained as the victim is on candidates whose membership is known.
+
+- `training.py`: shadow models as lanes of one program;
+- `preparing.py`: what they answer, as an artefact that attacks share;
+- `answers.py`: confidences of answers, and shadows as an attack reads them;
+- `thresholds.py`: a threshold chosen on shadows;
+- `attack.py`: the base of attacks that use shadows.
+"""

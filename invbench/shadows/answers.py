@@ -1,0 +1,64 @@
+"""What an attack reads in answers: confidence in the right class, and what shadow models say of each candidate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from invbench.defenses import Context
+from invbench.observation import MembershipObservation
+from invbench.shadows.training import stack_of
+
+LEAST = torch.finfo(torch.float64).tiny
+"""What a probability counts as at least: one of 0 may be a rounded one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Shadows:
+    """`probabilities` `(K, N, classes)`: of the candidates, as the victim's defences would let them out.
+
+    `kept` `(K, N)`: which candidates each shadow was trained on.
+    """
+
+    probabilities: Tensor
+    kept: Tensor
+
+    def without(self, shadow: int) -> Shadows:
+        """The others."""
+        others = torch.arange(len(self.kept)) != shadow
+        return Shadows(self.probabilities[others], self.kept[others])
+
+
+def shadows_of(seen: MembershipObservation) -> Shadows:
+    """The shadows that were prepared for an observation, behind the declared `answer` defences.
+
+    Where these draw, they draw from the attacker's own stream.
+    """
+    made = seen.prepared["shadows"]
+    stack, context = stack_of(seen.public), Context(seen.generator)
+    probabilities = [stack.at("answer", one.exp(), context) for one in made["log_probabilities"]]
+    return Shadows(torch.stack(probabilities), made["kept"].bool())
+
+
+def log_confidence(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """log p of the right class, `(..., N)`, of probabilities `(..., N, classes)` and labels `(N,)`."""
+    return _right(probabilities, labels).clamp_min(LEAST).log()
+
+
+def logit(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """log p / (1 - p) of the right class, `(..., N)`: close to normal over models (Carlini et al. 2022, section IV-C).
+
+    1 - p is the sum of the other classes' probabilities, which keeps its digits where p is almost 1.
+    """
+    wrong = probabilities.scatter(-1, _places(probabilities, labels), 0.0).sum(dim=-1)
+    return log_confidence(probabilities, labels) - wrong.clamp_min(LEAST).log()
+
+
+def _right(probabilities: Tensor, labels: Tensor) -> Tensor:
+    return probabilities.gather(-1, _places(probabilities, labels))[..., 0]
+
+
+def _places(probabilities: Tensor, labels: Tensor) -> Tensor:
+    return labels[:, None].expand(*probabilities.shape[:-1], 1)
