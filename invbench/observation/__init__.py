@@ -16,6 +16,7 @@ from invbench.observation.attribute import (
     AttributePrior,
     AttributePublic,
 )
+from invbench.observation.extraction import ExtractionGuess, ExtractionObservation, ExtractionPublic, Tokenizer
 from invbench.observation.update import (
     Guess,
     Public,
@@ -33,6 +34,9 @@ __all__ = [
     "AttributeObservation",
     "AttributePrior",
     "AttributePublic",
+    "ExtractionGuess",
+    "ExtractionObservation",
+    "ExtractionPublic",
     "Failed",
     "Guess",
     "Json",
@@ -43,6 +47,7 @@ __all__ = [
     "Public",
     "PublicDefense",
     "Tensors",
+    "Tokenizer",
     "Update",
     "UpdateObservation",
     "has_own_weight",
