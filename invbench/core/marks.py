@@ -31,12 +31,12 @@ def attack(
 
 
 def model(*, data: str, version: int = 1) -> Callable[[T], T]:
-    """Mark a class as the model of its file; `data` is what it takes: `images` or `table`."""
+    """Mark a class as the model of its file; `data` is what it takes: `images`, `table` or `text`."""
     return _mark("model", data=data, version=version)
 
 
 def dataset(*, data: str, version: int = 1) -> Callable[[T], T]:
-    """Mark a class as the data set of its file; `data` is what it holds: `images` or `table`."""
+    """Mark a class as the data set of its file; `data` is what it holds: `images`, `table` or `text`."""
     return _mark("dataset", data=data, version=version)
 
 

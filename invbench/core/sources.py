@@ -17,6 +17,7 @@ ATTACKER = (
     "peeling",
     "shadows",
     "updates",
+    "language",
     "protocol",
     "defenses",
     "core",
@@ -24,7 +25,7 @@ ATTACKER = (
     "registry.py",
 )
 """Everything that computes an attack's answers."""
-VICTIM = ("models", "victims", "defenses", "core/training.py", "core/randomness.py")
+VICTIM = ("models", "victims", "language", "defenses", "core/training.py", "core/randomness.py")
 """Everything that shapes a victim's weights."""
 GAME = ("games", "scoring", "metrics", "data", "cell.py")
 """What deals observations and scores answers."""

@@ -2,6 +2,7 @@
 
 A defence is a frozen dataclass marked `@defense` with the base `Defense`. It acts at each stage whose method it has:
 
+- `corpus(passages, context)`: a language model's training text, as passages in order, before anything is trained;
 - `model(network, context)`: the network before it is trained (its weights drawn from torch's global generator);
 - `training(training, context)`: how a victim is trained (`core/training.py`);
 - `inputs(batch, context)`: a client's normalised pictures and labels, before it computes anything;
@@ -37,11 +38,11 @@ if TYPE_CHECKING:
     from invbench.core.regression import Regression
     from invbench.core.training import Training
 
-Stage = Literal["model", "training", "inputs", "per_example", "update", "aggregate", "answer", "regression"]
+Stage = Literal["corpus", "model", "training", "inputs", "per_example", "update", "aggregate", "answer", "regression"]
 STAGES: tuple[Stage, ...] = get_args(Stage)
 """Where a defence can act, in the order in which a round passes through."""
 
-NETWORK: frozenset[Stage] = frozenset({"model", "training"})
+NETWORK: frozenset[Stage] = frozenset({"corpus", "model", "training"})
 """The stages that change the victim itself: its weights depend on the defences that act there."""
 
 Batch = tuple[Tensor, Tensor]
@@ -63,6 +64,9 @@ class Defense:
 
     leaves_out: bool = False
     """Whether it leaves entries of an update out, which are then seen as zeros that are no numbers of the client's."""
+
+    def corpus(self, passages: list[str], context: Context) -> list[str]:
+        return passages
 
     def model(self, network: nn.Module, context: Context) -> nn.Module:
         return network
@@ -122,6 +126,8 @@ class Stack:
 
     defenses: tuple[Defense, ...] = ()
 
+    @overload
+    def at(self, stage: Literal["corpus"], value: list[str], context: Context) -> list[str]: ...
     @overload
     def at(self, stage: Literal["model"], value: nn.Module, context: Context) -> nn.Module: ...
     @overload

@@ -20,6 +20,9 @@ def check_kept(defense: str, stage: str, before: Any, after: Any) -> None:
 
 
 def _wrong(stage: str, before: Any, after: Any) -> str:
+    if stage == "corpus":
+        text = isinstance(after, list) and bool(after) and all(isinstance(passage, str) for passage in after)
+        return "" if text else f"must give a list of passages of text, not {_kind(after)}"
     if stage == "model":
         return "" if isinstance(after, nn.Module) else f"must give a network, not {_kind(after)}"
     if stage == "training":

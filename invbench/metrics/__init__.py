@@ -20,11 +20,15 @@ if TYPE_CHECKING:
     from invbench.metrics._ssim import ssim_note as ssim_note
     from invbench.metrics.accuracy import accuracy as accuracy
     from invbench.metrics.exact import exact as exact
+    from invbench.metrics.exposure import exposure as exposure
+    from invbench.metrics.extracted import extracted as extracted
     from invbench.metrics.identified import identified as identified
     from invbench.metrics.label_accuracy import label_accuracy as label_accuracy
     from invbench.metrics.lpips import lpips as lpips
     from invbench.metrics.macro_auc import macro_auc as macro_auc
     from invbench.metrics.macro_auc import macro_auc_pseudo_values as macro_auc_pseudo_values
+    from invbench.metrics.probability import probability as probability
+    from invbench.metrics.probability import queries_for as queries_for
     from invbench.metrics.psnr import psnr as psnr
     from invbench.metrics.recovered import recovered as recovered
     from invbench.metrics.ssim import ssim as ssim
@@ -36,6 +40,7 @@ _HOMES = {
     "lpips_features": "_lpips",
     "lpips_note": "_lpips",
     "macro_auc_pseudo_values": "macro_auc",
+    "queries_for": "probability",
     "ssim_note": "_ssim",
 }
 

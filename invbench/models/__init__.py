@@ -1,8 +1,9 @@
 """Models: one file each, a frozen dataclass marked `@model(data=...)`.
 
 Of pictures: an `ImageModel` builds an `nn.Module`. Of tables: a `TableModel` states what it answers of a person, a
-`TableLearner` is trained on rows and gives one.
-A network takes normalised images `(N, C, H, W)` and returns class scores `(N, classes)`. It computes
+`TableLearner` is trained on rows and gives one. Of text: a `TextModel` has tokens and builds an `nn.Module`
+(`language/network.py`).
+A network of pictures takes normalised images `(N, C, H, W)` and returns class scores `(N, classes)`. It computes
 nothing in place and chooses no branch by a value, so that its gradient can be differentiated again and
 mapped over lanes (`torch.func`).
 """
@@ -20,6 +21,8 @@ from invbench.registry import parameter
 if TYPE_CHECKING:
     import numpy as np
     from torch import nn
+
+    from invbench.language.tokens import Tokens
 
 
 def training_steps(default: int) -> Any:
@@ -96,3 +99,29 @@ class TableLearner(ABC):
     @abstractmethod
     def fit(self, rows: Rows, defended: Callable[[Regression], Regression] = as_it_is) -> TableModel:
         """The model trained on these rows; `defended`: what the declared defences make of a regression."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextModel(ABC):
+    """A language model's architecture with its settings: tokens `(B, T)` to logits `(B, T, vocabulary)`.
+
+    Its network has a `context`, the most tokens that it reads, and `step(tokens, past)` (`language/network.py`).
+    """
+
+    context: int
+    trained: bool = parameter(True, help="train the victim on the data set's text before the attack")
+    training_steps: int = parameter(
+        2000, at_least=1, unit="batches of 32", help="how long a trained victim trains, in windows of its context"
+    )
+
+    @abstractmethod
+    def build(self, vocabulary: int) -> nn.Module:
+        """The network, its weights drawn from torch's global generator, which the caller seeds."""
+
+    @abstractmethod
+    def tokens(self, text: str) -> Tokens:
+        """The tokens that it reads, learned from this text where they are learned."""
+
+    def unsupported(self) -> str | None:
+        """Why there is no such network, or None."""
+        return None

@@ -17,6 +17,7 @@ from invbench.observation.attribute import (
     AttributePrior,
     AttributePublic,
 )
+from invbench.observation.extraction import ExtractionGuess, ExtractionObservation, ExtractionPublic, Tokenizer
 from invbench.observation.membership import (
     Architecture,
     Labelled,
@@ -45,6 +46,9 @@ __all__ = [
     "AttributePrior",
     "AttributePublic",
     "CountedPrior",
+    "ExtractionGuess",
+    "ExtractionObservation",
+    "ExtractionPublic",
     "Failed",
     "Guess",
     "Json",
@@ -60,6 +64,7 @@ __all__ = [
     "PublicDefense",
     "Released",
     "Tensors",
+    "Tokenizer",
     "Update",
     "UpdateObservation",
     "has_own_weight",

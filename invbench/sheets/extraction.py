@@ -1,0 +1,17 @@
+"""Game `extraction`: what its reports, its gate and its matrix show and ask for."""
+
+from invbench.numbers.sheet import Evidence, Layout, Noun, Sheet
+
+SHEET = Sheet(
+    columns=("exposure", "extracted", "probability"),
+    item=Noun("canary", "canaries"),
+    evidence=(Evidence("exposure"), Evidence("extracted"), Evidence("probability")),
+    layout=Layout(metrics=("exposure", "extracted", "probability"), controls=("never",)),
+    controls=("never",),
+    controls_by_default=("never",),
+    controls_by_name=(("never", "exposure"),),
+    legend=(
+        "`never` is the same attack on a model whose training text held no canary: an exposure of 1.44 bits on average.",
+    ),
+    place=4,
+)
