@@ -183,6 +183,12 @@ def test_cells_that_cannot_be_played_say_why() -> None:
     assert "is played on images" in why(membership_cell(dataset=table))
 
 
+def test_a_setting_of_the_model_that_is_not_read_is_told() -> None:
+    longer = membership_cell(model=part("model", "mlp", width=16, depth=1, training_steps=7), targets=1)
+    told = [Membership().deal(cell, torch.device("cpu")).notes for cell in (longer, membership_cell(targets=1))]
+    assert ["training_steps are not read" in " ".join(notes) for notes in told] == [True, False]
+
+
 def test_copies_take_no_part(tmp_path: Path) -> None:
     """A copy among others or in the reference would be a member and none: candidates never meet them."""
     images = np.random.default_rng(0).integers(0, 255, (40, 1, 8, 8), dtype=np.uint8)
