@@ -206,8 +206,8 @@ def answer(settings: Settings, samples: Samples) -> Table:
         title="Who finds members, with how many shadows?",
         question=f"True positive rate at a false positive rate of 1 %, mean of {settings.seeds} seeds of "
         f"{settings.targets} victims each, by the number of shadow models; AUC with the most of them; in how many "
-        "seeds that rate is above the global threshold's, outside the paired 95 % interval, with the most of them; and the "
-        f"AUC on victims that saw no candidate. {settings.model}, {settings.epochs} epochs, half of the pictures "
+        "seeds that rate is above the global threshold's, outside the paired 95 % interval, with the most of them; and "
+        f"the AUC on victims that saw no candidate. {settings.model}, {settings.epochs} epochs, half of the pictures "
         "candidates.",
         command="python benchmarks/membership.py",
         columns=["data", "attack", *map(str, settings.shadows), "AUC", "above the threshold", "unseen"],

@@ -1,4 +1,4 @@
-"""The victim's confidence beside the shadows' mean confidence: the likelihood ratio that RMIA ranks by."""
+"""BASE: the victim's confidence beside the shadows' mean confidence (Lassila et al. 2025, arXiv 2505.24089)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Base(ShadowAttack):
     """log p of the right class by the victim, less the log of its mean over the shadows.
 
     Half of the shadows were trained on a candidate, so the mean is the evidence P(x) of RMIA (Zarifzadeh et al. 2024,
-    arXiv 2312.03262, equation 3): RMIA with gamma 1 is the rank of this ratio among those of the other candidates.
+    arXiv 2312.03262): RMIA with gamma 1 is the rank of this ratio among those of the other candidates.
     """
 
     def scores(self, own: Tensor, labels: Tensor, shadows: Shadows) -> Tensor:

@@ -24,13 +24,13 @@ class Lira(ShadowAttack):
     Each candidate has two Gaussians of phi: N(mu_in, var_in) over the shadows that were trained on it, N(mu_out,
     var_out) over the others.
 
-    `online` (algorithm 1): log N(phi; mu_in, var_in) - log N(phi; mu_out, var_out). `offline` (equation 4): the test
+    `online` (algorithm 1): log N(phi; mu_in, var_in) - log N(phi; mu_out, var_out). `offline`: the test
     of phi against N(mu_out, var_out) alone, which is one-sided, for members are surer than that and never less sure.
     The score is (phi - mu_out) / std_out, which orders as the paper's 1 - Pr[Z > phi] does and does not saturate.
 
     `variance: per-example` is each candidate's own, `fixed` one number for all: the mean over candidates of the
     variances about their own means, not the spread of the whole matrix of phi, which holds how much candidates differ.
-    The fixed one is better with few shadows (section VI-B; the paper has 64 or more for the other).
+    The paper advises the fixed one where shadows are few.
     """
 
     mode: Literal["online", "offline"] = parameter("online", help="shadows with and without a candidate, or without")

@@ -19,7 +19,7 @@ from invbench.shadows.attack import ShadowAttack
 class Rmia(ShadowAttack):
     """The share of other pictures z whose likelihood ratio is at least `gamma` times smaller than the candidate's.
 
-    score(x) = share of z with [P(x | victim) / P(x)] / [P(z | victim) / P(z)] >= gamma  (equations 2 and 4)
+    score(x) = share of z with [P(x | victim) / P(x)] / [P(z | victim) / P(z)] >= gamma
 
     P(x | model) is the probability of the right class; P(x) its mean over models with and without x. `online`: the mean
     over the shadows, half of which were trained on x. `offline`: P(x) = ((1 + a) P_out(x) + 1 - a) / 2 from the shadows

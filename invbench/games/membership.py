@@ -194,7 +194,10 @@ class MembershipDeal(Deal[MembershipObservation, MembershipGuess]):
             f" for {self.observations[0].public.steps} batches"
         )
         left_out = f"{copies} pictures are copies of others and take no part" if copies else ""
-        return tuple(note for note in (told, left_out, *self.pool.notes) if note)
+        usual = self.cell.model.part.parameters["training_steps"].default
+        unread = dict(self.cell.model.settings)["training_steps"] != usual
+        steps = "the model's training_steps are not read: the protocol's epochs say how long victims train"
+        return tuple(note for note in (told, left_out, steps if unread else "", *self.pool.notes) if note)
 
 
 def _called(answer: MembershipGuess) -> list[float | None]:

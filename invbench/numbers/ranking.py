@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from invbench.numbers.whole_cell import Array, Statistic
 
@@ -56,6 +57,13 @@ class TruePositiveRate(Statistic):
         allowed = others <= self.at * others[-1] * (1 + ROUNDING)
         return _ratio(np.where(allowed, members, 0.0).max(axis=0), np.where(others[-1] > 0, members[-1], 0.0))
 
+    def found(self, score: Array, member: Array) -> npt.NDArray[np.bool_]:
+        """Which items `(N,)` are the members above that threshold, every item counted once."""
+        others = np.sort(score[member == 0])[::-1]
+        allowed = math.floor(self.at * len(others) * (1 + ROUNDING))
+        found: npt.NDArray[np.bool_] = (member != 0) & (score > others[allowed])
+        return found
+
     def why_empty(self, inputs: Sequence[Array]) -> str | None:
         others, needed = int((inputs[1] == 0).sum()), math.ceil(1 / self.at - ROUNDING)
         if others < needed:
@@ -65,6 +73,12 @@ class TruePositiveRate(Statistic):
     def units(self, inputs: Sequence[Array]) -> int:
         """The members, each of which is above the threshold or is not, and no more than the others that set it."""
         return min(_sides(inputs))
+
+
+def precision(true: float, false: float, share: float) -> float:
+    """How often a positive is a member at these rates, where members are this share of all who are asked about."""
+    found, wrong = share * true, (1 - share) * false
+    return found / (found + wrong)
 
 
 @dataclass(frozen=True, kw_only=True)

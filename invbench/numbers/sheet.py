@@ -69,7 +69,8 @@ class Sheet:
     in `summary.csv`. `legend`: sentences added to the report's. `place`: among the games in what shows several,
     lowest first, then by name. `silent`: a regular expression of notes by which the game says of how many targets
     there was nothing to read, whatever the attack or the defence; its first group is that number. `remarks`: sentences
-    that follow from a cell's statistics, given their values by name, those left out that are empty.
+    that follow from a cell's statistics, given their values by name, those left out that are empty. `caught`: a column
+    whose statistic is a true positive rate: the report says which items several attacks find at it.
     """
 
     columns: tuple[str | Column, ...]
@@ -83,6 +84,7 @@ class Sheet:
     place: int = 100
     silent: str = ""
     remarks: Callable[[Mapping[str, float]], Sequence[str]] | None = None
+    caught: str = ""
 
     def __post_init__(self) -> None:
         must_be_typed(self)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from invbench.report import wording
+from invbench.report.agreement import agreements
 from invbench.report.crossing import ORDER, crossings
 from invbench.report.figures import Figures
 from invbench.report.headlines import counts, headlines
@@ -48,6 +49,7 @@ def document(results: Results, figures: Sequence[Figures], links_from: Path) -> 
     groups = [*grouped(figures, lambda one: tuple(one.record.names[axis] for axis in axes)).values()]
     limits = room(groups)
     parts += [section(group, link, limits) for group in groups]
+    parts += agreements(results, figures) if limits is None else []
     parts += [_without_numbers(figures, status) for status in LISTS]
     parts += [_notes(figures), _provenance(results, figures)]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -11,27 +11,14 @@ FEW = 0.01
 LOW_AUC, MANY_TIMES = 0.6, 10
 
 
-def precision(true: float, false: float, share: float) -> float:
-    """How often a positive is a member, where members are this share of all who are asked about (Bayes)."""
-    found, wrong = share * true, (1 - share) * false
-    return found / (found + wrong)
-
-
 def remarks(found: Mapping[str, float]) -> list[str]:
-    """How often a positive is right, and that a low AUC is no safety."""
-    true = found.get("tpr_at_fpr_0.01", 0.0)
-    if not true:
+    """That a low AUC is no safety, where it is none."""
+    area, true = found.get("auc", 1.0), found.get("tpr_at_fpr_0.01", 0.0)
+    if area >= LOW_AUC or true < MANY_TIMES * FEW:
         return []
-    right = [f"{precision(true, FEW, share):.0%} where {share:.0%} are" for share in (0.01, 0.1, 0.5)]
-    said = [
-        f"at a false positive rate of 1 % a positive is a member in {right[0]} members, in {right[1]}, in {right[2]}"
+    return [
+        f"an AUC of {area:.3f} is low, and yet this is a leak: a false positive rate of 1 % finds {true:.1%} of members"
     ]
-    if found.get("auc", 1.0) < LOW_AUC and true >= MANY_TIMES * FEW:
-        said.append(
-            f"its AUC of {found['auc']:.3f} is low, and yet this is a leak: a false positive rate of 1 % finds"
-            f" {true:.1%} of the members"
-        )
-    return said
 
 
 SHEET = Sheet(
@@ -75,4 +62,5 @@ SHEET = Sheet(
     ),
     place=2,
     remarks=remarks,
+    caught="tpr_at_fpr_0.01",
 )
