@@ -24,7 +24,8 @@ class MapInversion(Attack[AttributePublic, AttributeObservation, AttributeGuess]
     the confusion matrix of a classifier, and for a regression a Gaussian of its standard error; here it is
     the density that the released model states of its own output. Where that is a point mass, the sum runs over
     the x with f(x) = y, which is the paper's attack without performance statistics. Where a tree's leaf counts are
-    granted, pi is the likelihood that they give (Fredrikson et al. 2015, section 4). p_i are priors: the paper
+    granted, pi is the likelihood that they give (Fredrikson et al. 2015, section 4), which already says how attributes
+    go together: it belongs to marginal priors, and with conditional ones that counts twice. p_i are priors: the paper
     multiplies marginals; conditional ones are those of the person's own group (genotypes by race), each unknown
     attribute given the known ones and those summed over before it.
     """

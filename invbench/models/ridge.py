@@ -36,7 +36,7 @@ class Ridge(TableLearner):
         truth = [person[rows.target] for person in rows.people]
         if labels is None:
             y = np.array(truth, dtype=np.float64)
-            middle, half = (y.max() + y.min()) / 2, (y.max() - y.min()) / 2
+            middle, half = (y.max() + y.min()) / 2, (y.max() - y.min()) / 2 or 1.0  # of one value: no scale
             w = self._solved(x, (y - middle) / half, rows, defended)[:, None] * half
             w[0] += middle
             rmse = float(np.sqrt(np.mean((x @ w[:, 0] - y) ** 2)))

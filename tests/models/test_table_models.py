@@ -123,3 +123,10 @@ def test_leaf_counts_of_a_regression_weigh_the_density_by_how_many_went_there(tm
     person = {"race": "north", "gene": "CC"}
     leaf = grown.log_counts(1.6, person, "gene") - grown.log_likelihood(1.6, person)
     assert leaf == pytest.approx(math.log(30 / 40))  # no question asks for the gene: all 40 admit it
+
+
+@pytest.mark.parametrize("model", [Ridge(), Tree()])
+def test_rows_that_all_have_one_target_train_a_model_that_says_it(tmp_path: Path, model: Ridge | Tree) -> None:
+    rows = rows_of(tmp_path)
+    alike = Rows([{**person, "dose": 2.5} for person in rows.people], rows.target, rows.features, rows.categories)
+    assert model.fit(alike).predict(rows.people[0]) == pytest.approx(2.5)
