@@ -40,7 +40,7 @@ def grid_png(
         raise ValueError("a grid needs at least one pair")
     shown = min(len(originals), MOST_PAIRS)
     size = drawn_size(*originals.shape[2:])
-    pairs = [(_tile(originals[k], size), _tile(reconstructions[k], size)) for k in range(shown)]
+    pairs = [(tile(originals[k], size), tile(reconstructions[k], size)) for k in range(shown)]
     sheet = _sheet(pairs, [_decibels(psnrs[k]) for k in range(shown)], size, title, hidden=len(originals) - shown)
     buffer = io.BytesIO()
     sheet.save(buffer, "png")  # `optimize` takes ten times as long for a hundredth of the size
@@ -56,7 +56,7 @@ def drawn_size(height: int, width: int) -> tuple[int, int]:
     return max(1, round(height * factor)), max(1, round(width * factor))
 
 
-def _tile(picture: np.ndarray | None, size: tuple[int, int]) -> Tile:
+def tile(picture: np.ndarray | None, size: tuple[int, int]) -> Tile:
     """One picture `(C, H, W)` as drawn, RGB, or None where it is missing."""
     if picture is None or not np.isfinite(picture).all():
         return None
@@ -82,7 +82,7 @@ def _sheet(
     columns, rows = min(len(pairs), PER_ROW), math.ceil(len(pairs) / PER_ROW)
     step_x, step_y = max(width, 56) + GAP, 2 * height + SEAM + LINE + GAP
     across = MARGIN + GUTTER + columns * step_x - GAP + MARGIN
-    heading = _wrapped(title, text, max(across, 420) - 2 * MARGIN)
+    heading = wrapped(title, text, max(across, 420) - 2 * MARGIN)
     note = f"{hidden} more {'pair is' if hidden == 1 else 'pairs are'} not shown" if hidden else ""
     across = max([across, *(round(text.getlength(line)) + 2 * MARGIN for line in [*heading, note])])
     top = MARGIN + LINE * len(heading) + (GAP if heading else 0)
@@ -95,11 +95,11 @@ def _sheet(
         if k % PER_ROW == 0:
             for word, middle in (("original", y + height // 2), ("guess", y + height + SEAM + height // 2)):
                 draw.text((MARGIN, middle), word, fill=FAINT, font=small, anchor="lm")
-        for tile, corner in zip(pair, (y, y + height + SEAM), strict=True):
-            if tile is None:
+        for one, corner in zip(pair, (y, y + height + SEAM), strict=True):
+            if one is None:
                 _hatched(draw, x, corner, width, height)
             else:
-                sheet.paste(tile, (x, corner))
+                sheet.paste(one, (x, corner))
         draw.text((x + width // 2, y + 2 * height + SEAM + LINE // 2 + 2), label, fill=INK, font=text, anchor="mm")
     if note:
         draw.text((MARGIN, top + rows * step_y), note, fill=FAINT, font=text)
@@ -120,7 +120,7 @@ def _hatched(draw: ImageDraw.ImageDraw, x: int, y: int, width: int, height: int)
         draw.text(centre, word, fill=FAINT, font=font, anchor="mm")
 
 
-def _wrapped(title: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
+def wrapped(title: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
     """The title in lines of at most `width` pixels, broken between words."""
     lines: list[str] = []
     for word in title.split():
