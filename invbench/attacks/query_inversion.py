@@ -17,6 +17,7 @@ from invbench.observation import Inversion, ModelObservation, ModelPublic, Oracl
 from invbench.registry import attack, parameter
 
 OPTIMIZERS = {"nes": nes, "spsa": spsa, "cma-es": cma_es}
+STEPS = {"nes": 0.02, "spsa": 0.2, "cma-es": 0.0}  # CMA-ES chooses its own
 SPENT = "the budget of queries was spent: the best picture so far is answered"
 
 
@@ -37,7 +38,9 @@ class QueryInversion(Attack[ModelPublic, ModelObservation, Inversion]):
         50, at_least=2, unit="queries", help="probes of a step (of spsa: steps between two looks at the iterate)"
     )
     sigma: float = parameter(0.1, above=0, help="standard deviation of a probe, of pixels in [0, 1]")
-    step: float = parameter(0.02, above=0, help="length of a step: nes's learning rate, spsa's first change of a pixel")
+    step: float | None = parameter(
+        None, above=0, help="nes: learning rate, by default 0.02; spsa: what its first step changes a pixel by, 0.2"
+    )
     resolution: int = parameter(16, at_least=1, unit="pixels", help="sides of the grid that is searched")
     confidence: float = parameter(0.99, above=0, at_most=1, help="stop where the model is so certain of the class")
 
@@ -53,7 +56,8 @@ class QueryInversion(Attack[ModelPublic, ModelObservation, Inversion]):
     def __call__(self, seen: ModelObservation) -> Inversion:
         assert seen.oracle is not None
         enlarged, start = _grid(seen, self.resolution)
-        plan = Plan(sigma=self.sigma, population=self.population, step=self.step)
+        step = STEPS[self.optimizer] if self.step is None else self.step
+        plan = Plan(sigma=self.sigma, population=self.population, step=step)
         search = OPTIMIZERS[self.optimizer](_cost(seen.oracle, enlarged, seen.target), start, seen.generator, plan)
         best, stopped, steps = Iterate(start, float("inf")), "budget spent", -1
         try:

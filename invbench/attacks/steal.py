@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,8 +15,6 @@ from invbench.registry import attack, parameter
 
 CHUNK = 512
 """Pictures of one query batch: 21 MB at 112 x 92."""
-GREY = 0.5
-"""The picture around which is asked: there fewer confidences are near 0, whose logarithms are the least exact."""
 
 
 @attack(game="model")
@@ -25,10 +22,11 @@ GREY = 0.5
 class Steal(Attack[ModelPublic, ModelObservation, Inversion]):
     """A `linear` model's weights, exactly, from d + 1 answers for d pixel values; then `mi-face` on the stolen model.
 
-    log(p_i / p_j) = (w_i - w_j) x + b_i - b_j is linear in x: the answer to mid-grey gives the biases, the answer to
-    mid-grey with one pixel turned white that pixel's weights, all up to a number common to all classes, which softmax
-    does not see. Tramer et al. solve the same d + 1 equations at random x. One theft serves every class: what is asked
-    does not depend on the class. Answers of 0, as rounded ones are, have no logarithm: such a weight is taken for 0.
+    log(p_i / p_j) = (w_i - w_j) x + b_i - b_j is linear in x: the answer to mean grey, which the network sees as 0,
+    gives the biases, the answer to it with one pixel changed that pixel's weights, all up to a number common to all
+    classes, which softmax does not see. Tramer et al. solve the same d + 1 equations at random x. From another
+    start the biases would be extrapolated over all d pixels, with the rounding of float32 d times over. One theft
+    serves every class. Answers of 0, as rounded ones are, have no logarithm: such a weight is taken for 0.
     """
 
     step: float = parameter(0.1, above=0, help="length of a step of the inversion, as of mi-face")
@@ -53,7 +51,7 @@ class Steal(Attack[ModelPublic, ModelObservation, Inversion]):
         """The model is stolen once, from the first class's budget, and inverted for every class."""
         first = observations[0]
         assert first.oracle is not None
-        stolen = steal(first.oracle, first.public.image_shape, first.device)
+        stolen = steal(first.oracle, first.mean_grey())
         if stolen.unknown == 1:
             why = "no answer has two confidences above 0: there is no equation to solve"
             return [replace(seen.nothing(why), evaluations=first.oracle.asked) for seen in observations]
@@ -78,45 +76,46 @@ class Steal(Attack[ModelPublic, ModelObservation, Inversion]):
 
 @dataclass(frozen=True, eq=False)
 class Stolen:
-    """A softmax regression in float64: scores `base` `(K,)` at mid-grey, `slopes` `(K, d)` by pixel in [0, 1].
+    """A softmax regression in float64: scores `base` `(K,)` at the picture `grey` `(d,)`, `slopes` `(K, d)` from there.
 
     `unknown`: the share of slopes that have no equation, because an answer is 0.
     """
 
+    grey: Tensor
     base: Tensor
     slopes: Tensor
     unknown: float
 
     def scores(self, images: Tensor) -> Tensor:
-        return self.base + (images.flatten(1).double() - GREY) @ self.slopes.T
+        return self.base + (images.flatten(1).double() - self.grey) @ self.slopes.T
 
     def as_parameters(self, seen: ModelObservation) -> dict[str, Tensor]:
-        """In the network's own terms: of normalised pixels, by parameter name."""
+        """In the network's own terms, by parameter name: at mean grey its input is 0, so `base` is the bias."""
         named = seen.public.softmax_regression()
         assert named is not None
-        mean, std = (c.expand(seen.public.image_shape).flatten().double() for c in seen.channel_constants())
+        std = seen.channel_constants()[1].expand(seen.public.image_shape).flatten().double()
         prefix = f"{named[0]}." if named[0] else ""
-        weight, bias = self.slopes * std, self.base + self.slopes @ (mean - GREY)
-        return {f"{prefix}weight": weight.float(), f"{prefix}bias": bias.float()}
+        return {f"{prefix}weight": (self.slopes * std).float(), f"{prefix}bias": self.base.float()}
 
 
-def steal(oracle: Oracle, shape: tuple[int, int, int], device: torch.device) -> Stolen:
-    """Ask mid-grey, then mid-grey with each pixel value in turn at 1."""
-    size = math.prod(shape)
-    grey = torch.full((1, size), GREY, device=device)
-    base = oracle(grey.reshape(1, *shape)).double().log()[0]
+def steal(oracle: Oracle, grey: Tensor) -> Stolen:
+    """Ask the picture `grey` `(C, H, W)`, then the same with each pixel value in turn at its farther end, 0 or 1."""
+    flat = grey.flatten()
+    ends = (flat <= 0.5).to(flat)
+    base = oracle(grey[None]).double().log()[0]
     rows, unknown = [], 0
-    for start in range(0, size, CHUNK):
-        asked = grey.repeat(min(CHUNK, size - start), 1)
-        places = torch.arange(len(asked), device=device)
-        asked[places, start + places] = 1.0
-        slope = (oracle(asked.reshape(-1, *shape)).double().log() - base) / (1 - GREY)
+    for start in range(0, len(flat), CHUNK):
+        places = torch.arange(start, min(start + CHUNK, len(flat)), device=flat.device)
+        asked = flat.repeat(len(places), 1)
+        asked[torch.arange(len(places), device=flat.device), places] = ends[places]
+        length = (ends - flat)[places, None].double()
+        slope = (oracle(asked.reshape(-1, *grey.shape)).double().log() - base) / length
         known = slope.isfinite() & (slope.isfinite().sum(dim=1, keepdim=True) > 1)
         unknown += int((~known).sum())
         slope = torch.where(known, slope, 0.0)
-        # Of what is common to all classes we are free to choose: the mean over those that are known is 0.
+        # What is common to all classes we are free to choose: the mean over those that are known is 0.
         shift = slope.sum(dim=1, keepdim=True) / known.sum(dim=1, keepdim=True).clamp(min=1)
         rows.append(torch.where(known, slope - shift, 0.0))
     finite = base.isfinite()
     base = torch.where(finite, base, base[finite].min() if bool(finite.any()) else 0.0)
-    return Stolen(base - base.mean(), torch.cat(rows).T, unknown / (size * len(base)))
+    return Stolen(flat.double(), base - base.mean(), torch.cat(rows).T, unknown / (len(flat) * len(base)))

@@ -166,7 +166,7 @@ class ModelDeal(Deal[ModelObservation, Inversion]):
     @property
     def notes(self) -> tuple[str, ...]:
         other = error_rate(self.classifier, self.pool, self.device)
-        judged = None if other is None else f"the separate classifier (lenet) errs on {other:.1%} of held-out pictures"
+        judged = None if other is None else f"the separate classifier (mlp) errs on {other:.1%} of held-out pictures"
         chance = f"chance finds 1 class in {self.pool.classes}"
         found = (*self.pool.notes, chance, judged, ssim_note(shape_of(self.pool)))
         return tuple(note for note in found if note)

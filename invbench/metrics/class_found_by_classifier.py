@@ -23,7 +23,7 @@ def class_found_by_classifier(classifier: Floats, asked: npt.NDArray[np.integer[
 METRIC = Metric(
     column=Column(
         "class_found_by_classifier",
-        "share of answers that a separately trained lenet takes for the class asked",
+        "share of answers that a separately trained mlp takes for the class asked",
         least=0.0,
         most=1.0,
     ),

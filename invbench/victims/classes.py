@@ -29,12 +29,12 @@ def always_trained(cell: Cell) -> Cell:
 
 
 def classifier_cell(cell: Cell) -> Cell:
-    """The cell whose victim is the separate classifier: `lenet` of one seed whatever the cell's, without defences.
+    """The cell whose victim is the separate classifier: `mlp` of one seed whatever the cell's, without defences.
 
-    It shares data with the model attacked, and neither weights nor, but for `lenet`, architecture.
+    A ReLU network of two hidden layers: it shares the training pictures with the model attacked, and no weights.
     """
-    settings = registry.load("model", "lenet").settings({"trained": True, "training_steps": 1000})
-    own = Choice("model", "lenet", tuple(settings.items()))
+    settings = registry.load("model", "mlp").settings({"trained": True, "training_steps": 500})
+    own = Choice("model", "mlp", tuple(settings.items()))
     return replace(cell, model=own, defense=(), seed=seed_of("the classifier that names answers"))
 
 
