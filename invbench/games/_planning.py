@@ -12,14 +12,14 @@ from torch import Tensor, nn
 
 from invbench.cell import Cell
 from invbench.core.errors import in_words
-from invbench.defenses import Defense
+from invbench.defenses import Defense, Stage
 from invbench.games._batches import pictures_of, positions_of, protocol_of, target_pool, wanted_of
 from invbench.protocol._batch_norm import use_batch_statistics
 from invbench.scoring.controls import exact_already
 from invbench.victims import architecture, model_of, pool_of, shape_of
 from invbench.victims.layers import TooManyLayers
 
-STAGES = frozenset({"model", "training", "inputs", "per_example", "update", "aggregate"})
+STAGES: frozenset[Stage] = frozenset({"model", "training", "inputs", "per_example", "update", "aggregate"})
 """The stages of defences that a round passes through."""
 MOST_PARAMETERS = 1 << 30
 """Of a victim: 4 GiB in float32, and every target has a copy. The largest of torchvision's has 0.6 of it."""
@@ -31,11 +31,21 @@ def why_unplayable(cell: Cell) -> str | None:
 
 
 def _of_other_kind(cell: Cell) -> str | None:
+    return not_of_pictures(cell) or idle_defense(cell, STAGES)
+
+
+def not_of_pictures(cell: Cell) -> str | None:
+    """Which of the cell's data set and model is not of pictures."""
     for choice in (cell.dataset, cell.model):
         if choice.part.facts["data"] != "images":
             return f"game {cell.game} is played on images; {choice.short} is not of that kind"
+    return None
+
+
+def idle_defense(cell: Cell, stages: frozenset[Stage]) -> str | None:
+    """Which of the cell's defences acts at none of the stages that its game passes through."""
     for defense in cell.defense or ():
-        if not STAGES & set(defense.build(Defense).stages()):
+        if not stages & set(defense.build(Defense).stages()):
             return f"defence {defense.name} acts at no stage of game {cell.game}"
     return None
 
@@ -53,21 +63,28 @@ def _too_few(cell: Cell) -> str | None:
 
 def _no_victim(cell: Cell) -> str | None:
     """Why there is no such network for these pictures, or none that computes on the batches at hand."""
-    pool, model = pool_of(cell), model_of(cell)
-    if (why := model.unsupported(shape_of(pool), pool.classes)) is not None:
+    if (why := no_network(cell)) is not None:
         return why
-    name = cell.model.short
-    try:
-        network = architecture(cell)
-    except TooManyLayers as error:
-        return str(error)
-    if (count := sum(p.numel() for p in network.parameters())) > MOST_PARAMETERS:
-        return f"{name} has {count:,} parameters for such pictures; at most {MOST_PARAMETERS:,}"
+    pool, model, network, name = pool_of(cell), model_of(cell), architecture(cell), cell.model.short
     if model.trained and len(pool.train) == 1 and (why := _one_is_too_few(network, shape_of(pool))) is not None:
         return f"{name} cannot train on one picture: {why}"
     by_batch = protocol_of(cell).batch_norm == "train" and _smallest_batch(cell, network) == 1
     if by_batch and (why := _one_is_too_few(network, shape_of(pool))) is not None:
         return f"{name} cannot normalise by a batch of one picture: {why}"
+    return None
+
+
+def no_network(cell: Cell) -> str | None:
+    """Why there is no such network for these pictures, or none that a machine holds."""
+    pool = pool_of(cell)
+    if (why := model_of(cell).unsupported(shape_of(pool), pool.classes)) is not None:
+        return why
+    try:
+        network = architecture(cell)
+    except TooManyLayers as error:
+        return str(error)
+    if (count := sum(p.numel() for p in network.parameters())) > MOST_PARAMETERS:
+        return f"{cell.model.short} has {count:,} parameters for such pictures; at most {MOST_PARAMETERS:,}"
     return None
 
 

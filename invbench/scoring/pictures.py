@@ -95,11 +95,11 @@ def _sheet(
         if k % PER_ROW == 0:
             for word, middle in (("original", y + height // 2), ("guess", y + height + SEAM + height // 2)):
                 draw.text((MARGIN, middle), word, fill=FAINT, font=small, anchor="lm")
-        for tile, corner in zip(pair, (y, y + height + SEAM), strict=True):
-            if tile is None:
+        for one, corner in zip(pair, (y, y + height + SEAM), strict=True):
+            if one is None:
                 _hatched(draw, x, corner, width, height)
             else:
-                sheet.paste(tile, (x, corner))
+                sheet.paste(one, (x, corner))
         draw.text((x + width // 2, y + 2 * height + SEAM + LINE // 2 + 2), label, fill=INK, font=text, anchor="mm")
     if note:
         draw.text((MARGIN, top + rows * step_y), note, fill=FAINT, font=text)

@@ -16,6 +16,9 @@ def test_the_first_games_have_the_columns_of_their_contract() -> None:
     assert list(columns())[:9] == [*update, "accuracy", "macro_auc"]
     rates = ("auc", "balanced_accuracy", "tpr_at_fpr_0.01", "tpr_at_fpr_0.001")
     assert tuple(sheet_of("membership").by_name) == (*rates, "member_accuracy", "other_accuracy")
+    likeness = ("psnr_to_mean", "psnr_to_nearest", "ssim_to_mean", "ssim_to_nearest")
+    found = ("class_found", "class_found_by_classifier", "confidence")
+    assert tuple(sheet_of("model").by_name) == (*found, *likeness, "weight_error", "validation_error")
 
 
 def test_every_column_belongs_to_a_game_and_every_game_s_columns_are_known() -> None:
@@ -25,12 +28,15 @@ def test_every_column_belongs_to_a_game_and_every_game_s_columns_are_known() -> 
 
 def test_the_gate_puts_up_with_half_a_decibel_and_with_two_hundredths_of_anything_else() -> None:
     tolerances = {name: column.tolerance for name, column in columns().items()}
-    assert tolerances.pop("psnr") == 0.5
+    assert {tolerances.pop(name) for name in ("psnr", "psnr_to_mean", "psnr_to_nearest")} == {0.5}
+    assert tolerances.pop("weight_error") == 1e-3
     assert set(tolerances.values()) == {0.02}
 
 
-def test_only_a_lower_perceptual_distance_is_a_stronger_attack() -> None:
-    assert {name for name, column in columns().items() if column.better == "lower"} == {"lpips"}
+def test_only_a_lower_perceptual_distance_and_smaller_errors_are_a_stronger_attack() -> None:
+    lower = {name for name, column in columns().items() if column.better == "lower"}
+    assert lower == {"lpips", "weight_error", "validation_error"}
+    assert columns()["validation_error"].role == "cost"
     assert columns()["lpips"].gain(-0.1) == 0.1
     assert columns()["psnr"].gain(-0.1) == -0.1
 

@@ -1,0 +1,54 @@
+"""A victim that learned nothing of its classes: trained as the cell's own, on labels that were shuffled before."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from invbench.cell import Cell
+from invbench.core.artefacts import Artefact, fetch
+from invbench.core.randomness import seed_of, stream
+from invbench.core.sources import VICTIM, hash_of
+from invbench.core.training import Training
+from invbench.defenses import Context
+from invbench.victims import model_of, network_defenses, pool_of, shape_of, stack_of
+from invbench.victims.building import build_victim
+from invbench.victims.training import train
+
+
+def shuffled_victim(cell: Cell) -> nn.Module:
+    """The network, on the CPU and in eval mode."""
+    network = _untrained(cell)
+    network.load_state_dict(fetch(shuffled_artefact(cell)))
+    return network.eval()
+
+
+def shuffled_artefact(cell: Cell) -> Artefact:
+    """Its weights: the training pool's labels in another order, so that each class keeps its number of pictures."""
+    names = _names(cell)
+
+    def make() -> dict[str, Tensor]:
+        assert cell.normalisation is not None
+        pool, network = pool_of(cell), _untrained(cell)
+        mean, std = (torch.tensor(c, dtype=torch.float32).reshape(-1, 1, 1) for c in cell.normalisation)
+        images = (torch.from_numpy(pool.unit(pool.train)) - mean) / std
+        order = torch.randperm(len(pool.train), generator=stream("shuffled labels", *names))
+        labels = torch.from_numpy(pool.labels[pool.train])[order]
+        training = Training(model_of(cell).training_steps)
+        training = stack_of(cell).at("training", training, Context(stream("defended training", *names)))
+        train(network, images, labels, stream("training", *names), training)
+        return network.state_dict()
+
+    parts = (cell.model.part.cls, *(d.part.cls for d in network_defenses(cell)))
+    key = {"shuffled victim": names, "normalisation": cell.normalisation, "code": hash_of(VICTIM, *parts)}
+    return Artefact(f"training {cell.model.short} on shuffled labels of {cell.dataset.short}", key, make)
+
+
+def _untrained(cell: Cell) -> nn.Module:
+    pool = pool_of(cell)
+    return build_victim(model_of(cell), shape_of(pool), pool.classes, seed_of(*_names(cell)), stack_of(cell))
+
+
+def _names(cell: Cell) -> list[object]:
+    """What its weights depend on, and nothing else."""
+    return ["shuffled victim", cell.seed, cell.model.key, cell.data_hash, [d.key for d in network_defenses(cell)]]

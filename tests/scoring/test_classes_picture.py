@@ -1,0 +1,54 @@
+"""The picture of a cell of classes: three pictures a class, one above the other."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from invbench.scoring.classes import MOST, PER_ROW, classes_png
+
+PICTURES = np.random.default_rng(0).random((50, 3, 1, 8, 8))
+WORDS = ["0: 0.10", "0.20", "0.99"]
+
+
+def drawn(classes: int, title: str = "a title") -> np.ndarray:
+    columns = [list(three) for three in PICTURES[:classes]]
+    with Image.open(io.BytesIO(classes_png(columns, [WORDS] * classes, title))) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def corners(sheet: np.ndarray, picture: np.ndarray) -> list[tuple[int, int]]:
+    """Where a picture stands, drawn at twelve times its size."""
+    levels = np.rint(picture[0] * 255).astype(np.uint8)
+    tile = levels.repeat(12, axis=0).repeat(12, axis=1)
+    grey = sheet[..., 0]
+    places = np.argwhere(grey[: 1 - 96, : 1 - 96] == tile[0, 0])
+    return [(y, x) for y, x in places if np.array_equal(grey[y : y + 96, x : x + 96], tile)]
+
+
+def test_class_mean_nearest_and_answer_stand_above_each_other() -> None:
+    sheet = drawn(3)
+    lefts = []
+    for three in PICTURES[:3]:
+        places = [corners(sheet, picture) for picture in three]
+        assert [len(found) for found in places] == [1, 1, 1]
+        (top, left), (middle, same), (bottom, last) = (found[0] for found in places)
+        assert left == same == last
+        assert bottom - middle == middle - top > 96
+        lefts.append(left)
+    assert lefts == sorted(lefts)
+
+
+def test_rows_wrap_and_what_is_left_out_is_said() -> None:
+    assert drawn(PER_ROW + 1).shape[0] > drawn(PER_ROW).shape[0] + 300
+    assert drawn(MOST + 5).shape[0] > drawn(MOST).shape[0]
+
+
+def test_nothing_and_unequal_numbers_are_refused() -> None:
+    with pytest.raises(ValueError, match="not 0 and 0"):
+        classes_png([], [], "")
+    with pytest.raises(ValueError, match="not 1 and 2"):
+        classes_png([list(PICTURES[0])], [WORDS, WORDS], "")
