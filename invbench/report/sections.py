@@ -135,8 +135,10 @@ def _table(figures: Sequence[Figures], link: Link) -> str:
         header.append(text(wording.column_title(column)))
         columns.append(_metric_cells(figures, column, layout.spread))
         for name in layout.controls:
-            header.append(text(name))
-            columns.append([column.show(one.controls.get(metric, {}).get(name)) for one in figures])
+            means = [one.controls.get(metric, {}).get(name) for one in figures]
+            if any(mean is not None for mean in means):  # a published model has no rows for a classifier
+                header.append(text(name))
+                columns.append([column.show(mean) for mean in means])
         if not layout.controls and column.role == "leak":
             header.append("control")
             columns.append([_control(one, column) for one in figures])

@@ -177,7 +177,7 @@ def test_attribute_tables_show_intervals_and_both_imputation_controls(tmp_path: 
     [row] = table.rows
     assert row[:2] == ["iwpc", "12"]
     assert row[2].startswith("0.917 [")
-    assert row[3:8] == ["0.333", "0.500", "0.900 [0.900, 0.900]", "0.500", "0.600"]
+    assert row[3:8] == ["0.333", "0.500", "0.600 [0.600, 0.600]", "0.500", "0.600"]
     assert row[8] == "+0.417"
 
 
