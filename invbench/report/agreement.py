@@ -35,7 +35,7 @@ class Caught:
 
 def agreements(results: Results, figures: Sequence[Figures]) -> list[str]:
     """A section for each group of cells that differ in their attack alone, where their game's sheet names a rate."""
-    parts = []
+    parts = list[str]()
     for cells in grouped(figures, lambda one: tuple(one.record.names[axis] for axis in ALIKE)).values():
         statistic = _rate(cells[0].sheet)
         if statistic is not None and len(parts) < MOST_TABLES:

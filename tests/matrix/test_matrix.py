@@ -20,6 +20,7 @@ from invbench import matrix
 from invbench.cell import Cell
 from invbench.guide.template import TEMPLATE
 from invbench.matrix import Matrix, MatrixErrors, values
+from invbench.sheets import every_sheet
 
 FUZZ = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SMALL = "dataset: {name: npz, path: a.npz}\n"
@@ -63,6 +64,8 @@ def test_a_misspelt_parameter_is_refused_with_place_and_nearest_name(folder: Pat
     ]
 
 
+_EVERY = list(dict.fromkeys(control for sheet in every_sheet() for control in sheet.said.controls))
+_CONTROLS = f"{', '.join(_EVERY[:-1])} or {_EVERY[-1]}"
 MISUSES = [
     ("targts: 3\n", ["m.yaml:3:1: the matrix has no 'targts'; nearest: 'targets'"]),
     ("targets: 0\n", ["m.yaml:3:10: targets must be at least 1, not 0"]),
@@ -76,7 +79,7 @@ MISUSES = [
     ("timeout: .inf\n", ["m.yaml:3:10: a number must be finite, not .inf"]),
     ("threads: 0\n", ["m.yaml:3:10: threads must be at least 1, at most 1024, not 0"]),
     ("compile: of\n", ["m.yaml:3:10: compile must be off or on, not 'of'; nearest: 'off'"]),
-    ("controls: [gray]\n", ["m.yaml:3:12: a control is grey, mean or noise, not 'gray'; nearest: 'grey'"]),
+    ("controls: [gray]\n", [f"m.yaml:3:12: a control is {_CONTROLS}, not 'gray'; nearest: 'grey'"]),
     ("controls: [grey, grey]\n", ["m.yaml:3:18: control 'grey' is repeated"]),
     ("controls: []\n", ["m.yaml:3:11: controls is empty"]),
     ("name: 5\n", ["m.yaml:3:7: name must be a word, not 5"]),
@@ -240,7 +243,7 @@ def test_what_is_left_out_has_its_default(folder: Path) -> None:
     made = load(SMALL + "grid: {attack: dlg, model: lenet}\n", file="short.yaml")
     (cell,) = made.cells
     assert (cell.targets, cell.offset, cell.seed, cell.batch_size, cell.defense) == (8, 0, 0, 1, ())
-    assert (cell.timeout, cell.threads, cell.compile, cell.controls) == (600.0, 1, "off", ("grey", "mean"))
+    assert (cell.timeout, cell.threads, cell.compile, cell.controls[:2]) == (600.0, 1, "off", ("grey", "mean"))
     assert cell.names["protocol"] == "fedsgd"
     assert made.name == "short"
 
