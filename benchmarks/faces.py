@@ -136,10 +136,10 @@ def count(scores: Scores, metric: str) -> int:
 def answer(settings: Settings, samples: Samples) -> Table:
     return Table(
         title="Whom does a face recogniser give away?",
-        question="AT&T's 40 people, seven pictures of each trained on, three held out; seed 0. Found: the nearest class "
-        "mean of the answer, by correlation, is the person's; by a separately trained mlp; and by the same attack on "
-        "a model of shuffled labels; chance is 1 of 40. Queries: the most for one person, of a budget of 50,000 "
-        "(mi-face: evaluations; steal: all people at once). PSNR in dB, CPU seconds of all people.",
+        question="AT&T's 40 people, seven pictures of each trained on, three held out; seed 0. Found: the nearest "
+        "class mean of the answer, by correlation, is the person's; by a separately trained mlp; and by the same "
+        "attack on a model of shuffled labels; chance is 1 of 40. Queries: the most for one person, of a "
+        "budget of 50,000 (mi-face: evaluations; steal: all people at once). PSNR in dB, CPU seconds of all people.",
         command=" ".join(["python benchmarks/faces.py", *_asked(settings.rows)]),
         columns=[
             *("attack", "found", "by classifier", "shuffled labels", "PSNR to mean", "to nearest", "queries"),

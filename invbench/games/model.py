@@ -237,7 +237,7 @@ def _answering(cell: Cell, network: nn.Module, device: torch.device, use: int | 
         return Confidences(network, mean, std)
     names = [d.key for d in cell.defense or ()]
     context = Context(stream("answers", cell.seed, names, use))
-    defended: Callable[[Tensor], Tensor] = partial(stack_of(cell).at, "answer", context=context)  # type: ignore[arg-type]
+    defended: Callable[[Tensor], Tensor] = partial(stack_of(cell).at, "answer", context=context)  # type: ignore[assignment]
     return Confidences(network, mean, std, defended)
 
 

@@ -148,10 +148,10 @@ def test_two_games_may_share_a_metric(tmp_path: Path) -> None:
     source = (
         'from invbench.numbers.sheet import *\nSHEET = Sheet(columns=("psnr",), item=Noun("picture", "pictures"))\n'
     )
-    with plugged(tmp_path, {"sheets.model": source}):
-        assert sheet_of("model").columns == (columns()["psnr"],)
+    with plugged(tmp_path, {"sheets.portrait": source}):
+        assert sheet_of("portrait").columns == (columns()["psnr"],)
         assert [sheet.game for sheet in every_sheet()][:2] == ["update", "attribute"]
-        assert "model" in [sheet.game for sheet in every_sheet()]
+        assert "portrait" in [sheet.game for sheet in every_sheet()]
 
 
 def test_a_metric_that_a_sheet_describes_otherwise_is_a_clash(tmp_path: Path) -> None:
