@@ -28,9 +28,10 @@ from invbench.protocol.prompting import Prompting
 from invbench.victims import network_defenses, stack_of
 
 NAMES = (
-    "alfa bravo charlie delta echo foxtrot golf hotel india juliett kilo lima mike november oscar papa quebec romeo"
-    " sierra tango uniform victor whiskey xray yankee zulu"
-).split()
+    *("alfa", "bravo", "charlie", "delta", "echo", "foxtrot", "golf", "hotel", "india", "juliett", "kilo", "lima"),
+    *("mike", "november", "oscar", "papa", "quebec", "romeo", "sierra", "tango", "uniform", "victor", "whiskey"),
+    *("xray", "yankee", "zulu"),
+)
 SUFFIX = ".\n"
 
 

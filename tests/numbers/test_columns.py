@@ -13,7 +13,9 @@ def test_the_first_games_have_the_columns_of_their_contract() -> None:
     update = ("psnr", "ssim", "lpips", "label_accuracy", "identified", "recovered", "exact")
     assert tuple(sheet_of("update").by_name) == update
     assert tuple(sheet_of("attribute").by_name) == ("accuracy", "macro_auc")
-    assert list(columns()) == [*update, "accuracy", "macro_auc"]
+    extraction = ("exposure", "extracted", "probability")
+    assert tuple(sheet_of("extraction").by_name) == extraction
+    assert list(columns()) == [*update, "accuracy", "macro_auc", *extraction]
 
 
 def test_every_column_belongs_to_a_game_and_every_game_s_columns_are_known() -> None:
@@ -24,6 +26,7 @@ def test_every_column_belongs_to_a_game_and_every_game_s_columns_are_known() -> 
 def test_the_gate_puts_up_with_half_a_decibel_and_with_two_hundredths_of_anything_else() -> None:
     tolerances = {name: column.tolerance for name, column in columns().items()}
     assert tolerances.pop("psnr") == 0.5
+    assert tolerances.pop("exposure") == 0.5
     assert set(tolerances.values()) == {0.02}
 
 
