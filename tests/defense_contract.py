@@ -25,6 +25,8 @@ def built(name: str) -> Defense:
 def value_at(stage: Stage, update: Update) -> Any:
     """What a defence is given at this stage: made of the update where it is of gradients."""
     drawn = seeded(5)
+    if stage == "corpus":
+        return ["a line of the text\n", "\n", "another line of the text\n", "a line of the text\n"]
     if stage == "model":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(3)
@@ -87,6 +89,8 @@ def _tensors(stage: Stage, value: Any) -> Iterator[Tensor]:
         network, (images, labels) = value_at("model", ()), value_at("inputs", ())
         train(network, images, labels, seeded(11), value)
         yield from network.state_dict().values()
+    elif stage == "corpus":
+        yield torch.tensor(list("".join(value).encode()))
     elif stage == "answer":
         yield value
     elif stage == "regression":
@@ -102,6 +106,8 @@ def _shaped(stage: Stage, value: Any) -> Iterator[Tensor]:
         yield copy.deepcopy(value)(value_at("inputs", ())[0]).detach()
     elif stage == "inputs":
         yield value[0]
+    elif stage == "corpus":
+        return  # passages may go
     else:
         yield from _tensors(stage, value)
 

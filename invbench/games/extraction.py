@@ -158,7 +158,7 @@ class ExtractionDeal(Deal[ExtractionObservation, ExtractionGuess]):
         return {metric: [[value] for value in values] for metric, values in found.items()}
 
     def arrays(self, answers: Sequence[ExtractionGuess]) -> dict[str, npt.NDArray[Any]]:
-        """`canaries` (N,) as words, `log_probabilities` (N,) of one query, nats, -inf where the sampling excludes it."""
+        """`canaries` (N,) as words, `log_probabilities` (N,) of one query, nats; -inf: never drawn."""
         return {
             "canaries": np.array([one.prefix + one.secret for one in self.canaries]),
             "log_probabilities": self._log_probabilities(self.sampling),

@@ -62,7 +62,7 @@ def token_log_probabilities(
     device = strings.device
     first, past = _read(model, prompt, device)
     found = []
-    for some in strings.split(STRINGS):
+    for some in torch.split(strings, STRINGS):
         logits = first.expand(len(some), 1, -1)
         if some.shape[1] > 1:
             logits = torch.cat([logits, _step(model, some[:, :-1], past)[0]], dim=1)
@@ -84,7 +84,7 @@ def space_log_probabilities(model: nn.Module, prompt: Sequence[int], alphabet: S
         return opening[0, letters]
     beginnings = torch.tensor(list(product(alphabet, repeat=length - 1)), device=device)
     found = []
-    for some in beginnings.split(STRINGS):
+    for some in torch.split(beginnings, STRINGS):
         after = PLAIN.log_probabilities(_step(model, some, past)[0])  # (n, length - 1, V)
         before = torch.cat([opening.expand(len(some), 1, -1), after[:, :-1]], dim=1)
         own = before.gather(-1, some[..., None])[..., 0].sum(dim=1)  # (n,)

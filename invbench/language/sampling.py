@@ -23,7 +23,8 @@ def drawn(
     found = []
     for start in range(0, count, STRINGS):
         size = min(STRINGS, count - start)
-        logits, past, tokens = first.expand(size, 1, -1), before, []
+        logits, past = first.expand(size, 1, -1), before
+        tokens: list[Tensor] = []
         for number in range(length):
             if number:
                 logits, past = _step(model, tokens[-1].to(device), past)

@@ -1,4 +1,4 @@
-"""Text to tokens: bytes, and on top of them pairs that are merged (Sennrich et al. 2016, arXiv 1508.07909, section 3.2).
+"""Text to tokens: bytes, and pairs of them that are merged (Sennrich et al. 2016, arXiv 1508.07909, section 3.2).
 
 Pairs never reach beyond a word with the space before it, and no pair holds a digit (as in PaLM, Chowdhery et al.
 2022, arXiv 2204.02311, section 2): a number has as many tokens as digits, whatever stands around it.
@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import pairwise
 
 BYTES = 256
 _WORD = re.compile(r"\d| ?[^\W\d]+| ?[^\w\s]+|\s+|.", re.DOTALL)
@@ -55,7 +56,7 @@ def _merged(word: str, tokens: Tokens) -> tuple[int, ...]:
     """One word's tokens: always the pair that was learned first is merged next."""
     found, ranks = list(word.encode()), tokens._ranks
     while True:
-        pairs = [pair for pair in zip(found, found[1:], strict=False) if pair in ranks]
+        pairs = [pair for pair in pairwise(found) if pair in ranks]
         if not pairs:
             return tuple(found)
         best = min(pairs, key=ranks.__getitem__)
@@ -80,7 +81,7 @@ def learned(text: str, pairs: int) -> Tokens:
             break
         for number in sorted(holders[best]):
             word, count = words[number]
-            for pair in zip(word, word[1:], strict=False):
+            for pair in pairwise(word):
                 counts[pair] -= count
             word = _replaced(word, best, BYTES + len(merges))
             words[number] = word, count
@@ -91,7 +92,7 @@ def learned(text: str, pairs: int) -> Tokens:
 
 
 def _count(word: list[int], count: int, number: int, counts: Counter[Pair], holders: dict[Pair, set[int]]) -> None:
-    for pair in zip(word, word[1:], strict=False):
+    for pair in pairwise(word):
         counts[pair] += count
         holders.setdefault(pair, set()).add(number)
 

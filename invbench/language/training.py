@@ -62,7 +62,7 @@ def _batches(tokens: Tensor, context: int, generator: torch.Generator) -> Iterat
         windows = tokens[start:].unfold(0, context + 1, context)
         order = torch.randperm(len(windows), generator=generator)
         size = min(BATCH, len(windows))
-        for batch in order[: len(order) // size * size].split(size):
+        for batch in torch.split(order[: len(order) // size * size], size):
             yield windows[batch]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from invbench.language.network import GPT as Network
+from invbench.language import network
 from invbench.language.tokens import Tokens, learned
 from invbench.models import TextModel
 from invbench.registry import model, parameter
@@ -28,7 +28,7 @@ class GPT(TextModel):
     tied: bool = parameter(True, help="the last layer's weights are those of the embedding")
 
     def build(self, vocabulary: int) -> nn.Module:
-        return Network(vocabulary, self.layers, self.width, self.heads, self.context, self.tied)
+        return network.GPT(vocabulary, self.layers, self.width, self.heads, self.context, self.tied)
 
     def tokens(self, text: str) -> Tokens:
         return learned(text, self.pairs)

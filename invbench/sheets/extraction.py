@@ -10,8 +10,6 @@ SHEET = Sheet(
     controls=("never",),
     controls_by_default=("never",),
     controls_by_name=(("never", "exposure"),),
-    legend=(
-        "`never` is the same attack on a model whose training text held no canary: an exposure of 1.44 bits on average.",
-    ),
+    legend=("`never` is the same attack on a model whose text held no canary: an exposure of 1.44 bits on average.",),
     place=4,
 )

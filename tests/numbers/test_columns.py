@@ -19,6 +19,7 @@ def test_the_first_games_have_the_columns_of_their_contract() -> None:
     likeness = ("psnr_to_mean", "psnr_to_nearest", "ssim_to_mean", "ssim_to_nearest")
     found = ("class_found", "class_found_by_classifier", "confidence")
     assert tuple(sheet_of("model").by_name) == (*found, *likeness, "weight_error", "validation_error")
+    assert tuple(sheet_of("extraction").by_name) == ("exposure", "extracted", "probability")
 
 
 def test_every_column_belongs_to_a_game_and_every_game_s_columns_are_known() -> None:
@@ -30,6 +31,7 @@ def test_the_gate_puts_up_with_half_a_decibel_and_with_two_hundredths_of_anythin
     tolerances = {name: column.tolerance for name, column in columns().items()}
     assert {tolerances.pop(name) for name in ("psnr", "psnr_to_mean", "psnr_to_nearest")} == {0.5}
     assert tolerances.pop("weight_error") == 1e-3
+    assert tolerances.pop("exposure") == 0.5
     assert set(tolerances.values()) == {0.02}
 
 
