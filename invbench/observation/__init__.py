@@ -16,6 +16,7 @@ from invbench.observation.attribute import (
     AttributePrior,
     AttributePublic,
 )
+from invbench.observation.training_set import TrainingSetGuess, TrainingSetObservation, TrainingSetPublic
 from invbench.observation.update import (
     Guess,
     Public,
@@ -43,6 +44,9 @@ __all__ = [
     "Public",
     "PublicDefense",
     "Tensors",
+    "TrainingSetGuess",
+    "TrainingSetObservation",
+    "TrainingSetPublic",
     "Update",
     "UpdateObservation",
     "has_own_weight",
