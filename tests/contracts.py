@@ -33,7 +33,7 @@ from invbench.models import ImageModel
 from invbench.play.asking import why_unsupported
 from invbench.play.preparing import prepared
 
-BRIEF = {"iterations": 3, "restarts": 2, "evaluations": 4, "training_steps": 10, "steps": 2}
+BRIEF = {"iterations": 3, "restarts": 2, "evaluations": 4, "training_steps": 10, "steps": 2, "depth": 1}
 """Settings, of whatever part has them, that keep a cell short."""
 TARGETS, CELLS = 3, 5
 """Observations of a cell; cells of an attack at most."""

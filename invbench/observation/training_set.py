@@ -1,4 +1,4 @@
-"""What crosses the wall in game `training-set`: a trained network's weights, and pictures said to be of its training."""
+"""What crosses the wall in game `training-set`: a network's weights, and pictures said to be of its training."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ from invbench.registry import parameter, protocol
 class Weights(Protocol):
     """How the network was trained on its few pictures, and how many answers count.
 
-    The attacker holds the trained weights and knows the architecture, the pictures' shape and normalisation and how many
-    pictures of each of the two classes there were, half of all. ValueError for an odd number of them.
+    The attacker holds the trained weights and knows the architecture, the pictures' shape and normalisation and how
+    many pictures of each of the two classes there were, half of all. ValueError for an odd number of them.
     """
 
     pictures: int = parameter(20, at_least=2, unit="pictures", help="size of the training set, half of each class")
