@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 
@@ -56,7 +57,7 @@ class KKT(Attack[TrainingSetPublic, TrainingSetObservation, TrainingSetGuess]):
         return KKT(**{**vars(self), "iterations": short}), self.iterations / short
 
     def __call__(self, seen: TrainingSetObservation) -> TrainingSetGuess:
-        network = one_hidden(seen.model.float())
+        network = one_hidden(copy.deepcopy(seen.model).float())
         if isinstance(network, str):
             raise Failed(network)
         signs = self._signs(seen)

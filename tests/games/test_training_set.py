@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from invbench import matrix
 from invbench.cell import Cell, Choice
@@ -37,8 +38,6 @@ def cell(folder: Path, **said: Any) -> Cell:
         **said,
         "grid": {"attack": ["kkt"], "model": [model], "protocol": [protocol]},
     }
-    import yaml
-
     (folder / "m.yaml").write_text(yaml.safe_dump(text))
     (only,) = matrix.load(folder / "m.yaml", []).cells
     return only
