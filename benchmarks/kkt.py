@@ -100,10 +100,10 @@ def answer(settings: Settings, samples: Samples) -> Table:
     return Table(
         title="How many training pictures are in a network's weights?",
         question="`kkt` on networks with one hidden layer, trained on digits of their own, odd or even. Default: width "
-        "500, 20 pictures, first layer started at 0.003, no weight decay, trained to a loss of 5e-11. Training "
-        "pictures that are, of all 1,797 digits, the nearest to an answer (by correlation), and the same of as many pictures "
-        f"never trained on; means over {settings.networks} networks, each on other pictures. An answer holds twice as "
-        "many pictures as there were.",
+        "500, 20 pictures, first layer started at 0.003, no weight decay, trained to a loss of 5e-11. Counted are the "
+        "training pictures that are, of all 1,797 digits, the nearest to an answer (by correlation), and the same of "
+        f"as many pictures never trained on; means over {settings.networks} networks, each on other pictures. An answer "
+        "holds twice as many pictures as there were.",
         command="python benchmarks/kkt.py",
         columns=["changed", "of", "training found", "least", "most", "unseen found", "CPU, s", "loss, at most"],
         rows=[row(name, samples.variants[name]) for name in settings.variants],
