@@ -35,7 +35,7 @@ from invbench.play.preparing import prepared
 
 BRIEF = {
     **{"iterations": 3, "restarts": 2, "evaluations": 4, "training_steps": 10, "steps": 2, "epochs": 2, "shadows": 4},
-    **{"digits": 2, "samples": 5},
+    **{"digits": 2, "samples": 5, "depth": 1},
 }
 """Settings, of whatever part has them, that keep a cell short."""
 TARGETS, CELLS = 3, 5

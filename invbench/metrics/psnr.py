@@ -39,7 +39,7 @@ METRIC = Metric(
         least=0.0,
         most=100.0,
     ),
-    games=("update",),
+    games=("update", "training-set"),
     inputs=("pictures", "originals"),
     values=psnr,
 )

@@ -40,7 +40,7 @@ def _one(a: Floats, b: Floats) -> float:
 
 METRIC = Metric(
     column=Column("ssim", "structural similarity, Gaussian window of sigma 1.5", title="SSIM", least=-1.0, most=1.0),
-    games=("update",),
+    games=("update", "training-set"),
     inputs=("pictures", "originals"),
     values=ssim,
 )

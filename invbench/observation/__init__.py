@@ -28,6 +28,7 @@ from invbench.observation.membership import (
     log_probabilities,
 )
 from invbench.observation.model import Confidences, Inversion, ModelObservation, ModelPublic, Oracle, QueriesSpent
+from invbench.observation.training_set import TrainingSetGuess, TrainingSetObservation, TrainingSetPublic
 from invbench.observation.update import (
     Guess,
     Public,
@@ -72,6 +73,9 @@ __all__ = [
     "Released",
     "Tensors",
     "Tokenizer",
+    "TrainingSetGuess",
+    "TrainingSetObservation",
+    "TrainingSetPublic",
     "Update",
     "UpdateObservation",
     "has_own_weight",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 
+from invbench.cell import Choice
 from invbench.data.digits import Digits
 
 
@@ -20,3 +21,12 @@ def test_the_first_540_are_held_out_of_training_with_some_of_every_digit() -> No
     assert pool.trained_targets.tolist() == list(range(540))
     assert pool.train.tolist() == list(range(540, 1797))
     assert np.bincount(pool.labels[pool.trained_targets]).min() > 50
+
+
+def test_parity_gives_two_classes_and_leaves_what_was_there_as_it_was() -> None:
+    plain, parity = Digits().load(), Digits(labels="parity").load()
+    assert parity.classes == 2
+    assert parity.labels.tolist() == (plain.labels % 2).tolist()
+    assert np.array_equal(parity.images, plain.images)
+    assert Choice("dataset", "digits", (("labels", "digit"),)).key == {"name": "digits"}
+    assert plain.content != parity.content

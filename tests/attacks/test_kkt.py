@@ -1,0 +1,128 @@
+"""`kkt` finds training pictures in a small network's weights, and none where there are none."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import nnls  # type: ignore[import-untyped]
+
+from invbench.attacks.kkt import KKT
+from invbench.cell import Cell, Choice
+from invbench.data.digits import Digits
+from invbench.games import _few_pictures
+from invbench.games.training_set import TrainingSet, TrainingSetDeal
+from invbench.matching import stationarity
+from invbench.matching.stationarity import one_hidden
+from invbench.registry import load
+
+CPU = torch.device("cpu")
+SHORT = KKT(restarts=3, iterations=250)
+
+
+def small(pictures: int = 6, **said: Any) -> Cell:
+    """One network of width 100 on 6 pictures: half a second of training."""
+    pool = Digits(labels="parity").load()
+    protocol = load("protocol", "weights").settings({"pictures": pictures, "rate": 0.002, **said})
+    model = load("model", "mlp").settings({"width": 100, "depth": 1})
+    return Cell(
+        game="training-set",
+        attack=Choice("attack", "kkt", tuple(load("attack", "kkt").settings({}).items())),
+        model=Choice("model", "mlp", tuple(model.items())),
+        dataset=Choice("dataset", "digits", (("labels", "parity"),)),
+        data_hash=pool.content,
+        normalisation=pool.normalisation,
+        batch_size=None,
+        defense=None,
+        protocol=Choice("protocol", "weights", tuple(protocol.items())),
+        targets=1,
+        offset=0,
+        seed=0,
+        controls=("mean", "drawn"),
+    )
+
+
+@pytest.fixture(scope="module")
+def deal(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("INVBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield TrainingSet().deal(small(), CPU)
+
+
+def found(deal: TrainingSetDeal, attack: KKT = SHORT) -> float:
+    (seen,) = deal.observations
+    fresh = replace(seen, generator=torch.Generator().manual_seed(0))
+    [[count]] = deal.score([attack(fresh)])["training_found"]
+    assert count is not None
+    return count
+
+
+def test_it_finds_most_training_pictures_beyond_its_controls_and_none_by_chance(deal: TrainingSetDeal) -> None:
+    assert deal.notes == ()
+    (seen,) = deal.observations
+    guess = SHORT(replace(seen, generator=torch.Generator().manual_seed(0)))
+    scores = deal.score([guess])
+    assert deal.complaint(0, guess) is None
+    assert scores["training_found"][0][0] >= 4
+    assert scores["unseen_found"] == [[0.0]]
+    for control in deal.controls().values():
+        assert control["training_found"][0][0] <= 1
+
+
+def test_it_finds_nothing_in_a_network_that_was_never_trained(
+    deal: TrainingSetDeal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (before,) = TrainingSet().reruns(deal.cell)["untrained"].observe(CPU)
+    assert deal.score([SHORT(before)])["training_found"][0][0] <= 1
+
+
+def test_a_flipped_label_finds_less(deal: TrainingSetDeal, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = found(deal)
+    whole = stationarity.residuals
+    monkeypatch.setattr("invbench.attacks.kkt.residuals", lambda n, x, m, s, p: whole(n, x, m.abs(), s, p))
+    assert found(deal) < right - 2
+
+
+def test_training_ends_near_a_stationary_point_of_the_pictures_trained_on(deal: TrainingSetDeal) -> None:
+    """Haim et al. 2022, equation 5, with fitted multipliers; other pictures do not add up to the weights."""
+
+    def missed(places: Any) -> float:
+        pool, (seen,) = deal.pool, deal.observations
+        std = torch.tensor(pool.std).double()
+        pictures = ((torch.from_numpy(pool.unit(places)).double() - seen.centre) / std).flatten(1)
+        signs = torch.from_numpy(2.0 * pool.labels[places] - 1)
+        network = one_hidden(seen.model)
+        assert not isinstance(network, str)
+        each = network.gradients(pictures[:, None], signs[:, None]).flatten(1).numpy()
+        weights = network.rows().flatten().numpy()
+        return float(nnls(each.T, weights)[1] / np.linalg.norm(weights))
+
+    assert missed(deal.splits[0].seen) < 0.3
+    assert missed(deal.splits[0].unseen) > 0.6
+
+
+def test_the_same_draws_give_the_same_answer_and_others_another(deal: TrainingSetDeal) -> None:
+    brief = KKT(restarts=2, iterations=5)
+    (seen,) = deal.observations
+    one, same, other = (
+        brief(replace(seen, generator=torch.Generator().manual_seed(seed))).images for seed in (0, 0, 1)
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one[: len(other)], other[: len(one)])
+
+
+def test_an_answer_is_no_longer_than_what_counts(deal: TrainingSetDeal) -> None:
+    (seen,) = deal.observations
+    many = KKT(candidates=30, restarts=2, iterations=3)(seen)
+    assert len(many.images) == seen.public.answers == 12
+
+
+def test_weight_decay_and_the_start_are_told_apart_by_artefacts() -> None:
+    names = {
+        _few_pictures.training(small(**said), 0).name
+        for said in ({}, {"decay": 1e-3}, {"start": 0.01}, {"start": None}, {"loss": 1e-6}, {"pictures": 8})
+    }
+    assert len(names) == 6
