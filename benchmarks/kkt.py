@@ -102,7 +102,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
         question="`kkt` on networks with one hidden layer, trained on digits of their own, odd or even. Default: width "
         "500, 20 pictures, first layer started at 0.003, no weight decay, trained to a loss of 5e-11. Counted are the "
         "training pictures that are, of all 1,797 digits, the nearest to an answer (by correlation), and the same of "
-        f"as many pictures never trained on; means over {settings.networks} networks, each on other pictures. An answer "
+        f"as many pictures never trained on; means over {settings.networks} networks, each on others. An answer "
         "holds twice as many pictures as there were.",
         command="python benchmarks/kkt.py",
         columns=["changed", "of", "training found", "least", "most", "unseen found", "CPU, s", "loss, at most"],
