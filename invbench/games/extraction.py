@@ -164,7 +164,9 @@ class ExtractionDeal(Deal[ExtractionObservation, ExtractionGuess]):
             "log_probabilities": self._log_probabilities(self.sampling),
         }
 
-    def files(self, answers: Sequence[ExtractionGuess], scores: Scores) -> dict[str, bytes]:
+    def files(
+        self, answers: Sequence[ExtractionGuess], scores: Scores, controls: Mapping[str, Scores]
+    ) -> dict[str, bytes]:
         """`strings.csv`: what was answered, rank by rank, and how much of it is training text, verbatim.
 
         `queries.csv`: the (n, p) curve, the mean over canaries of the probability that n queries say one.

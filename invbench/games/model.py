@@ -149,7 +149,7 @@ class ModelDeal(Deal[ModelObservation, Inversion]):
             "returned": np.array([answer.image is not None for answer in answers]),
         }
 
-    def files(self, answers: Sequence[Inversion], scores: Scores) -> dict[str, bytes]:
+    def files(self, answers: Sequence[Inversion], scores: Scores, controls: Mapping[str, Scores]) -> dict[str, bytes]:
         """`grid.png`: class mean, nearest training picture and answer of each class, with the model's confidence."""
         names, pictures = self.cell.names, self._pictures(answers)
         title = f"{names['attack']} on {names['model']}, {names['dataset']}, {names['protocol']}"

@@ -135,7 +135,7 @@ class TrainingSetDeal(Deal[TrainingSetObservation, TrainingSetGuess]):
             "training_found": [float(len(found))],
             "unseen_found": [float(len(set(index.tolist()) & set(parts.unseen.tolist())))],
         }
-        by = [finder[place] for place in found]
+        by = [answer for answer in finder if answer is not None]
         pictures = {"pictures": answers[by], "originals": self._pictures[parts.seen[found]].astype(np.float64)}
         if not found:
             return scores | {"psnr": [None] * len(finder), "ssim": [None] * len(finder)}
@@ -168,7 +168,9 @@ class TrainingSetDeal(Deal[TrainingSetObservation, TrainingSetGuess]):
             **given,
         }
 
-    def files(self, answers: Sequence[TrainingSetGuess], scores: Scores) -> dict[str, bytes]:
+    def files(
+        self, answers: Sequence[TrainingSetGuess], scores: Scores, controls: Mapping[str, Scores]
+    ) -> dict[str, bytes]:
         """`grid.png`: training pictures that were found above the answers that found them, each pair with its PSNR."""
         originals, guesses, decibels = [], list[Array | None](), list[float | None]()
         for target, (answer, parts) in enumerate(zip(answers, self.splits, strict=True)):

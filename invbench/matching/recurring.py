@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +27,7 @@ class Recurring:
 def correlations(one: Tensor, other: Tensor) -> Tensor:
     """Correlation of each row of `one` (N, d) with each of `other` (M, d), (N, M); 0 for a flat row."""
     sides = [rows - rows.mean(dim=1, keepdim=True) for rows in (one, other)]
-    ours, theirs = (rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-12) for rows in sides)
+    ours, theirs = (functional.normalize(rows, dim=1) for rows in sides)
     return ours @ theirs.T
 
 

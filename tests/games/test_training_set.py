@@ -91,7 +91,7 @@ def test_an_answer_that_is_nearer_to_another_picture_finds_nothing(deal: Trainin
 def test_no_answer_and_flat_answers_find_nothing(deal: TrainingSetDeal) -> None:
     nothing = [seen.nothing("none") for seen in deal.observations]
     assert deal.score(nothing)["training_found"] == [[0.0]] * 2
-    assert deal.files(nothing, deal.score(nothing)) == {}
+    assert deal.files(nothing, deal.score(nothing), {}) == {}
 
 
 def test_controls_hold_the_mean_picture_and_as_many_drawn_ones_as_count(deal: TrainingSetDeal) -> None:
@@ -125,7 +125,7 @@ def test_what_is_no_picture_is_no_answer(deal: TrainingSetDeal, images: torch.Te
 
 def test_the_picture_of_a_cell_shows_what_was_found(deal: TrainingSetDeal) -> None:
     given = guesses(deal, "seen")
-    assert deal.files(given, deal.score(given))["grid.png"].startswith(b"\x89PNG")
+    assert deal.files(given, deal.score(given), {})["grid.png"].startswith(b"\x89PNG")
 
 
 def test_training_that_its_steps_ended_is_noted(deal: TrainingSetDeal) -> None:
