@@ -24,7 +24,6 @@ QUESTIONS = (
     "standing_by",
     "growth",
     "gpu",
-    "kkt",
 )
 
 

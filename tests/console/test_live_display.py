@@ -124,7 +124,7 @@ def test_a_terminal_says_which_cell_is_begun_anew_and_why(tmp_path: Path) -> Non
     assert code == 0
     lines = [line.strip() for line in ESCAPES.sub("", sent).splitlines()]
     (again,) = (
-        k for k, line in enumerate(lines) if line.startswith("again: dying(mark=m) iwpc: the worker was killed")
+        k for k, line in enumerate(lines) if line.startswith("again: dying(mark=m) iwpc none: the worker was killed")
     )
     (done,) = (k for k, line in enumerate(lines) if line.startswith("[1/1] dying(mark=m) iwpc"))
     assert again < done

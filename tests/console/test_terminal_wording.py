@@ -55,7 +55,7 @@ include: [{attack: map-inversion, model: iwpc, dataset: {name: warfarin, sensiti
         "peel linear b4 none seed 1",
         "peel linear b4 clip(norm=1) seed 0",
         "peel linear b4 clip(norm=1) seed 1",
-        "map-inversion iwpc seed 5",
+        "map-inversion iwpc none seed 5",
     ]
     assert cell_namer(cells[:1])(cells[0].names) == "peel linear b4 none"
     two_sets = [cells[0], cells[-1]]

@@ -12,7 +12,7 @@ from invbench.sheets import columns, every_sheet, sheet_of
 def test_the_first_games_have_the_columns_of_their_contract() -> None:
     update = ("psnr", "ssim", "lpips", "label_accuracy", "identified", "recovered", "exact")
     assert tuple(sheet_of("update").by_name) == update
-    assert tuple(sheet_of("attribute").by_name) == ("accuracy", "macro_auc")
+    assert tuple(sheet_of("attribute").by_name) == ("accuracy", "macro_auc", "error")
     assert list(columns())[:9] == [*update, "accuracy", "macro_auc"]
     rates = ("auc", "balanced_accuracy", "tpr_at_fpr_0.01", "tpr_at_fpr_0.001")
     assert tuple(sheet_of("membership").by_name) == (*rates, "member_accuracy", "other_accuracy")
@@ -20,6 +20,7 @@ def test_the_first_games_have_the_columns_of_their_contract() -> None:
     found = ("class_found", "class_found_by_classifier", "confidence")
     assert tuple(sheet_of("model").by_name) == (*found, *likeness, "weight_error", "validation_error")
     assert tuple(sheet_of("extraction").by_name) == ("exposure", "extracted", "probability")
+    assert tuple(sheet_of("training-set").by_name) == ("training_found", "unseen_found", "psnr", "ssim")
 
 
 def test_every_column_belongs_to_a_game_and_every_game_s_columns_are_known() -> None:
@@ -32,13 +33,14 @@ def test_the_gate_puts_up_with_half_a_decibel_and_with_two_hundredths_of_anythin
     assert {tolerances.pop(name) for name in ("psnr", "psnr_to_mean", "psnr_to_nearest")} == {0.5}
     assert tolerances.pop("weight_error") == 1e-3
     assert tolerances.pop("exposure") == 0.5
+    assert {tolerances.pop(name) for name in ("training_found", "unseen_found")} == {1.0}
     assert set(tolerances.values()) == {0.02}
 
 
 def test_only_a_lower_perceptual_distance_and_smaller_errors_are_a_stronger_attack() -> None:
     lower = {name for name, column in columns().items() if column.better == "lower"}
-    assert lower == {"lpips", "weight_error", "validation_error"}
-    assert columns()["validation_error"].role == "cost"
+    assert lower == {"lpips", "weight_error", "validation_error", "error", "unseen_found"}
+    assert {columns()[name].role for name in ("validation_error", "error", "unseen_found")} == {"cost"}
     assert columns()["lpips"].gain(-0.1) == 0.1
     assert columns()["psnr"].gain(-0.1) == -0.1
 

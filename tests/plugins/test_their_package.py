@@ -210,6 +210,6 @@ def test_a_training_that_takes_too_long_ends_as_timeout_and_so_do_the_cells_that
     assert ended == {
         ("confidence", "slow"): ("timeout", why),
         ("shadows", "slow"): ("timeout", why),
-        ("map-inversion", None): ("ok", None),
+        ("map-inversion", "none"): ("ok", None),
     }
     assert "training tiny(trained=true) on 10 pictures of few-digits" in done.stderr
