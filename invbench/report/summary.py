@@ -56,7 +56,7 @@ class _Table:
         self.figures = {one.record.id: one for one in figures}
         self.plan = plan
         self.metrics = _metrics(figures)
-        self.by_name = list(dict.fromkeys(pair for sheet in every_sheet() for pair in sheet.said.controls_by_name))
+        self.by_name = _controls_by_name(figures)
         self.settings = _settings(figures)
         spreads = [f"{metric}_{part}" for metric in self.metrics for part in ("mean", "std", "ci_low", "ci_high")]
         controls = [f"control_{metric}_mean" for metric in self.metrics]
@@ -117,6 +117,13 @@ def _metrics(figures: Sequence[Figures]) -> list[str]:
     games = {one.record.names["game"] for one in figures}
     known = dict.fromkeys(column.name for s in every_sheet() if s.game in games for column in s.columns)
     return [*known, *sorted(set[str]().union(*(one.scores for one in figures)) - known.keys())]
+
+
+def _controls_by_name(figures: Sequence[Figures]) -> list[tuple[str, str]]:
+    """Controls that have columns of their own: of the games present, and of `update` always, as the contract has it."""
+    games = {"update", *(one.record.names["game"] for one in figures)}
+    said = (sheet.said.controls_by_name for sheet in every_sheet() if sheet.game in games)
+    return list(dict.fromkeys(pair for pairs in said for pair in pairs))
 
 
 def _settings(figures: Sequence[Figures]) -> list[str]:
