@@ -143,7 +143,9 @@ def test_a_value_out_of_bounds_is_refused_by_the_part_and_by_the_schema(
     outside += [bound - 1 for bound in (setting.at_least,) if bound is not None]
     outside += [bound + 1 for bound in (setting.at_most,) if bound is not None]
     inside = [bound for bound in (setting.at_least, setting.at_most) if bound is not None]
-    inside += [bound + 1 for bound in (setting.above,) if bound is not None and setting.at_most is None]
+    inside += [
+        bound + 1 for bound in (setting.above,) if bound is not None and setting.at_most is setting.below is None
+    ]
     others = {k: v for k, v in required(kind, name).items() if k != key}
     for values, takes in ((outside, False), (inside, True)):
         for value in values:

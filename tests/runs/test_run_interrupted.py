@@ -174,7 +174,7 @@ def test_a_worker_killed_from_outside_costs_its_cell_one_more_beginning_and_a_se
     assert statuses(result) == {"map-inversion": "ok", "waiting": "ok"}
     assert kept.items() <= written(result).items()
     (again,) = (line for line in done.stderr.splitlines() if line.startswith("again: "))
-    assert re.match(r"again: waiting\(.*\) iwpc: the worker was killed by SIGKILL", again)
+    assert re.match(r"again: waiting\(.*\) iwpc none: the worker was killed by SIGKILL", again)
 
 
 def test_a_cell_that_loses_two_workers_has_failed_and_the_next_run_tries_again(tmp_path: Path, site: Path) -> None:

@@ -136,10 +136,10 @@ original = registry._files
 
 
 def test_two_games_may_not_mean_different_things_by_one_name(tmp_path: Path) -> None:
-    with plugged(tmp_path, {"sheets.extraction": OTHER_ACCURACY}):
+    with plugged(tmp_path, {"sheets.census": OTHER_ACCURACY}):
         with pytest.raises(Clash, match="two metrics are called 'accuracy'") as clash:
             every_sheet()
-        assert "their_sheets_extraction.py" in str(clash.value)
+        assert "their_sheets_census.py" in str(clash.value)
         assert "accuracy.py" in str(clash.value)
         assert sheet_of("update").plain is None, "what it does not touch is still read"
 
@@ -173,7 +173,7 @@ def test_a_name_of_ours_is_refused_with_both_modules(tmp_path: Path) -> None:
 def test_a_broken_sheet_makes_its_game_plain_and_no_other(tmp_path: Path) -> None:
     with plugged(tmp_path, {"sheets.torn": "def half(:\n"}):
         assert "SyntaxError" in (sheet_of("torn").plain or "")
-        assert list(columns()) == [name for sheet in every_sheet() for name in sheet.by_name]
+        assert list(columns()) == list(dict.fromkeys(name for sheet in every_sheet() for name in sheet.by_name))
         assert {*sheet_of("update").by_name, *sheet_of("attribute").by_name} <= set(columns())
 
 
