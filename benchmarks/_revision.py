@@ -28,13 +28,5 @@ def refuse_other_code(file: str, root: Path = ROOT) -> None:
         raise SystemExit(f"not measured: invbench is imported from {file}, not from this checkout")
 
 
-def same_package(revision: str, root: Path = ROOT) -> bool:
-    """Whether `invbench/` was at that commit what it is at the checkout's own; no where that cannot be told."""
-    try:
-        return not _git(root, "diff", "--name-only", revision, "HEAD", "--", "invbench").strip()
-    except (OSError, subprocess.CalledProcessError):
-        return False
-
-
 def _git(root: Path, *words: str) -> str:
     return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True).stdout

@@ -5,7 +5,7 @@ python benchmarks/strongest.py [--results results/strongest] [--only NAME] [--so
 Hours on a CPU. What a results folder holds is kept, so parts may be computed one by one, on several machines, and
 interrupted; without `--only` every part is completed, and the table written. `--so-far` writes the table of the places
 that are complete, and how many are not. Places that the table has already stay in it where the results folder lacks
-them, if `invbench/` is still what it was when they were measured.
+them, while their cells keep their ids: a part that computes something else has another version, which is in the id.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Any, Literal
+from tempfile import TemporaryDirectory
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -27,9 +28,9 @@ import yaml
 from _cells import DATA
 from _measure import record
 from _raw import RAW, Kept, Name, Revision, Version, read
-from _revision import same_package
 from _table import Table
 
+from invbench.matrix import load
 from invbench.numbers.intervals import mean_intervals
 from invbench.store import Record, Results
 
@@ -126,10 +127,14 @@ class Settings(Kept, frozen=True):
     left: int = 0
 
 
+Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
+
+
 class Cell(Kept, frozen=True):
     """One attack at one place: PSNR of every target, and that of the control with the highest mean; both are empty
     where the cell did not end `ok`. `seconds`: of the attack, all targets together. `device`: where it was computed.
-    `torch`: its version there. `revision`: the commit at which it came into the table, None for the table's own."""
+    `torch`: its version there. `revision`: the commit at which it came into the table, None for the table's own. `id`:
+    the cell's."""
 
     part: Name
     model: Name
@@ -144,6 +149,7 @@ class Cell(Kept, frozen=True):
     device: Literal["cpu", "cuda"] | None = None
     torch: Version | None = None
     revision: Revision | None = None
+    id: Id | None = None
 
 
 class Samples(Kept, frozen=True):
@@ -170,7 +176,7 @@ def main() -> None:
     for name in () if given.so_far else PARTS:
         run(name, given.data, given.results, given.device, given.workers)
     found = [one for name in PARTS for one in complete(name, Results(given.results / name))]
-    cells = sorted([*found, *still_true(placed(found))], key=lambda one: [*PARTS].index(one.part))
+    cells = sorted([*found, *still_true(placed(found), given.data)], key=lambda one: [*PARTS].index(one.part))
     left = sum(part.places for part in PARTS.values()) - len(placed(cells))
     record("strongest", Settings(left=left), lambda: Samples(cells), gpu=given.gpu)
 
@@ -188,16 +194,26 @@ def complete(name: str, results: Results) -> list[Cell]:
     ]
 
 
-def still_true(found: Mapping[Place, Any]) -> list[Cell]:
-    """The cells of places that the table has and nobody measured again, none where invbench has changed since."""
+def still_true(found: Mapping[Place, Any], data: Path) -> list[Cell]:
+    """The cells of places that the table has and nobody measured again, of those places whose cells' ids are as now."""
     if not (RAW / "strongest.json").exists():
         return []
-    raw = read("strongest")
+    raw, known = read("strongest"), ids(data)
     (measured,) = raw.facts.revisions
     cells = [msgspec.structs.replace(one, revision=one.revision or measured) for one in raw.samples.cells]
-    same = {revision: same_package(revision) for revision in {one.revision for one in cells}}
-    kept = [one for one in cells if same[one.revision] and one.part in PARTS]
-    return [one for place, attacks in placed(kept).items() if place not in found for one in attacks.values()]
+    kept = {place: attacks.values() for place, attacks in placed(cells).items() if place not in found}
+    return [one for attacks in kept.values() if {one.id for one in attacks} <= known for one in attacks]
+
+
+def ids(data: Path) -> set[str]:
+    """The ids of all cells, as this invbench computes them."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "matrix.yaml"
+        found = set[str]()
+        for name, part in PARTS.items():
+            file.write_text(part.matrix(name, data, TARGETS))
+            found |= {one.id for one in load(file).cells}
+    return found
 
 
 def run(name: str, data: Path, results: Path, device: str, workers: int) -> None:
@@ -213,7 +229,12 @@ def run(name: str, data: Path, results: Path, device: str, workers: int) -> None
 def cell(part: str, one: Record) -> Cell:
     """What is kept of a record. One that has no number for some picture has not ended: no mean is over survivors."""
     names = {axis: one.names[axis] for axis in ("model", "defense", "attack")}
-    place = {"part": part, "batch_size": one.names["batch_size"], "labels": one.settings["protocol"]["labels"]}
+    place = {
+        "part": part,
+        "batch_size": one.names["batch_size"],
+        "labels": one.settings["protocol"]["labels"],
+        "id": one.id,
+    }
     if one.status != "ok" or not _whole(one.scores.get("psnr")):
         return Cell(**place, **names, status=one.status if one.status != "ok" else "failed")
     controls = [_means(scores["psnr"]) for scores in one.controls.values() if _whole(scores.get("psnr"))]
@@ -311,7 +332,7 @@ def _earlier(places: Mapping[Place, Mapping[str, Cell]]) -> list[str]:
     """What is said of places that came into the table at other commits than its own."""
     of = Counter(one.revision for attacks in places.values() for one in [attacks[AUTO]] if one.revision)
     told = ", ".join(f"{count} at {revision}" for revision, count in sorted(of.items()))
-    return [f"Measured before, with the same `invbench/`: {told}."] if told else []
+    return [f"Places measured before, whose cells have the same ids: {told}."] if told else []
 
 
 def _shown(attacks: Mapping[str, Cell], slack: float) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import auto  # type: ignore[import-not-found]
 import gpu  # type: ignore[import-not-found]
 import matching  # type: ignore[import-not-found]
+import msgspec
 import pytest
 import simulation  # type: ignore[import-not-found]
 import strongest  # type: ignore[import-not-found]
@@ -143,19 +144,25 @@ def test_strongest_has_a_row_where_nothing_ended() -> None:
     assert len(table.failed) == 2
 
 
-def test_strongest_keeps_places_of_its_table_that_were_not_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    old = [cell("auto", [19.0]), cell("dlg", [12.0])]
-    facts = SimpleNamespace(revisions=["1234567"])
-    raw = SimpleNamespace(facts=facts, samples=strongest.Samples(old))
+def test_strongest_keeps_places_of_its_table_while_their_cells_have_the_ids_of_now(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old = [msgspec.structs.replace(cell(name, [19.0]), id=f"{k:016x}") for k, name in enumerate(("auto", "dlg"))]
+    raw = SimpleNamespace(facts=SimpleNamespace(revisions=["1234567"]), samples=strongest.Samples(old))
     monkeypatch.setattr(strongest, "read", lambda name: raw)
-    monkeypatch.setattr(strongest, "same_package", lambda revision: revision == "1234567")
-    kept = strongest.still_true({})
+    monkeypatch.setattr(strongest, "ids", lambda data: {one.id for one in old} | {"f" * 16})
+    kept = strongest.still_true({}, Path())
     assert [one.revision for one in kept] == ["1234567"] * 2
-    assert strongest.still_true(strongest.placed(old)) == []
+    assert strongest.still_true(strongest.placed(old), Path()) == []
     told = strongest.answer(strongest.Settings(), strongest.Samples(kept)).text
-    assert "Measured before, with the same `invbench/`: 1 at 1234567." in told
-    facts.revisions = ["7654321"]
-    assert strongest.still_true({}) == []
+    assert "Places measured before, whose cells have the same ids: 1 at 1234567." in told
+    monkeypatch.setattr(strongest, "ids", lambda data: {old[0].id})
+    assert strongest.still_true({}, Path()) == []
+
+
+def test_strongest_knows_the_ids_of_its_table(data: Path) -> None:
+    kept = strongest.read("strongest").samples.cells
+    assert {one.id for one in kept} <= strongest.ids(data)
 
 
 def test_strongest_attacks_every_place_that_was_asked_for(data: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import _measure  # type: ignore[import-not-found]
 import _parts  # type: ignore[import-not-found]
 import _raw  # type: ignore[import-not-found]
 import pytest
-from _revision import clean_revision, refuse_other_code, same_package  # type: ignore[import-not-found]
+from _revision import clean_revision, refuse_other_code  # type: ignore[import-not-found]
 
 
 def git(folder: Path, *words: str) -> None:
@@ -114,14 +114,3 @@ def test_parts_of_another_revision_are_refused_or_thrown_away(parts: Any, tmp_pa
         parts("bbbbbbb", "two")
     assert parts("bbbbbbb", "one", "two", anew=True) == ["one", "two"]
     assert set(_parts.read(tmp_path / "parts", ["one", "two"], str)) == {"bbbbbbb"}
-
-
-def test_the_package_is_the_same_until_a_commit_changes_it_and_an_unknown_commit_says_nothing(checkout: Path) -> None:
-    first = clean_revision(checkout)
-    (checkout / "benchmarks/auto.py").write_text("2\n")
-    git(checkout, "commit", "-qam", "a benchmark")
-    assert same_package(first, checkout)
-    (checkout / "invbench/code.py").write_text("2\n")
-    git(checkout, "commit", "-qam", "the package")
-    assert not same_package(first, checkout)
-    assert not same_package("0123456789", checkout)
