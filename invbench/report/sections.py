@@ -106,7 +106,7 @@ def _best(best: Figures, link: Link) -> list[str]:
     found = wording.finding(best)
     line = f"Best here: {wording.attacked(names)}{defense}, {value} (above control: {found})."
     picture = link(best.record.id, "grid.png")
-    return [line] if picture is None else [line, f"![originals above guesses, cell {best.record.id}]({picture})"]
+    return [line] if picture is None else [line, f"![picture of cell {best.record.id}]({picture})"]
 
 
 def _none_ran(figures: Sequence[Figures]) -> str:
