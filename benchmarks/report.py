@@ -24,6 +24,7 @@ QUESTIONS = (
     "standing_by",
     "growth",
     "gpu",
+    "attributes",
 )
 
 
