@@ -198,7 +198,8 @@ def answer(settings: Settings, samples: Samples) -> Table:
             "model. What people of the training set lose more than people held out is memorised, as by the tree that "
             "is grown to single rows; the rest is what the population gives away.",
             "Fredrikson et al. 2014 report, on the consortium's own rows before whitening and with their own split, "
-            "accuracy up to 22 % above marginal guessing (quoted from memory); they have no control that is given race.",
+            "accuracy up to 22 % above marginal guessing (quoted from memory); they have no control that is given "
+            "race.",
         ],
     )
 
