@@ -21,7 +21,7 @@ from invbench.games._few_pictures import Split, centre, network_of, protocol_of,
 from invbench.observation import TrainingSetGuess, TrainingSetObservation, TrainingSetPublic
 from invbench.registry import game
 from invbench.scoring.computing import computed
-from invbench.scoring.controls import mean_of_others
+from invbench.scoring.controls import mean_of_others, stand_in
 from invbench.scoring.nearest import nearest
 from invbench.scoring.pictures import grid_png
 from invbench.victims import model_of, pool_of, shape_of
@@ -122,28 +122,22 @@ class TrainingSetDeal(Deal[TrainingSetObservation, TrainingSetGuess]):
         return (*self.pool.notes, *([told + worst] if short else []))
 
     def score(self, answers: Sequence[TrainingSetGuess]) -> Scores:
-        """Two counts a network; `psnr` and `ssim` a training picture, empty where it was not found."""
+        """Two counts a network; `psnr` and `ssim` a training picture. One that was not found is scored as a missing
+        picture is everywhere, as the mean of the others: a mean over those found would flatter."""
         pairs = zip(answers, self.splits, strict=True)
         targets = [self._of_target(_array(answer.images), parts) for answer, parts in pairs]
         return {metric: [target[metric] for target in targets] for metric in targets[0]}
 
     def _of_target(self, answers: Array, parts: Split) -> dict[str, list[float | None]]:
         index, match = self._nearest(answers)
-        finder = _finders(index, match, parts.seen)
-        found = [place for place, answer in enumerate(finder) if answer is not None]
-        scores: dict[str, list[float | None]] = {
-            "training_found": [float(len(found))],
+        finders, missing = _finders(index, match, parts.seen), stand_in(self.pool, parts.seen)
+        given = [missing if finder is None else answers[finder] for finder in finders]
+        pictures = {"pictures": np.stack(given), "originals": self._pictures[parts.seen].astype(np.float64)}
+        return {
+            "training_found": [float(len(finders) - finders.count(None))],
             "unseen_found": [float(len(set(index.tolist()) & set(parts.unseen.tolist())))],
+            **computed(self.cell.game, pictures),
         }
-        by = [answer for answer in finder if answer is not None]
-        pictures = {"pictures": answers[by], "originals": self._pictures[parts.seen[found]].astype(np.float64)}
-        if not found:
-            return scores | {"psnr": [None] * len(finder), "ssim": [None] * len(finder)}
-        for metric, values in computed(self.cell.game, pictures).items():
-            scores[metric] = [None] * len(finder)
-            for place, value in zip(found, values, strict=True):
-                scores[metric][place] = value
-        return scores
 
     def controls(self) -> dict[str, Scores]:
         """Answers that read nothing: the data set's `mean` picture; as many of its pictures as count, `drawn`."""

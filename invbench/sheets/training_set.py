@@ -35,8 +35,8 @@ SHEET = Sheet(
     controls_by_default=("mean", "drawn"),
     controls_by_name=(("drawn", "training_found"), ("untrained", "training_found")),
     legend=(
-        "An answer finds the picture of the whole data set that correlates most with it; PSNR and SSIM are of the"
-        " training pictures that were found alone, beside the answer that found them.",
+        "An answer finds the picture of the whole data set that correlates most with it; PSNR and SSIM are of all"
+        " training pictures, one that was not found scored as the mean of the pictures not trained on.",
         "Control `drawn` answers with as many pictures of the data set, drawn at random.",
     ),
     place=4,

@@ -82,3 +82,11 @@ def test_weight_decay_and_the_start_are_told_apart_by_artefacts() -> None:
         for said in ({}, {"decay": 1e-3}, {"start": 0.01}, {"start": None}, {"loss": 1e-6}, {"pictures": 8})
     }
     assert len(names) == 6
+
+
+def test_a_network_before_its_training_gives_nothing_away() -> None:
+    cell = small()
+    (seen,) = TrainingSet().reruns(cell)["untrained"].observe(CPU)
+    guess = SHORT(replace(seen, generator=torch.Generator().manual_seed(0)))
+    (found,) = TrainingSet().deal(cell, CPU).score([guess])["training_found"]
+    assert found[0] <= 1

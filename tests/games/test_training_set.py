@@ -74,7 +74,10 @@ def test_training_pictures_count_for_themselves_and_unseen_ones_for_chance(deal:
     assert (seen["training_found"], seen["unseen_found"]) == ([[6.0]] * 2, [[0.0]] * 2)
     assert (unseen["training_found"], unseen["unseen_found"]) == ([[0.0]] * 2, [[6.0]] * 2)
     assert seen["psnr"] == [[100.0] * 6] * 2
-    assert unseen["psnr"] == unseen["ssim"] == [[None] * 6] * 2
+    nothing = deal.score([TrainingSetGuess(images=torch.zeros(0, 1, 8, 8))] * 2)
+    assert (unseen["psnr"], unseen["ssim"]) == (nothing["psnr"], nothing["ssim"])
+    assert all(5 < value < 20 for values in nothing["psnr"] for value in values if value is not None)
+    assert not [value for values in nothing["psnr"] for value in values if value is None], "no mean over survivors"
 
 
 def test_one_picture_answered_often_is_found_once(deal: TrainingSetDeal) -> None:
