@@ -34,6 +34,8 @@ class Sampling:
     def log_probabilities(self, logits: Tensor) -> Tensor:
         """Log-probability with which each token `(..., V)` is drawn, -inf for one that is not."""
         values = logits.double()
+        if self == PLAIN:
+            return values.log_softmax(dim=-1)
         order = values.argsort(dim=-1, descending=True, stable=True)
         ranked = values.gather(-1, order)
         if self.temperature == 0:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from invbench.core import progress
 from invbench.core.training import Loss, Training
 
-BATCH = 32
-PEAK_LR = 1e-3
+BATCH = 8  # windows: of as many tokens read, small batches learn more
+PEAK_LR = 3e-3
 WARM_UP = 0.05  # share of the steps
 CLIP = 1.0  # largest L2 norm of a batch's gradient, as in GPT-2's successors
 
@@ -20,10 +20,10 @@ CLIP = 1.0  # largest L2 norm of a batch's gradient, as in GPT-2's successors
 def train_language(
     network: nn.Module, tokens: Tensor, context: int, generator: torch.Generator, training: Training
 ) -> float:
-    """Train in place by `training.steps` batches of 32 windows of `context` tokens; the last batch's loss, in nats.
+    """Train in place by `training.steps` batches of 8 windows of `context` tokens; the last batch's loss, in nats.
 
     `tokens` `(N,)` int64. Each pass over the text cuts it into windows from another start, in another order, so
-    that every token is predicted once a pass. AdamW (weight decay 0.01, betas 0.9 and 0.99); the rate climbs to 1e-3
+    that every token is predicted once a pass. AdamW (weight decay 0.01, betas 0.9 and 0.99); the rate climbs to 3e-3
     over the first twentieth and falls to zero along a cosine. Depends on `generator` (CPU) alone: with one thread,
     the same bits each time. Ends in eval mode, without gradients. ValueError where the text is no longer than a
     window, ArithmeticError where the loss is not finite.
@@ -56,7 +56,7 @@ def _over_tokens(loss: Loss) -> Loss:
 
 
 def _batches(tokens: Tensor, context: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Batches of windows `(32, context + 1)` without end; neighbours share the token between them."""
+    """Batches of windows `(8, context + 1)` without end; neighbours share the token between them."""
     while True:
         start = int(torch.randint(min(context, len(tokens) - context - 1), (), generator=generator))
         windows = tokens[start:].unfold(0, context + 1, context)

@@ -111,7 +111,7 @@ class TextModel(ABC):
     context: int
     trained: bool = parameter(True, help="train the victim on the data set's text before the attack")
     training_steps: int = parameter(
-        2000, at_least=1, unit="batches of 32", help="how long a trained victim trains, in windows of its context"
+        4000, at_least=1, unit="batches of 8", help="how long a trained victim trains, in windows of its context"
     )
 
     @abstractmethod
