@@ -5,7 +5,7 @@ from __future__ import annotations
 from invbench.cell import Cell
 from invbench.defenses import Stage
 from invbench.games._planning import idle_defense, no_network, not_of_pictures
-from invbench.victims import pool_of, stack_of
+from invbench.victims import architecture, pool_of, stack_of, usual_training, why_untrainable
 from invbench.victims.classes import training_pictures
 
 STAGES: frozenset[Stage] = frozenset({"model", "training", "answer"})
@@ -14,7 +14,14 @@ STAGES: frozenset[Stage] = frozenset({"model", "training", "answer"})
 
 def why_unplayable(cell: Cell) -> str | None:
     """Why this cell cannot be played, or None."""
-    return not_of_pictures(cell) or idle_defense(cell, STAGES) or _bypassed(cell) or _too_few(cell) or no_network(cell)
+    return (
+        not_of_pictures(cell)
+        or idle_defense(cell, STAGES)
+        or _bypassed(cell)
+        or _too_few(cell)
+        or no_network(cell)
+        or why_untrainable(cell, architecture(cell), usual_training(cell))
+    )
 
 
 def _bypassed(cell: Cell) -> str | None:

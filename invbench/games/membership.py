@@ -18,6 +18,7 @@ from torch import Tensor
 from invbench.cell import Cell, Choice
 from invbench.core.artefacts import Artefact
 from invbench.core.randomness import stream
+from invbench.core.training import Training
 from invbench.data import ImagePool
 from invbench.defenses import Context, Defense, Stage
 from invbench.games import Deal, Game, Rerun, Scores
@@ -44,7 +45,18 @@ from invbench.observation import (
 from invbench.registry import game
 from invbench.scoring.blind import pixels_alone
 from invbench.scoring.exposure import exposure_png
-from invbench.victims import Indexes, architecture, model_of, pool_of, shape_of, stack_of, trained_victim, victim
+from invbench.victims import (
+    Indexes,
+    architecture,
+    model_of,
+    pool_of,
+    shape_of,
+    stack_of,
+    trained_victim,
+    training_notes,
+    victim,
+    why_untrainable,
+)
 from invbench.victims.layers import TooManyLayers
 
 STAGES: frozenset[Stage] = frozenset({"model", "training", "answer"})
@@ -73,7 +85,8 @@ class Membership(Game[MembershipPublic, MembershipObservation, MembershipGuess])
         members, others = parts(counted(cell), protocol_of(cell).candidates)
         if not members or not others:
             return f"{counted(cell)} different pictures leave {members} members and {others} others; needs 1 of each"
-        return model_of(cell).unsupported(shape_of(pool), pool.classes) or _too_large(cell)
+        why = model_of(cell).unsupported(shape_of(pool), pool.classes) or _too_large(cell)
+        return why or why_untrainable(cell, architecture(cell), _training(cell))
 
     def public(self, cell: Cell) -> MembershipPublic:
         """What everybody knows before the model is asked. Shared by all who ask: to be looked at."""
@@ -189,15 +202,16 @@ class MembershipDeal(Deal[MembershipObservation, MembershipGuess]):
     def notes(self) -> tuple[str, ...]:
         """What takes part, and how it is dealt out."""
         split, copies = self.split, len(self.pool.images) - len(different(self.pool))
+        trained = training_notes(self.cell, _training(self.cell))
         told = (
             f"{len(split.candidates)} candidates, of whom half are members; every model trains on {split.size} pictures"
-            f" for {self.observations[0].public.steps} batches"
+            f" for {self.observations[0].public.steps} batches{' before its defences' if trained else ''}"
         )
         left_out = f"{copies} pictures are copies of others and take no part" if copies else ""
         usual = self.cell.model.part.parameters["training_steps"].default
         unread = dict(self.cell.model.settings)["training_steps"] != usual
         steps = "the model's training_steps are not read: the protocol's epochs say how long victims train"
-        return tuple(note for note in (told, left_out, steps if unread else "", *self.pool.notes) if note)
+        return tuple(note for note in (told, left_out, steps if unread else "", *trained, *self.pool.notes) if note)
 
 
 def _called(answer: MembershipGuess) -> list[float | None]:
@@ -220,6 +234,12 @@ def _trained(cell: Cell) -> Cell:
     steps = steps_of(cell, split_of(cell))
     settings = {**dict(cell.model.settings), "trained": True, "training_steps": steps}
     return replace(cell, model=Choice("model", cell.model.name, tuple(settings.items())))
+
+
+def _training(cell: Cell) -> Training:
+    """How every model of the cell trains, before any defence."""
+    split = split_of(cell)
+    return Training(steps_of(cell, split), examples=split.size)
 
 
 def _observe(

@@ -27,7 +27,16 @@ from invbench.protocol.black_box import BlackBox
 from invbench.registry import game
 from invbench.scoring.classes import classes_png
 from invbench.scoring.computing import computed
-from invbench.victims import architecture, pool_of, shape_of, stack_of, trained_victim, victim
+from invbench.victims import (
+    architecture,
+    pool_of,
+    shape_of,
+    stack_of,
+    trained_victim,
+    training_notes,
+    usual_training,
+    victim,
+)
 from invbench.victims.classes import (
     always_trained,
     class_means,
@@ -168,7 +177,8 @@ class ModelDeal(Deal[ModelObservation, Inversion]):
         other = error_rate(self.classifier, self.pool, self.device)
         judged = None if other is None else f"the separate classifier (mlp) errs on {other:.1%} of held-out pictures"
         chance = f"chance finds 1 class in {self.pool.classes}"
-        found = (*self.pool.notes, chance, judged, ssim_note(shape_of(self.pool)))
+        trained = training_notes(self.cell, usual_training(self.cell))
+        found = (*self.pool.notes, chance, judged, ssim_note(shape_of(self.pool)), *trained)
         return tuple(note for note in found if note)
 
     @cached_property

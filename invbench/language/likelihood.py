@@ -73,6 +73,20 @@ def token_log_probabilities(
 
 
 @torch.no_grad()
+def surprise(model: nn.Module, tokens: Sequence[int], context: int) -> float:
+    """-log p of a text's tokens but the first, summed, in nats: each after those before it in its window.
+
+    Windows are those of training: of `context` tokens from the text's start on.
+    """
+    whole, nats = torch.tensor(list(tokens), device=next(model.parameters()).device), 0.0
+    for start in range(0, len(whole) - 1, context):
+        own = whole[start : start + context + 1]
+        log_p = PLAIN.log_probabilities(_step(model, own[None, :-1], None)[0])[0]
+        nats -= float(log_p.gather(-1, own[1:, None]).sum())
+    return nats
+
+
+@torch.no_grad()
 def space_log_probabilities(model: nn.Module, prompt: Sequence[int], alphabet: Sequence[int], length: int) -> Tensor:
     """Log-probability of every string of `length` tokens of the alphabet after the prompt, `(A^length,)` float64.
 

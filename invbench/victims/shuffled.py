@@ -34,7 +34,7 @@ def shuffled_artefact(cell: Cell) -> Artefact:
         images = (torch.from_numpy(pool.unit(pool.train)) - mean) / std
         order = torch.randperm(len(pool.train), generator=stream("shuffled labels", *names))
         labels = torch.from_numpy(pool.labels[pool.train])[order]
-        training = Training(model_of(cell).training_steps)
+        training = Training(model_of(cell).training_steps, examples=len(images))
         training = stack_of(cell).at("training", training, Context(stream("defended training", *names)))
         train(network, images, labels, stream("training", *names), training)
         return network.state_dict()

@@ -154,6 +154,16 @@ def test_shuffled_labels_train_another_model_to_the_same_number_of_pictures(tmp_
     assert wrong[1] > 0.75
 
 
+def test_the_record_says_how_a_defence_trained_the_model(tmp_path: Path) -> None:
+    defended = [[{"name": "early-stopping", "fraction": 0.1}, {"name": "dp-sgd", "noise": 0.0}, "label-smoothing"]]
+    private, plain = dealt(tmp_path, model=BRIEF, defense=defended, targets=1), dealt(tmp_path, model=BRIEF, targets=1)
+    told = " ".join(private.notes)
+    assert "trained for 15 steps" in told
+    assert "dp-sgd: 15 steps, q = 32/1257" in told
+    assert "dp-sgd" not in " ".join(plain.notes)
+    assert private.limits()["validation_error"] != plain.limits()["validation_error"]
+
+
 def test_the_classifier_is_another_network_whatever_the_seed(tmp_path: Path) -> None:
     one, other = (classifier_cell(cell(tmp_path, seed=seed)) for seed in (0, 1))
     assert one == other
@@ -196,6 +206,7 @@ def test_stolen_weights_are_scored_and_a_spent_budget_is_noted(tmp_path: Path) -
         ({"offset": 5}, "10 classes from class 5 on are asked"),
         ({"defense": [{"name": "round"}]}, "name protocol black-box"),
         ({"defense": [{"name": "clip", "norm": 1.0}]}, "defence clip acts at no stage of game model"),
+        ({"model": "resnet20", "defense": [{"name": "dp-sgd"}]}, "defence dp-sgd: clips each example's own gradient"),
         ({"model": {"name": "convnet"}}, "needs pictures of at least 9 x 9 pixels"),
         ({"model": "iwpc"}, "iwpc is not of that kind"),
         ({"protocol": "fedsgd"}, "protocol fedsgd serves update"),

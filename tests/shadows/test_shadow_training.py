@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,9 +31,12 @@ def joined(public: MembershipPublic) -> Labelled:
     return Labelled(torch.cat([own.images, others.images]), torch.cat([own.labels, others.labels]))
 
 
+def pairs_of(one: nn.Module, two: nn.Module) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    return zip(one.state_dict().values(), two.state_dict().values(), strict=True)
+
+
 def alike(one: nn.Module, two: nn.Module) -> bool:
-    pairs = zip(one.state_dict().values(), two.state_dict().values(), strict=True)
-    return all(torch.allclose(a, b, rtol=0, atol=1e-4) for a, b in pairs)
+    return all(torch.allclose(a, b, rtol=0, atol=1e-4) for a, b in pairs_of(one, two))
 
 
 @pytest.mark.parametrize("model", [{"name": "mlp", "width": 16, "depth": 1}, {"name": "lenet", "activation": "relu"}])
@@ -46,6 +50,22 @@ def test_a_shadow_trained_alone_is_its_lane(model: dict[str, object], monkeypatc
     alone = lanes.train_shadows(public, joined(public), sets)
     assert all(map(alike, together, alone))
     assert not alike(together[0], together[1])
+
+
+@pytest.mark.parametrize("batch", [1, 16])
+def test_private_lanes_are_private_trainings_alone(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of several lengths, some of them empty, and noise of each lane's own."""
+    defended = (part("defense", "dp-sgd", noise=0.7, batch=batch), part("defense", "label-smoothing"))
+    public = Membership().public(membership_cell(defense=defended, protocol={"epochs": 4}))
+    sets = training_sets(public, membership(public, 3))
+    together = lanes.train_shadows(public, joined(public), sets)
+    monkeypatch.setattr(lanes, "descend_in_lanes", None)
+    monkeypatch.setattr(lanes, "_fits_lanes", lambda network, training: False)
+    alone = lanes.train_shadows(public, joined(public), sets)
+    assert all(map(alike, together, alone))
+    assert not alike(together[0], together[1])
+    again = lanes.train_shadows(public, joined(public), sets)
+    assert all(torch.equal(a, b) for one, two in zip(alone, again, strict=True) for a, b in pairs_of(one, two))
 
 
 def test_a_victim_is_trained_as_one_lane_is(public: MembershipPublic) -> None:
