@@ -5,7 +5,8 @@ from invbench.numbers.sheet import Evidence, Layout, Noun, Sheet
 SHEET = Sheet(
     columns=("exposure", "extracted", "probability"),
     item=Noun("canary", "canaries"),
-    evidence=(Evidence("exposure"), Evidence("extracted"), Evidence("probability")),
+    # The probability of a secret is the model's, whatever the attack: it does not show that this attack read anything.
+    evidence=(Evidence("exposure"), Evidence("extracted")),
     layout=Layout(metrics=("exposure", "extracted", "probability"), controls=("never",)),
     controls=("never",),
     controls_by_default=("never",),
