@@ -1,4 +1,4 @@
-"""Attacks on trained models that ask no model anything are never said to have read something, whatever the victim knows."""
+"""Attacks that ask no model anything are never said to have read something, whatever the victim knows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from small_cells import plugged
 from invbench import matrix, registry
 from invbench.data import Dataset, ImagePool
 from invbench.play.playing import play
-from invbench.report.figures import Figures, figures_of_all
+from invbench.report.figures import figures_of_all
 from invbench.report.headlines import headlines
 from invbench.report.wording import finding
 from invbench.store import Record
