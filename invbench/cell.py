@@ -46,12 +46,26 @@ class Choice:
     def key(self) -> dict[str, Any]:
         """JSON form, for random streams: a part draws the same whatever its version.
 
-        Paths are left out: content is hashed, not place. So are settings that a part got later, at their defaults.
+        Paths are left out: content is hashed, not place. A data set's is the cell's own; another part that reads files
+        says it itself, as `content`. So are settings left out that a part got later, at their defaults.
         """
         later = registry.later_settings(self.kind, self.name)
         own = ((k, v) for k, v in self.settings if not isinstance(v, Path) and not (k in later and later[k] == v))
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in own}
-        return {"name": self.name, **plain}
+        return {"name": self.name, **plain, **self._content}
+
+    @property
+    def _content(self) -> dict[str, str]:
+        """What files of a part's own hold, as hashed at this moment; nothing where it reads none."""
+        if self.kind == "dataset" or not any(isinstance(value, Path) for _, value in self.settings):
+            return {}
+        content = getattr(self.build(object), "content", None)
+        return {"content": content} if isinstance(content, str) else {}
+
+    @property
+    def changed(self) -> bool:
+        """Whether files of the part's own hold something else by now than when its key was made."""
+        return self._content != {name: value for name, value in self.key.items() if name == "content"}
 
     @cached_property
     def identity(self) -> dict[str, Any]:

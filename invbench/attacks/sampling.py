@@ -51,6 +51,8 @@ class Sampling(Attack[ExtractionPublic, ExtractionObservation, ExtractionGuess])
 
     def unsupported(self, public: ExtractionPublic) -> str | None:
         context = int(str(public.model_settings["context"]))
+        if self.rank == REFERENCE and "layers" not in public.model_settings:
+            return f"rank: reference trains half a model of layers, width and heads, and {public.model} states none"
         if self.rank == REFERENCE and len(public.tokenizer.encode(public.text)) <= context + 1:
             return f"rank: reference needs public text of more than {context + 1} tokens"
         return None

@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,7 @@ from invbench.games import Deal, Game, Rerun, Scores
 from invbench.games._planning import idle_untrained
 from invbench.games._said import curve_csv, strings_csv
 from invbench.language.likelihood import PLAIN, Sampling, surprise, token_log_probabilities
-from invbench.language.tokens import Tokens
-from invbench.observation import ExtractionGuess, ExtractionObservation, ExtractionPublic
+from invbench.observation import ExtractionGuess, ExtractionObservation, ExtractionPublic, Tokenizer
 from invbench.registry import game
 from invbench.scoring.computing import computed
 from invbench.victims import training_notes, why_untrainable
@@ -58,12 +58,20 @@ class Extraction(Game[ExtractionPublic, ExtractionObservation, ExtractionGuess])
         for choice in (cell.dataset, cell.model):
             if choice.part.facts["data"] != "text":
                 return f"game {cell.game} is played on text; {choice.short} is not of that kind"
-        for defense in cell.defense or ():
-            if not STAGES & set(defense.build(Defense).stages()):
-                return f"defence {defense.name} acts at no stage of game {cell.game}"
         said, model = prompting_of(cell), language_model_of(cell)
+        as_released = model.released and not model.trained
+        stages = STAGES - {"corpus", "training"} if as_released else STAGES
+        for defense in cell.defense or ():
+            if not stages & set(defense.build(Defense).stages()):
+                where = f"on {cell.model.name}, which is not trained here" if as_released else f"of game {cell.game}"
+                return f"defence {defense.name} acts at no stage {where}"
         if (why := model.unsupported()) is not None:
             return why
+        if as_released and said.repeats:
+            return (
+                f"{cell.model.name} is released as it is, and no canary stands in what it was trained on: ask it with"
+                " the protocol's `repeats: 0`, or fine-tune it with `trained: true` on the data set's text and canaries"
+            )
         if cell.offset + cell.targets > said.canaries:
             start = f" from number {cell.offset} on" if cell.offset else ""
             return f"{cell.targets} targets{start}, but the training text has {said.canaries} canaries"
@@ -84,7 +92,7 @@ class Extraction(Game[ExtractionPublic, ExtractionObservation, ExtractionGuess])
         said = prompting_of(cell)
         return ExtractionPublic(
             model=cell.model.short,
-            model_settings=dict(cell.model.settings),
+            model_settings={key: value for key, value in cell.model.settings if not isinstance(value, Path)},
             tokenizer=tokens_of(cell),
             digits=said.digits,
             suffix=SUFFIX,
@@ -142,7 +150,7 @@ class ExtractionDeal(Deal[ExtractionObservation, ExtractionGuess]):
     observations: tuple[ExtractionObservation, ...]
     canaries: tuple[Canary, ...]
     model: nn.Module
-    tokens: Tokens
+    tokens: Tokenizer
     sampling: Sampling
     text: str
     told: tuple[str, ...]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
-    from invbench.language.tokens import Tokens
+    from invbench.observation import Tokenizer
 
 
 def training_steps(default: int) -> Any:
@@ -108,6 +108,9 @@ class TextModel(ABC):
     Its network has a `context`, the most tokens that it reads, and `step(tokens, past)` (`language/network.py`).
     """
 
+    released = False
+    """Whether it has weights before anything here trains it."""
+
     context: int
     trained: bool = parameter(True, help="train the victim on the data set's text before the attack")
     training_steps: int = parameter(
@@ -119,7 +122,7 @@ class TextModel(ABC):
         """The network, its weights drawn from torch's global generator, which the caller seeds."""
 
     @abstractmethod
-    def tokens(self, text: str) -> Tokens:
+    def tokens(self, text: str) -> Tokenizer:
         """The tokens that it reads, learned from this text where they are learned."""
 
     def unsupported(self) -> str | None:

@@ -48,6 +48,8 @@ def play(cell: Cell, device: str) -> Played:
 def _play(cell: Cell, device: str) -> Played:
     if cell.dataset.build(Dataset).load().content != cell.data_hash:
         raise ValueError(f"data set {cell.dataset.short} changed while the matrix ran")
+    if cell.model.changed:
+        raise ValueError(f"the files of model {cell.model.short} changed while the matrix ran")
     deal = game_of(cell).deal(cell, torch.device(device))
     tidied(f"game {cell.game}, its model or a defence")
     if len(deal.observations) != cell.targets:

@@ -73,9 +73,10 @@ class Figures:
 
     @property
     def leak(self) -> Leak | None:
-        """The evidence of the game's first metric, None without its scores or controls."""
+        """The evidence of the game's first metric, of the first that there is where the attack's answers have no such
+        value (one that ranks no secrets has no exposure); None without scores or controls."""
         first = self.sheet.first
-        return next((leak for leak in self.evidence if leak.metric == first), None)
+        return next((leak for leak in self.evidence if leak.metric == first), next(iter(self.evidence), None))
 
     @property
     def shown(self) -> Leak | None:

@@ -71,10 +71,10 @@ def _not_counted(silent: Sequence[Figures]) -> list[str]:
     return lines
 
 
-def _order(pair: tuple[Figures, Leak]) -> tuple[bool, float]:
-    """What was surely read comes first, then the game's first metric above its control."""
+def _order(pair: tuple[Figures, Leak]) -> tuple[bool, bool, float]:
+    """What was surely read comes first, then what has the game's first metric, then how far it is above its control."""
     one, leak = pair
-    return one.shown is not None, leak.gain
+    return one.shown is not None, leak.metric == one.sheet.first, leak.gain
 
 
 def _sentence(one: Figures, leak: Leak) -> str:

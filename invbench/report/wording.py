@@ -102,6 +102,7 @@ def finding(one: Figures) -> str:
         words = "no value" if record.controls else "no control"
     else:
         words = with_unit(column(leak.metric), leak.gain, "+")
+        words += "" if leak.metric == one.sheet.first else f" by {column(leak.metric).written}"
         maybe = next((other for other in one.evidence if other.more), leak)
         if shown is None and maybe.metric != leak.metric:
             by = column(maybe.metric)

@@ -18,7 +18,8 @@ SHEET = Sheet(
         ),
     ),
     item=Noun("canary", "canaries"),
-    evidence=(Evidence("exposure"), Evidence("extracted"), Evidence("probability")),
+    # The probability of a secret is the model's, whatever the attack: it does not show that this attack read anything.
+    evidence=(Evidence("exposure"), Evidence("extracted")),
     layout=Layout(
         metrics=("exposure", "extracted", "probability"), controls=("never",), aside=(("bits_per_byte", 0.0),)
     ),

@@ -21,9 +21,9 @@ from invbench.core.training import Training
 from invbench.data import Dataset
 from invbench.data._text import Text
 from invbench.defenses import Context
-from invbench.language.tokens import Tokens
 from invbench.language.training import train_language
 from invbench.models import TextModel
+from invbench.observation import Tokenizer
 from invbench.protocol.prompting import Prompting
 from invbench.victims import network_defenses, stack_of
 
@@ -69,8 +69,8 @@ def canary(cell: Cell, number: int) -> Canary:
     return Canary(f"The random number of {name} is ", "".join(map(str, secret)))
 
 
-def tokens_of(cell: Cell) -> Tokens:
-    """The victim's tokens, learned from its text before any canary is in it."""
+def tokens_of(cell: Cell) -> Tokenizer:
+    """The victim's tokens; where they are learned, from its text before any canary is in it."""
     return language_model_of(cell).tokens(text_of(cell).train)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.stats import binom  # type: ignore[import-untyped]
 from small_cells import make_cell
 
 from invbench.attacks.exposure import Exposure
@@ -22,6 +23,8 @@ from invbench.defenses.deduplication import Deduplication
 from invbench.games import game_of
 from invbench.games.extraction import Extraction, ExtractionDeal
 from invbench.language.likelihood import PLAIN, surprise
+from invbench.language.sampling import drawn
+from invbench.language.tokens import Tokens
 from invbench.metrics import exposure, extracted, probability, queries_for
 from invbench.observation import ExtractionGuess
 from invbench.play.asking import why_unsupported
@@ -167,6 +170,39 @@ def test_sampling_answers_different_texts_that_begin_with_the_prefix(rank: str, 
     assert 0 < len(set(answer.strings)) == len(answer.strings) <= 5
     assert all(one.startswith(seen.prefix) for one in answer.strings)
     assert dealt(cell).complaint(0, answer) is None
+
+
+@pytest.mark.parametrize("rank", ["window", "perplexity", "lower"])
+def test_no_rank_but_lower_reads_a_text_in_lower_case(
+    rank: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A known tool's "sliding window" perplexity lower-cases first, and so finds other text."""
+    cell = small(tmp_path, attack={"name": "sampling", "rank": rank, "samples": 20, "tokens": 6}, targets=1)
+    [seen] = dealt(cell).observations
+    read, encode = list[str](), Tokens.encode
+    monkeypatch.setattr(Tokens, "encode", lambda self, text: (read.append(text), encode(self, text))[1])
+    cell.attack.build(Sampling)(seen)
+    upper = {text for text in read if text != text.lower() and not text.startswith("\nThe random")}
+    assert upper
+    assert bool({text.lower() for text in upper} & set(read)) == (rank == "lower")
+
+
+@pytest.mark.slow
+def test_the_closed_form_probability_of_fifty_canaries_is_how_often_they_are_drawn(tmp_path: Path) -> None:
+    """For at least 48 of 50 the share of 10,000 draws lies in the 99 % interval of the computed probability."""
+    trained = {"layers": 1, "width": 64, "heads": 4, "context": 24, "pairs": 256, "training_steps": 400}
+    asked = {"repeats": 24, "canaries": 50, "digits": 2, "temperature": 0.8, "top_k": 20, "top_p": 0.95}
+    cell = small(tmp_path, model=trained, protocol=asked, dataset={"name": "pydoc", "characters": 100_000}, targets=50)
+    deal, draws, inside = dealt(cell), torch.Generator().manual_seed(0), list[bool]()
+    computed = np.exp(deal._log_probabilities(deal.sampling))
+    for one, p in zip(deal.canaries, computed, strict=True):
+        prompt, secret = deal.tokens.encode(f"\n{one.prefix}"), torch.tensor(deal.tokens.encode(one.secret))
+        said = drawn(deal.model, prompt, 10_000, 2, lambda _: deal.sampling, draws)
+        low, high = binom.interval(0.99, 10_000, p)
+        inside.append(low <= int((said == secret).all(dim=1).sum()) <= high)
+    print(f"{sum(inside)} of 50; probabilities {np.sort(computed).round(4).tolist()}")
+    assert sum(computed > 1e-3) >= 40, "probabilities of 0 would prove nothing"
+    assert sum(inside) >= 48
 
 
 def test_a_victim_that_knows_a_canary_is_exposed(tmp_path: Path) -> None:
