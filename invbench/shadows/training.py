@@ -43,15 +43,16 @@ def untrained(public: MembershipPublic, shadow: int) -> nn.Module:
     return network.to(torch.float32).eval()
 
 
-def train_shadows(public: MembershipPublic, pictures: Labelled, sets: Tensor) -> list[nn.Module]:
+def train_shadows(public: MembershipPublic, pictures: Labelled, sets: Tensor, first: int = 0) -> list[nn.Module]:
     """Trained networks in eval mode, one for each row of `sets` `(shadows, size)`, indexes into `pictures`.
 
+    `first`: the number of the first of them, which says its start and its draws.
     ArithmeticError, naming the shadow, where one ends with weights that are not finite.
     """
-    stack = stack_of(public)
-    networks = [untrained(public, k) for k in range(len(sets))]
-    trainings = [stack.at("training", Training(public.steps), Context(_stream(k, _DEFENSE))) for k in range(len(sets))]
-    generators = [_stream(k, _TRAINING) for k in range(len(sets))]
+    stack, numbers = stack_of(public), range(first, first + len(sets))
+    networks = [untrained(public, k) for k in numbers]
+    trainings = [stack.at("training", Training(public.steps), Context(_stream(k, _DEFENSE))) for k in numbers]
+    generators = [_stream(k, _TRAINING) for k in numbers]
     if all(map(_fits_lanes, networks, trainings)):
         for start in range(0, len(sets), LANES):
             some = slice(start, start + LANES)
@@ -59,7 +60,7 @@ def train_shadows(public: MembershipPublic, pictures: Labelled, sets: Tensor) ->
     else:
         for network, chosen, generator, training in zip(networks, sets, generators, trainings, strict=True):
             descend(network, pictures.images[chosen], pictures.labels[chosen], generator, training)
-    for k, network in enumerate(networks):
+    for k, network in zip(numbers, networks, strict=True):
         if not all(bool(weight.isfinite().all()) for weight in network.parameters()):
             raise ArithmeticError(f"shadow {k} diverged: its weights are not finite after {public.steps} steps")
     return networks

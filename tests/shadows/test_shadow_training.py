@@ -11,6 +11,7 @@ import torch
 from made_memberships import membership_cell, part
 from torch import nn
 
+from invbench.core.artefacts import fetch
 from invbench.core.training import Training, descend
 from invbench.games.membership import Membership
 from invbench.observation import Labelled, MembershipPublic
@@ -116,3 +117,23 @@ def test_descending_leaves_the_global_stream_alone(public: MembershipPublic) -> 
     descend(network, some.images, some.labels, torch.Generator().manual_seed(0), Training(2))
     assert torch.equal(before, torch.get_rng_state())
     assert not alike(network, lanes.untrained(public, 0))
+
+
+def test_more_shadows_than_are_trained_at_a_time_begin_with_those_of_whoever_asks_for_fewer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same weights: each block is trained for itself, and so is the first one alone."""
+    monkeypatch.setenv("INVBENCH_CACHE", str(tmp_path))
+    short = {"epochs": 2}
+    few, many = (
+        preparations(membership_cell("lira", settings={"shadows": count}, protocol=short))["shadows"]
+        for count in (16, 18)
+    )
+    assert few.name in {need.name for need in many.needs}
+    assert few.what == "training 16 shadows of mlp(width=16,depth=1)"
+    assert [need.what.split(" shadows")[0] for need in many.needs] == ["training 16", "training 2 more"]
+    made = fetch(many)
+    assert made["kept"].shape == (18, 80)
+    assert (made["kept"].sum(dim=0) == 9).all()
+    assert all(torch.equal(made[name][:16], value) for name, value in fetch(few).items())
+    assert not torch.equal(made["log_probabilities"][16], made["log_probabilities"][0]), "a start of its own"
