@@ -14,6 +14,7 @@ from typing import Annotated, Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 import torch
 from _raw import Kept, Name, Revision
 from scipy.stats import spearmanr
@@ -53,6 +54,8 @@ grid:
 """
 FIRST, LIRA = "loss-threshold", "lira,fixed"
 MATCHED = ("base", "rmia,matched")
+AT = 16
+"""Shadows at which parts are compared: every part has as many."""
 
 Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 
@@ -84,6 +87,7 @@ class Matched(Kept, frozen=True):
 class Part(Kept, frozen=True):
     """`ids`: of the cells with most shadows. Accuracies: means over victims on their members and the other candidates.
 
+    `exposed`: the pictures that are members of some victim, from that on of which LiRA is surest, with `AT` shadows.
     `revision`: the commit that it was measured at, None for the table's own."""
 
     model: Name
@@ -94,25 +98,8 @@ class Part(Kept, frozen=True):
     other_accuracy: float
     cases: list[Case]
     matched: list[Matched]
+    exposed: list[int]
     revision: Revision | None = None
-
-
-class Exposed(Kept, frozen=True):
-    """How exposed members are with so many shadows: LiRA's mean score over the victims that saw them, by picture."""
-
-    shadows: int
-    pictures: list[int]
-    scores: list[float]
-
-
-class Measured(Kept, frozen=True):
-    """A part, and what is compared with those of other seeds."""
-
-    part: Part
-    exposed: list[Exposed]
-
-    def __repr__(self) -> str:
-        return f"{len(self.part.cases)} cases"
 
 
 @dataclass(frozen=True)
@@ -131,23 +118,30 @@ class Asked:
     attacks: Mapping[str, str] = field(default_factory=lambda: ATTACKS)
 
 
-def measure(asked: Asked) -> Measured:
+def measure(asked: Asked) -> Part:
     """Every attack with every number of shadows; one that fails ends the benchmark."""
     cells = cells_of(asked, asked.shadows[-1])
     shadows = fetch(preparations(cells[FIRST])["shadows"])
-    cases, matched, exposed = list[Case](), list[Matched](), list[Exposed]()
+    cases, matched, exposed = list[Case](), list[Matched](), list[int]()
     for count in asked.shadows:
         few = {key: value[:count] for key, value in shadows.items()}
         played = {name: _played(cell, few) for name, cell in cells_of(asked, count).items()}
-        cases += [_case(name, count, played) for name in played]
+        of_count = [_case(name, count, played) for name in played]
+        print(asked.data, asked.seed, count, *(f"{case.attack} {case.tpr:.3f}" for case in of_count), flush=True)
+        cases += of_count
         matched.append(Matched(count, _least_correlation(*(played[name][0]["score"] for name in MATCHED))))
-        exposed.append(_exposed(cells[LIRA], count, played[LIRA][0]))
-        told = (f"{name} {case.tpr:.3f}" for name, case in zip(played, cases[-len(played) :], strict=True))
-        print(asked.data, asked.seed, count, *told, flush=True)
-    deal = game_of(cells[FIRST]).deal(cells[FIRST], torch.device("cpu"))
-    accuracy = {name: float(np.mean([np.mean(one) for one in of])) for name, of in deal.limits().items()}
-    ids = [cell.id for cell in cells.values()]
-    return Measured(Part(asked.name, asked.data, asked.seed, ids, cases=cases, matched=matched, **accuracy), exposed)
+        if count == AT:
+            exposed = most_exposed(played[LIRA][0], split_of(cells[LIRA]).candidates)
+    return Part(
+        model=asked.name,
+        data=asked.data,
+        seed=asked.seed,
+        ids=[cell.id for cell in cells.values()],
+        **_accuracy(cells[FIRST]),
+        cases=cases,
+        matched=matched,
+        exposed=exposed,
+    )
 
 
 def cells_of(asked: Asked, shadows: int) -> dict[str, Cell]:
@@ -161,15 +155,25 @@ def cells_of(asked: Asked, shadows: int) -> dict[str, Cell]:
         return dict(zip(asked.attacks, load(matrix).cells, strict=True))
 
 
-def agreement(one: Exposed, two: Exposed) -> tuple[int, float, float]:
-    """Of two seeds: how many pictures are members in both, Spearman's correlation of how exposed they are, and what
-    share of the tenth that is most exposed in one is in the other's, which is a tenth by chance."""
-    sides = [dict(zip(side.pictures, side.scores, strict=True)) for side in (one, two)]
-    common = sorted(sides[0].keys() & sides[1].keys())
-    scores = [np.array([side[picture] for picture in common]) for side in sides]
+def most_exposed(scores: Scores, candidates: npt.NDArray[np.int64]) -> list[int]:
+    """The pictures that any victim saw, those of the highest mean score over the victims that saw them first."""
+    member, score = (np.array(scores[name], dtype=np.float64) for name in ("member", "score"))  # (targets, N)
+    times = member.sum(axis=0)
+    seen = times > 0
+    mean = (score * member).sum(axis=0)[seen] / times[seen]
+    pictures: list[int] = candidates[seen][np.argsort(-mean, kind="stable")].tolist()
+    return pictures
+
+
+def agreement(one: Sequence[int], two: Sequence[int]) -> tuple[int, float, float]:
+    """Of two seeds' pictures, the most exposed first: how many are in both, Spearman's correlation of their order, and
+    the share of the first tenth of these that is in the other's first tenth, which is a tenth by chance."""
+    common = set(one) & set(two)
+    orders = [[picture for picture in side if picture in common] for side in (one, two)]
+    places = [[order.index(picture) for picture in sorted(common)] for order in orders]
     tenth = max(1, len(common) // 10)
-    most = [set(np.argsort(-of, kind="stable")[:tenth].tolist()) for of in scores]
-    return len(common), float(spearmanr(*scores).statistic), len(most[0] & most[1]) / tenth
+    both = set(orders[0][:tenth]) & set(orders[1][:tenth])
+    return len(common), float(spearmanr(*places).statistic), len(both) / tenth
 
 
 def _played(cell: Cell, shadows: Mapping[str, torch.Tensor]) -> tuple[Scores, Scores]:
@@ -215,9 +219,7 @@ def _least_correlation(one: Sequence[Any], two: Sequence[Any]) -> float:
     return min(float(spearmanr(*sides).statistic) for sides in zip(one, two, strict=True))
 
 
-def _exposed(cell: Cell, shadows: int, scores: Scores) -> Exposed:
-    member, score = (np.array(scores[name], dtype=np.float64) for name in ("member", "score"))  # (targets, N)
-    times = member.sum(axis=0)
-    seen = times > 0
-    mean = (score * member).sum(axis=0)[seen] / times[seen]
-    return Exposed(shadows, split_of(cell).candidates[seen].tolist(), mean.tolist())
+def _accuracy(cell: Cell) -> dict[str, float]:
+    """Of the cell's victims, by the names of the game's limits."""
+    limits = game_of(cell).deal(cell, torch.device("cpu")).limits()
+    return {name: float(np.mean([np.mean(of) for of in targets])) for name, targets in limits.items()}

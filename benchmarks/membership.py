@@ -1,17 +1,18 @@
 """Who finds members, with how many shadows: every attack of game `membership` at 4, 8, 16 and 32 of them.
 
-python benchmarks/membership.py [--model lenet] [--data cifar10-train.npz] [--only cifar10-1] [--anew]
+python benchmarks/membership.py [--model lenet] [--shadows 32] [--data cifar10-train.npz] [--only cifar10-1] [--so-far]
 
-A part is one data set and seed of one model; parts that are done are kept in unfinished/, so that they may be measured
-one by one (`--only`, without a table). The table is written when a model's parts are all there. What it says of other
-models stays, with the commit of each, while their cells have the ids of now.
+A part is one model, data set and seed. Parts that are done are kept in unfinished/, so that they may be measured one by
+one (`--only`, without a table; `--anew` throws away what another commit measured). `--so-far` measures nothing and
+writes the table of the parts that are done. Parts that the table has and nobody measured again stay in it, with the
+commit of each, while their cells have the ids of now.
 """
 
 from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -19,10 +20,10 @@ from pathlib import Path
 import msgspec
 import torch
 from _measure import record
-from _membership import ATTACKS, FIRST, LIRA, Asked, Case, Exposed, Measured, Part, agreement, cells_of, measure
+from _membership import AT, ATTACKS, FIRST, LIRA, Asked, Case, Part, agreement, cells_of, measure
 from _parts import UNFINISHED, finish
 from _parts import read as read_parts
-from _raw import RAW, Kept, Name, read
+from _raw import RAW, Kept, read
 from _revision import clean_revision, refuse_other_code
 from _table import Table
 
@@ -31,23 +32,25 @@ import invbench
 DATA = Path(__file__).parents[2] / "shared" / "data" / "cifar10-train-4660.npz"
 """The first 932 pictures of each training batch of CIFAR-10, beside the checkout unless `--data` says where."""
 COUNTS = (4, 8, 16, 32)
-"""Shadow models; a part has as many of these numbers as it trains shadows."""
 TARGETS, EPOCHS = 3, 30
 
 
 @dataclass(frozen=True)
 class Model:
-    """A victim, as a matrix says it; `shadows`: most of them for each seed, by data set. What an hour of one core can
-    measure was chosen beforehand: a shadow of CIFAR-10 takes 22 s of `lenet`, some 6 minutes of `resnet20`."""
+    """A victim, as a matrix says it; `seeds` of each data set; `shadows`: most of them.
+
+    One core alone takes 22 s a shadow of CIFAR-10 of `lenet`, some 6 minutes of `resnet20`.
+    """
 
     text: str
-    shadows: Mapping[str, Sequence[int]]
+    seeds: Mapping[str, int]
+    shadows: int = 16
 
 
 MODELS = {
-    "lenet": Model("{name: lenet, activation: relu}", {"natural": (32, 32, 32), "cifar10": (32, 16, 16)}),
-    "convnet": Model("{name: convnet, width: 8}", {"cifar10": (16,)}),
-    "resnet20": Model("resnet20", {"cifar10": (16,)}),
+    "lenet": Model("{name: lenet, activation: relu}", {"natural": 3, "cifar10": 3}, shadows=32),
+    "convnet": Model("{name: convnet, width: 8}", {"cifar10": 1}),
+    "resnet20": Model("resnet20", {"cifar10": 1}),
 }
 
 
@@ -57,43 +60,33 @@ class Settings(Kept, frozen=True):
     shadows: list[int] = msgspec.field(default_factory=lambda: [*COUNTS])
 
 
-class Agreement(Kept, frozen=True):
-    """Of two seeds, over the pictures that are members in both: Spearman's correlation of LiRA's scores, and the share
-    of the most exposed tenth of one that is in the other's."""
-
-    model: Name
-    data: Name
-    shadows: int
-    members: int
-    spearman: float
-    tenth: float
-
-
 class Samples(Kept, frozen=True):
     parts: list[Part]
-    agreements: list[Agreement]
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--model", default="lenet", choices=list(MODELS))
+    arguments.add_argument("--shadows", type=int, choices=COUNTS[COUNTS.index(AT) :], help="the most of them")
     arguments.add_argument("--data", type=Path, default=DATA)
     arguments.add_argument("--only", action="append", metavar="PART", help="this part alone, without a table")
-    arguments.add_argument("--anew", action="store_true", help="throw away parts that are done")
+    arguments.add_argument("--so-far", action="store_true", help="measure nothing, write the table of what there is")
+    arguments.add_argument("--anew", action="store_true", help="throw away parts that another commit measured")
     said = arguments.parse_args()
     refuse_other_code(invbench.__file__)
     torch.set_num_threads(1)
-    parts = parts_of(said.model, said.data)
+    parts = parts_of(said.model, said.data, said.shadows or MODELS[said.model].shadows)
     if unknown := [name for name in said.only or () if name not in parts]:
         raise SystemExit(f"{said.model} has no part {unknown[0]!r}; it has {', '.join(parts)}")
     folder = UNFINISHED / f"membership-{said.model}"
-    finish(folder, said.only or list(parts), lambda name: measure(parts[name]), clean_revision(), said.anew)
+    wanted = [name for name in parts if (folder / f"{name}.json").exists()] if said.so_far else said.only or [*parts]
+    finish(folder, wanted, lambda name: measure(parts[name]), clean_revision(), said.anew)
     if not said.only:
-        found = read_parts(folder, list(parts), Measured)
-        record("membership", Settings(), lambda: gathered(found, lambda model: known_ids(model, said.data)))
+        found = read_parts(folder, wanted, Part)
+        record("membership", Settings(), lambda: gathered(found, said.data))
 
 
-def parts_of(model: str, data: Path) -> dict[str, Asked]:
+def parts_of(model: str, data: Path, shadows: int) -> dict[str, Asked]:
     """What is measured of a model, by the name of the part."""
     texts = {"natural": "natural", "cifar10": f"{{name: npz, path: {data.absolute()}}}"}
     return {
@@ -103,47 +96,37 @@ def parts_of(model: str, data: Path) -> dict[str, Asked]:
             text=texts[name],
             model=MODELS[model].text,
             seed=seed,
-            shadows=[count for count in COUNTS if count <= most],
+            shadows=[count for count in COUNTS if count <= shadows],
             targets=TARGETS,
             epochs=EPOCHS,
         )
-        for name, of_seeds in MODELS[model].shadows.items()
-        for seed, most in enumerate(of_seeds)
+        for name, seeds in MODELS[model].seeds.items()
+        for seed in range(seeds)
     }
 
 
-def known_ids(model: str, data: Path) -> set[str]:
-    """The ids that the cells of a model's parts have now."""
-    asked = parts_of(model, data).values()
-    return {cell.id for part in asked for cell in cells_of(part, part.shadows[-1]).values()}
-
-
-def gathered(found: Sequence[Measured], ids: Callable[[str], set[str]]) -> Samples:
-    """What was measured of one model, beside what the table has of others while their cells have the same `ids`."""
-    parts, agreements = [one.part for one in found], list(agreements_of(found))
+def gathered(found: Sequence[Part], data: Path) -> Samples:
+    """What was measured, beside the parts that the table has while their cells have the ids of now."""
+    parts = {_place(part): part for part in found}
     if (RAW / "membership.json").exists():
         raw = read("membership")
         (measured,) = raw.facts.revisions
-        others = [one for one in raw.samples.parts if one.model != parts[0].model]
-        stay = {
-            one.model for one in others if all(set(of.ids) <= ids(of.model) for of in others if of.model == one.model)
-        }
-        kept = [msgspec.structs.replace(one, revision=one.revision or measured) for one in others if one.model in stay]
-        parts = sorted([*parts, *kept], key=lambda one: [*MODELS].index(one.model))
-        agreements += [one for one in raw.samples.agreements if one.model in stay]
-    return Samples(parts, agreements)
+        for part in raw.samples.parts:
+            if _place(part) not in parts and set(part.ids) <= known_ids(part, data):
+                parts[_place(part)] = msgspec.structs.replace(part, revision=part.revision or measured)
+    order = [(model, name, seed) for model, of in MODELS.items() for name in of.seeds for seed in range(of.seeds[name])]
+    return Samples([parts[place] for place in order if place in parts])
 
 
-def agreements_of(found: Sequence[Measured]) -> Iterator[Agreement]:
-    """Every two seeds of one data set, with every number of shadows that both have."""
-    for one, two in combinations(found, 2):
-        if one.part.data == two.part.data:
-            for side, other in _same_number(one.exposed, two.exposed):
-                yield Agreement(one.part.model, one.part.data, side.shadows, *agreement(side, other))
+def known_ids(part: Part, data: Path) -> set[str]:
+    """The ids that the cells of a part have now."""
+    most = max(case.shadows for case in part.cases)
+    asked = parts_of(part.model, data, most)[f"{part.data}-{part.seed}"]
+    return {cell.id for cell in cells_of(asked, most).values()}
 
 
-def _same_number(one: Sequence[Exposed], two: Sequence[Exposed]) -> Iterator[tuple[Exposed, Exposed]]:
-    return ((side, other) for side in one for other in two if side.shadows == other.shadows)
+def _place(part: Part) -> tuple[str, str, int]:
+    return part.model, part.data, part.seed
 
 
 def answer(settings: Settings, samples: Samples) -> Table:
@@ -152,19 +135,20 @@ def answer(settings: Settings, samples: Samples) -> Table:
         title="Who finds members, with how many shadows?",
         question="True positive rate at a false positive rate of 1 %, mean of seeds, by the number of shadow models: "
         f"{settings.targets} victims a seed, their candidates taken together, {settings.epochs} epochs, half of the "
-        "pictures candidates. AUC and balanced accuracy with 16 shadows; in how many seeds that rate is then above the "
-        "global threshold's, outside the paired 95 % interval; AUC on victims that saw no candidate.",
+        f"pictures candidates. AUC and balanced accuracy with {AT} shadows; in how many seeds that rate is then above "
+        "the global threshold's, outside the paired 95 % interval; AUC on victims that saw no candidate.",
         command="python benchmarks/membership.py",
         columns=[
             "victim", "data", "attack", *map(str, settings.shadows), "AUC", "balanced", "above the threshold", "unseen"
         ],
-        rows=[_row(settings, group, name, _of(samples, *group)) for group in groups for name in ATTACKS],
+        rows=[
+            _row(settings, group, name, _of(samples, *group))
+            for group in groups
+            for name in ATTACKS
+            if _cases(_of(samples, *group), name, AT)
+        ],
         text=[line for group in groups for line in _said(settings, group, samples)] + [*_earlier(samples)],
     )  # fmt: skip
-
-
-AT = 16
-"""Shadows at which rows are compared: every part has as many."""
 
 
 def _of(samples: Samples, model: str, data: str) -> list[Part]:
@@ -218,7 +202,7 @@ def _said(settings: Settings, group: tuple[str, str], samples: Samples) -> Itera
         f"victims that saw no candidate the AUC's 95 % interval holds 0.5 in {inside} of {len(cases)} cases, which are "
         f"not independent; the AUCs are {min(c.unseen for c in cases):.3f} to {max(c.unseen for c in cases):.3f}."
     )
-    yield from _agreed(group, samples)
+    yield from _agreed(parts, where)
 
 
 def _lira(parts: Sequence[Part], where: str) -> str:
@@ -232,33 +216,40 @@ def _lira(parts: Sequence[Part], where: str) -> str:
 
 
 def _few(parts: Sequence[Part], where: str) -> str:
-    """The others beside LiRA with one variance, with the fewest shadows."""
-    told = []
+    """Others beside LiRA with one variance, with the fewest shadows."""
+    told, few = [], COUNTS[0]
     for name in ("rmia", "lira,per-example", "lira,bayesian"):
-        cases = _cases(parts, name, COUNTS[0])
-        ahead, behind = sum(case.over_lira[0] > 0 for case in cases), sum(case.over_lira[1] < 0 for case in cases)
-        told.append(f"{name} is surely above it in {ahead} and below in {behind} of {len(cases)} seeds")
-    rates = ", ".join(f"{name} {_rate(parts, name, COUNTS[0]):.3f}" for name in (LIRA, "rmia"))
-    return f"{where}, {COUNTS[0]} shadows: {rates}; beside LiRA with one variance, {', '.join(told)}."
+        if cases := _cases(parts, name, few):
+            ahead, behind = (sum(one > 0 for one in side) for side in _sides(cases))
+            rate = f"{name} {_rate(parts, name, few):.3f}"
+            told.append(f"{rate}, surely above it in {ahead} and below in {behind} of {len(cases)} seeds")
+    return f"{where}, {few} shadows, beside LiRA with one variance, {_rate(parts, LIRA, few):.3f}: {'; '.join(told)}."
 
 
-def _agreed(group: tuple[str, str], samples: Samples) -> Iterator[str]:
-    found = [one for one in samples.agreements if (one.model, one.data, one.shadows) == (*group, AT)]
+def _sides(cases: Sequence[Case]) -> tuple[list[float], list[float]]:
+    """By how much at least each is above LiRA with one variance, and below it."""
+    return [case.over_lira[0] for case in cases], [-case.over_lira[1] for case in cases]
+
+
+def _agreed(parts: Sequence[Part], where: str) -> Iterator[str]:
+    found = [agreement(one.exposed, two.exposed) for one, two in combinations(parts, 2)]
     if found:
-        correlations, shares = [one.spearman for one in found], [one.tenth for one in found]
+        members, correlations, shares = zip(*found, strict=True)
         yield (
-            f"{group[0]} on {group[1]}, {AT} shadows: on how exposed those pictures are that are members in both, "
-            f"{min(one.members for one in found)} or more, two seeds agree by a Spearman correlation of "
-            f"{min(correlations):.2f} to {max(correlations):.2f}; of the most exposed tenth of one seed "
-            f"{min(shares):.0%} to {max(shares):.0%} are in the other's, 10 % by chance."
+            f"{where}, {AT} shadows: on how exposed those pictures are that are members in both, {min(members)} or "
+            f"more, two seeds agree by a Spearman correlation of {min(correlations):.2f} to {max(correlations):.2f}; "
+            f"{min(shares):.0%} to {max(shares):.0%} of the most exposed tenth of one seed are in the other's, 10 % by "
+            "chance."
         )
 
 
 def _earlier(samples: Samples) -> Iterator[str]:
     """Which parts came into the table at other commits."""
-    of = dict.fromkeys((part.model, part.revision) for part in samples.parts if part.revision)
-    if of:
-        yield f"Measured before, with cells of the same ids: {', '.join(f'{model} at {at}' for model, at in of)}."
+    told = [
+        f"{part.model} on {part.data}, seed {part.seed}, at {part.revision}" for part in samples.parts if part.revision
+    ]
+    if told:
+        yield f"Measured before, with cells of the same ids: {'; '.join(told)}."
 
 
 if __name__ == "__main__":

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from invbench.observation import Labelled, MembershipPublic, Preparation, Tensors, log_probabilities
-from invbench.shadows.training import LANES, train_shadows
+from invbench.shadows.training import LANES, together, train_shadows
 
+_STAGES = frozenset({"model", "training"})
+"""The stages of defences that a shadow's weights depend on; those of answers are run when it is read."""
+_TRIAL_STEPS = (1, 4)
 _SPLITS = 1 << 32  # seeds of the splits, apart from those of the networks
 
 
@@ -27,6 +32,8 @@ def shadow_models(public: MembershipPublic, count: int) -> dict[str, Preparation
         key={"shadows": count, "candidates": public.identity},
         make=_joined,
         needs=blocks,
+        stages=_STAGES,
+        trial=lambda made: (_joined(made), 0.0),
     )
     return {"shadows": joined}
 
@@ -37,6 +44,8 @@ def _block(public: MembershipPublic, first: int, end: int) -> Preparation:
         what=f"training {shadows} shadows of {public.model}",
         key={"shadows": end, "candidates": public.identity, **({"from": first} if first else {})},
         make=partial(_answers, public, first, end),
+        stages=_STAGES,
+        trial=partial(_trial, public, first, end),
     )
 
 
@@ -78,6 +87,21 @@ def _answers(public: MembershipPublic, first: int, end: int, made: Mapping[str, 
         "kept": kept,
         "log_probabilities": torch.stack([log_probabilities(network, own.images) for network in networks]),
     }
+
+
+def _trial(public: MembershipPublic, first: int, end: int, made: Mapping[str, Tensors]) -> tuple[Tensors, float]:
+    """Answers of as many shadows, most of them copies of a few that were trained for four batches; and the seconds that
+    all batches of all shadows take, by what three of these cost."""
+    kept, number = membership(public, end)[first:], min(end - first, together(public))
+    seconds, answers = list[float](), dict[str, Tensor]()
+    for steps in (_TRIAL_STEPS[0], *_TRIAL_STEPS):  # the first pays for loading kernels
+        started = time.perf_counter()
+        answers = dict(_answers(replace(public, steps=steps), first, first + number, made))
+        seconds.append(time.perf_counter() - started)
+    step = max(0.0, seconds[2] - seconds[1]) / (_TRIAL_STEPS[1] - _TRIAL_STEPS[0])
+    copies = torch.arange(end - first) % number
+    whole = (seconds[1] + step * (public.steps - 1)) * (end - first) / number
+    return {"kept": kept, "log_probabilities": answers["log_probabilities"][copies]}, whole
 
 
 def _joined(made: Mapping[str, Tensors]) -> Tensors:

@@ -49,9 +49,9 @@ def train_shadows(public: MembershipPublic, pictures: Labelled, sets: Tensor, fi
     `first`: the number of the first of them, which says its start and its draws.
     ArithmeticError, naming the shadow, where one ends with weights that are not finite.
     """
-    stack, numbers = stack_of(public), range(first, first + len(sets))
+    numbers = range(first, first + len(sets))
     networks = [untrained(public, k) for k in numbers]
-    trainings = [stack.at("training", Training(public.steps), Context(_stream(k, _DEFENSE))) for k in numbers]
+    trainings = [_training_of(public, k) for k in numbers]
     generators = [_stream(k, _TRAINING) for k in numbers]
     if all(map(_fits_lanes, networks, trainings)):
         for start in range(0, len(sets), LANES):
@@ -64,6 +64,11 @@ def train_shadows(public: MembershipPublic, pictures: Labelled, sets: Tensor, fi
         if not all(bool(weight.isfinite().all()) for weight in network.parameters()):
             raise ArithmeticError(f"shadow {k} diverged: its weights are not finite after {public.steps} steps")
     return networks
+
+
+def together(public: MembershipPublic) -> int:
+    """How many shadows are trained at a time."""
+    return LANES if _fits_lanes(untrained(public, 0), _training_of(public, 0)) else 1
 
 
 def descend_in_lanes(
@@ -103,6 +108,11 @@ def _fits_lanes(network: nn.Module, training: Training) -> bool:
     draws = any(isinstance(layer, nn.modules.dropout._DropoutNd) for layer in network.modules())
     usual = replace(Training(training.steps), loss=training.loss) == training
     return small and usual and not draws and next(network.buffers(), None) is None
+
+
+def _training_of(public: MembershipPublic, shadow: int) -> Training:
+    """How this shadow is trained, as the defences have it."""
+    return stack_of(public).at("training", Training(public.steps), Context(_stream(shadow, _DEFENSE)))
 
 
 def _seed(shadow: int, purpose: int) -> int:
