@@ -92,7 +92,7 @@ def _fates(cells: Sequence[Cell], kept: Callable[[Cell], bool], device: str) -> 
                 continue
             cost = known[alike]
             times = cost.first if isinstance(cost, Forecast) else {}
-            first = tuple(_first_in_words(one, times.get(one.name)) for one in needs if not one.made)
+            first = tuple(_first_in_words(one, times.get(one.what)) for one in needs if not one.made)
             if isinstance(cost, Forecast):
                 yield _Fate(cell, "to compute", _in_words(cost, cell.timeout), cost, first)
             else:

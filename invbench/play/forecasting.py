@@ -26,7 +26,7 @@ _TRIAL_TARGETS = 16
 class Forecast:
     """What a cell should take at most: seconds of one worker, and the peak in MB of a GPU (None on a CPU).
 
-    `first`: seconds of what its attack prepares, by the artefact's name, where it is not made yet.
+    `first`: seconds of what its attack prepares, by the artefact's `what`, where it is not made yet.
     """
 
     seconds: float

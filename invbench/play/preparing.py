@@ -31,7 +31,7 @@ def preparations(cell: Cell) -> dict[str, Artefact]:
 
 
 def stand_ins(cell: Cell) -> tuple[dict[str, Tensors], dict[str, float]]:
-    """What the attack prepares, or what stands in for it where it is not made; and the seconds of making each, by name.
+    """What the attack prepares, or what stands in for it; and the seconds of making what is not made, by its `what`.
 
     ValueError where something that is not made cannot say how long it takes.
     """
@@ -87,7 +87,7 @@ def _stand_in(cell: Cell, preparation: Preparation, public: Mapping[str, object]
     if preparation.trial is None:
         raise ValueError(f"{cell.attack.name} first makes what it prepares, which has not been timed")
     made = {name: _stand_in(cell, need, public, seconds) for name, need in preparation.needs.items()}
-    tensors, seconds[artefact.name] = preparation.trial(made)
+    tensors, seconds[artefact.what] = preparation.trial(made)
     return dict(tensors)
 
 

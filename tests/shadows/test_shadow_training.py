@@ -165,7 +165,7 @@ def test_a_forecast_of_shadows_is_near_what_they_take_and_leaves_nothing_behind(
     assert told.seconds > 0
     assert not (tmp_path / "cache").exists(), "neither victims nor shadows are trained for it"
     (shadows,) = preparations(cell).values()
-    assert set(told.first) == {one.name for one in (*shadows.needs, shadows)}
+    assert set(told.first) == {one.what for one in (*shadows.needs, shadows)}
     started = time.perf_counter()
     fetch(shadows)
     taken = time.perf_counter() - started
