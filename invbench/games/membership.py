@@ -130,6 +130,11 @@ class Membership(Game[MembershipPublic, MembershipObservation, MembershipGuess])
             pool=pool_of(cell),
         )
 
+    def trial(self, cell: Cell, device: torch.device) -> Sequence[MembershipObservation]:
+        split = split_of(cell)
+        sets = [_training_set(cell, split, number) for number in _numbers(cell)]
+        return _observe(self, cell, sets, device, trained=False)
+
     def reruns(self, cell: Cell) -> Mapping[str, Rerun[MembershipObservation]]:
         """`unseen`: the same attack on victims that no candidate was shown to, trained on as many other pictures."""
         own, split = _trained(cell), split_of(cell)
@@ -229,10 +234,10 @@ def _training_set(cell: Cell, split: Split, number: int) -> Indexes:
     return np.sort(np.concatenate([members_of(cell, split, number), split.others]))
 
 
-def _trained(cell: Cell) -> Cell:
-    """The cell with a model that trains for the protocol's epochs, as victims are made."""
+def _trained(cell: Cell, trained: bool = True) -> Cell:
+    """The cell with a model that trains for the protocol's epochs, as victims are made; or that nobody trains."""
     steps = steps_of(cell, split_of(cell))
-    settings = {**dict(cell.model.settings), "trained": True, "training_steps": steps}
+    settings = {**dict(cell.model.settings), "trained": trained, "training_steps": steps}
     return replace(cell, model=Choice("model", cell.model.name, tuple(settings.items())))
 
 
@@ -243,11 +248,11 @@ def _training(cell: Cell) -> Training:
 
 
 def _observe(
-    played: Membership, cell: Cell, sets: Sequence[Indexes], device: torch.device
+    played: Membership, cell: Cell, sets: Sequence[Indexes], device: torch.device, trained: bool = True
 ) -> list[MembershipObservation]:
     """The released models that were trained on these pictures, one a target. What is public is the attack's own."""
     public = _own(played.public(cell))
-    stack, own, names = stack_of(cell), _trained(cell), [d.key for d in cell.defense or ()]
+    stack, own, names = stack_of(cell), _trained(cell, trained), [d.key for d in cell.defense or ()]
     found = []
     for number, chosen in zip(_numbers(cell), sets, strict=True):
         network, defended = victim(own, chosen, number).to(device), None

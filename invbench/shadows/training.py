@@ -47,16 +47,16 @@ def untrained(public: MembershipPublic, shadow: int) -> nn.Module:
     return network.to(torch.float32).eval()
 
 
-def train_shadows(public: MembershipPublic, pictures: Labelled, sets: Tensor) -> list[nn.Module]:
+def train_shadows(public: MembershipPublic, pictures: Labelled, sets: Tensor, first: int = 0) -> list[nn.Module]:
     """Trained networks in eval mode, one for each row of `sets` `(shadows, size)`, indexes into `pictures`.
 
+    `first`: the number of the first of them, which says its start and its draws.
     ArithmeticError, naming the shadow, where one ends with weights that are not finite.
     """
-    stack = stack_of(public)
-    networks = [untrained(public, k) for k in range(len(sets))]
-    training = Training(public.steps, examples=public.trained_on)
-    trainings = [stack.at("training", training, Context(_stream(k, _DEFENSE))) for k in range(len(sets))]
-    generators = [_stream(k, _TRAINING) for k in range(len(sets))]
+    numbers = range(first, first + len(sets))
+    networks = [untrained(public, k) for k in numbers]
+    trainings = [_training_of(public, k) for k in numbers]
+    generators = [_stream(k, _TRAINING) for k in numbers]
     if all(map(_fits_lanes, networks, trainings)):
         for start in range(0, len(sets), LANES):
             some = slice(start, start + LANES)
@@ -64,10 +64,15 @@ def train_shadows(public: MembershipPublic, pictures: Labelled, sets: Tensor) ->
     else:
         for network, chosen, generator, training in zip(networks, sets, generators, trainings, strict=True):
             descend(network, pictures.images[chosen], pictures.labels[chosen], generator, training)
-    for k, network in enumerate(networks):
+    for k, network in zip(numbers, networks, strict=True):
         if not all(bool(weight.isfinite().all()) for weight in network.parameters()):
             raise ArithmeticError(f"shadow {k} diverged: its weights are not finite after {public.steps} steps")
     return networks
+
+
+def together(public: MembershipPublic) -> int:
+    """How many shadows are trained at a time."""
+    return LANES if _fits_lanes(untrained(public, 0), _training_of(public, 0)) else 1
 
 
 def descend_in_lanes(
@@ -138,6 +143,12 @@ def _fits_lanes(network: nn.Module, training: Training) -> bool:
     draws = any(isinstance(layer, nn.modules.dropout._DropoutNd) for layer in network.modules())
     usual = type(training) is Training and training.backward is backward
     return small and usual and not draws and next(network.buffers(), None) is None
+
+
+def _training_of(public: MembershipPublic, shadow: int) -> Training:
+    """How this shadow is trained, as the defences have it."""
+    training = Training(public.steps, examples=public.trained_on)
+    return stack_of(public).at("training", training, Context(_stream(shadow, _DEFENSE)))
 
 
 def _seed(shadow: int, purpose: int) -> int:

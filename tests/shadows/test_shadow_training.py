@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +13,12 @@ import torch
 from made_memberships import membership_cell, part
 from torch import nn
 
+from invbench.core.artefacts import fetch
 from invbench.core.training import Training, descend
+from invbench.defenses.round import Round
 from invbench.games.membership import Membership
 from invbench.observation import Labelled, MembershipPublic
+from invbench.play.forecasting import forecast
 from invbench.play.preparing import preparations
 from invbench.shadows import training as lanes
 from invbench.shadows.preparing import membership, training_sets
@@ -136,3 +140,54 @@ def test_descending_leaves_the_global_stream_alone(public: MembershipPublic) -> 
     descend(network, some.images, some.labels, torch.Generator().manual_seed(0), Training(2))
     assert torch.equal(before, torch.get_rng_state())
     assert not alike(network, lanes.untrained(public, 0))
+
+
+def test_more_shadows_than_are_trained_at_a_time_begin_with_those_of_whoever_asks_for_fewer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same weights: each block is trained for itself, and so is the first one alone."""
+    monkeypatch.setenv("INVBENCH_CACHE", str(tmp_path))
+    short = {"epochs": 2}
+    few, many = (
+        preparations(membership_cell("lira", settings={"shadows": count}, protocol=short))["shadows"]
+        for count in (16, 18)
+    )
+    assert few.name in {need.name for need in many.needs}
+    assert few.what == "training 16 shadows of mlp(width=16,depth=1)"
+    assert [need.what.split(" shadows")[0] for need in many.needs] == ["training 16", "training 2 more"]
+    made = fetch(many)
+    assert made["kept"].shape == (18, 80)
+    assert (made["kept"].sum(dim=0) == 9).all()
+    assert all(torch.equal(made[name][:16], value) for name, value in fetch(few).items())
+    assert not torch.equal(made["log_probabilities"][16], made["log_probabilities"][0]), "a start of its own"
+
+
+def test_a_defence_of_answers_trains_no_shadow_anew_and_one_of_the_network_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def name(*defenses: str) -> str:
+        built = tuple(part("defense", one) for one in defenses)
+        return preparations(membership_cell("lira", defense=built))["shadows"].name
+
+    assert name() == name("round") == name("mask", "round")
+    monkeypatch.setattr(Round, "stages", lambda self: ("training", "answer"))
+    assert name() == name("mask")
+    assert len({name(), name("round")}) == 2
+    assert name("round") == name("mask", "round")
+
+
+def test_a_forecast_of_shadows_is_near_what_they_take_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INVBENCH_CACHE", str(tmp_path / "cache"))
+    cell = membership_cell("lira", settings={"shadows": 18}, protocol={"epochs": 40})
+    told = forecast(cell, "cpu")
+    assert told.seconds > 0
+    assert not (tmp_path / "cache").exists(), "neither victims nor shadows are trained for it"
+    (shadows,) = preparations(cell).values()
+    assert set(told.first) == {one.what for one in (*shadows.needs, shadows)}
+    started = time.perf_counter()
+    fetch(shadows)
+    taken = time.perf_counter() - started
+    assert taken / 8 < sum(told.first.values()) < 12 * taken, "machines are busy"
+    assert forecast(cell, "cpu").first == {}, "they are there"
