@@ -25,11 +25,13 @@ SHAPE = (1, 8, 8)
 @cache
 def trained(model: ImageModel | None = None, steps: int = 300, shuffled: bool = False) -> nn.Module:
     """A network trained on 1,257 digits, softmax regression unless told, in 0.2 seconds."""
-    network = build_victim(model or Linear(), SHAPE, 10, 0)
+    model = model or Linear()
+    network = build_victim(model, SHAPE, 10, 0)
     images = (torch.from_numpy(POOL.unit(POOL.train)) - MEAN) / STD
     labels = torch.from_numpy(POOL.labels[POOL.train])
     if shuffled:
         labels = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(5))]
+    model.pretrain(network, images, torch.Generator().manual_seed(2), Training(steps))
     train(network, images, labels, torch.Generator().manual_seed(1), Training(steps))
     return network
 

@@ -26,6 +26,7 @@ LANES = 16
 MOST_WEIGHTS = 200_000
 """Of a network in lanes: one of 855,050 weights takes 17 ms a step there and 8 alone."""
 _START, _TRAINING, _DEFENSE = range(3)  # the streams of one shadow
+_PRETRAINING = 1 << 33  # another, apart from those of all shadows and of splits
 
 
 def stack_of(public: MembershipPublic) -> Stack:
@@ -52,6 +53,8 @@ def train_shadows(public: MembershipPublic, pictures: Labelled, sets: Tensor) ->
     networks = [untrained(public, k) for k in range(len(sets))]
     trainings = [stack.at("training", Training(public.steps), Context(_stream(k, _DEFENSE))) for k in range(len(sets))]
     generators = [_stream(k, _TRAINING) for k in range(len(sets))]
+    for k, (network, chosen, training) in enumerate(zip(networks, sets, trainings, strict=True)):
+        public.architecture.pretrain(network, pictures.images[chosen], _stream(k, _PRETRAINING), training)
     if all(map(_fits_lanes, networks, trainings)):
         for start in range(0, len(sets), LANES):
             some = slice(start, start + LANES)

@@ -89,6 +89,7 @@ def trained_victim(cell: Cell, pictures: Indexes | None = None, number: int = 0)
         labels = torch.from_numpy(pool.labels[chosen])
         draws = Context(stream("defended training", *seed))
         training = stack_of(cell).at("training", Training(model.training_steps), draws)
+        model.pretrain(network, images, stream("pretraining", *seed), training)
         train(network, images, labels, stream("training", *seed), training)
         return network.state_dict()
 

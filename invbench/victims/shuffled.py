@@ -36,6 +36,7 @@ def shuffled_artefact(cell: Cell) -> Artefact:
         labels = torch.from_numpy(pool.labels[pool.train])[order]
         training = Training(model_of(cell).training_steps)
         training = stack_of(cell).at("training", training, Context(stream("defended training", *names)))
+        model_of(cell).pretrain(network, images, stream("pretraining", *names), training)
         train(network, images, labels, stream("training", *names), training)
         return network.state_dict()
 
