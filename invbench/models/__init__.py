@@ -52,6 +52,7 @@ class ImageModel(ABC):
         `images` `(N, C, H, W)`: its training pictures, normalised. Every draw is of `generator` (CPU). `training`: how
         it will be trained; gradients of these pictures are taken by its `backward`, behind which defences act.
         """
+        return None
 
     def unsupported(self, image_shape: tuple[int, int, int], classes: int) -> str | None:
         """Why this architecture cannot take such pictures, or None. Cheap: no weights are made."""

@@ -22,8 +22,8 @@ _BLOCK = 256  # pictures that are encoded at a time
 class Autoencoder(ImageModel):
     """Sigmoid layers of `units` and `top_units`, each first trained to undo masking noise, and softmax regression.
 
-    1000 and 300 units are those of Fredrikson et al. 2015, section 5 (10.1145/2810103.2813677; quoted from memory, their
-    noise and steps are unverified). Each layer is pretrained on what the layer below makes of the training pictures,
+    1000 and 300 units are those of Fredrikson et al. 2015, section 5 (10.1145/2810103.2813677; from memory, their noise
+    and steps are unverified). Each layer is pretrained on what the layer below makes of the training pictures,
     without labels: a share `masking` of its inputs is set to 0, and a decoder with the transposed weights and a bias of
     its own has to restore them (Vincent et al. 2010, sections 3 and 4). 0 is mean grey, for networks see normalised
     pixels. The lowest decoder is affine with the squared error; the other has a sigmoid with the cross-entropy, for its
@@ -61,9 +61,9 @@ class Autoencoder(ImageModel):
 class StackedAutoencoder(nn.Sequential):
     """A multi-layer perceptron of sigmoid layers, the first of which can also be run backwards.
 
-    Its decoder is a buffer: training on labels leaves it as pretraining made it, and what is shared of the parameters is
-    what is shared of an MLP. (With the weights that labels went on to train, transposed, it would decode nothing: on
-    AT&T's faces the squared error of held-out pictures, whose variance is 1, is 2.3 instead of 0.5.)
+    Its decoder is a buffer: training on labels leaves it as pretraining made it, and what clients share is what they
+    share of an MLP. (With the weights that labels went on to train, transposed, it decodes nothing: on AT&T's faces
+    the squared error of held-out pictures, whose variance is 1, is 2.3 instead of 0.5.)
     """
 
     decoder_weight: Tensor  # (units, C H W)
