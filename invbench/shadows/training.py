@@ -30,6 +30,7 @@ Backward = Callable[[Tensor, Tensor, Tensor], float]
 """Pictures `(lanes, B, C, H, W)`, labels and which of them are in the batch, `(lanes, B)`: sets `.grad` of the stacked
 weights and gives the mean loss."""
 _START, _TRAINING, _DEFENSE = range(3)  # the streams of one shadow
+_PRETRAINING = 1 << 33  # another, apart from those of all shadows and of splits
 
 
 def stack_of(public: MembershipPublic) -> Stack:
@@ -57,6 +58,8 @@ def train_shadows(public: MembershipPublic, pictures: Labelled, sets: Tensor, fi
     networks = [untrained(public, k) for k in numbers]
     trainings = [_training_of(public, k) for k in numbers]
     generators = [_stream(k, _TRAINING) for k in numbers]
+    for k, network, chosen, training in zip(numbers, networks, sets, trainings, strict=True):
+        public.architecture.pretrain(network, pictures.images[chosen], _stream(k, _PRETRAINING), training)
     if all(map(_fits_lanes, networks, trainings)):
         for start in range(0, len(sets), LANES):
             some = slice(start, start + LANES)
