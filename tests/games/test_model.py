@@ -248,6 +248,10 @@ def test_stolen_weights_are_scored_and_a_spent_budget_is_noted(tmp_path: Path) -
         ({"defense": [{"name": "round"}]}, "name protocol black-box"),
         ({"defense": [{"name": "clip", "norm": 1.0}]}, "defence clip acts at no stage of game model"),
         ({"model": "resnet20", "defense": [{"name": "dp-sgd"}]}, "defence dp-sgd: clips each example's own gradient"),
+        (
+            {"model": "autoencoder", "defense": [{"name": "dp-sgd"}]},
+            "autoencoder is pretrained on the same pictures first",
+        ),
         ({"model": {"name": "convnet"}}, "needs pictures of at least 9 x 9 pixels"),
         ({"model": "iwpc"}, "iwpc is not of that kind"),
         ({"protocol": "fedsgd"}, "protocol fedsgd serves update"),
