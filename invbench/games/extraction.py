@@ -100,6 +100,7 @@ class Extraction(Game[ExtractionPublic, ExtractionObservation, ExtractionGuess])
     def deal(self, cell: Cell, device: torch.device) -> ExtractionDeal:
         model = language_victim(cell).to(device)
         numbers = range(cell.offset, cell.offset + cell.targets)
+        none = f"no canary stands in the training text: nothing of {cell.targets} targets can be read"
         return ExtractionDeal(
             observations=self._observations(cell, model),
             canaries=tuple(canary(cell, number) for number in numbers),
@@ -107,7 +108,7 @@ class Extraction(Game[ExtractionPublic, ExtractionObservation, ExtractionGuess])
             tokens=tokens_of(cell),
             sampling=prompting_of(cell).sampling,
             text=training_text(cell),
-            told=text_of(cell).notes,
+            told=(*text_of(cell).notes, *(() if prompting_of(cell).repeats else (none,))),
         )
 
     def reruns(self, cell: Cell) -> Mapping[str, Rerun[ExtractionObservation]]:
