@@ -1,6 +1,11 @@
 """Who finds members, with how many shadows: every attack of game `membership` at 4, 8, 16 and 32 of them.
 
-python benchmarks/membership.py [--data cifar10-train.npz] [--seeds 3] [--targets 3]
+python benchmarks/membership.py [--model lenet] [--shadows 32] [--data cifar10-train.npz] [--only cifar10-1] [--so-far]
+
+A part is one model, data set and seed. Parts that are done are kept in unfinished/, so that they may be measured one by
+one (`--only`, without a table; `--anew` throws away what another commit measured). `--so-far` measures nothing and
+writes the table of the parts that are done. Parts that the table has and nobody measured again stay in it, with the
+commit of each, while their cells have the ids of now.
 """
 
 from __future__ import annotations
@@ -8,253 +13,243 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
-import numpy as np
+import msgspec
+import torch
 from _measure import record
-from _raw import Kept, Name
+from _membership import AT, ATTACKS, FIRST, LIRA, Asked, Case, Part, agreement, cells_of, measure
+from _parts import UNFINISHED, finish
+from _parts import read as read_parts
+from _raw import RAW, Kept, read
+from _revision import clean_revision, refuse_other_code
 from _table import Table
-from scipy.stats import spearmanr
 
-from invbench.cell import Cell
-from invbench.core.artefacts import fetch
-from invbench.matrix import load
-from invbench.numbers.whole_cell import estimate, paired
-from invbench.play.asking import artefacts
-from invbench.play.outcomes import Played
-from invbench.play.playing import play
-from invbench.sheets import sheet_of
+import invbench
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "cifar10-train-4660.npz"
 """The first 932 pictures of each training batch of CIFAR-10, beside the checkout unless `--data` says where."""
-SETS = {"natural": "natural", "cifar10": "{{name: npz, path: {path}}}"}
-ATTACKS = {
-    "loss-threshold": "{name: loss-threshold}",
-    "shadow": "{name: shadow}",
-    "lira,fixed": "{name: lira, variance: fixed}",
-    "lira,per-example": "{name: lira, variance: per-example}",
-    "lira,offline": "{name: lira, mode: offline}",
-    "rmia": "{name: rmia}",
-    "rmia,offline": "{name: rmia, mode: offline}",
-    "base": "{name: base}",
-    "rmia,matched": "{name: rmia, gamma: 1.0}",
+COUNTS = (4, 8, 16, 32)
+TARGETS, EPOCHS = 3, 30
+
+
+@dataclass(frozen=True)
+class Model:
+    """A victim, as a matrix says it; `seeds` of each data set; `shadows`: most of them.
+
+    One core alone takes 22 s a shadow of CIFAR-10 of `lenet`, some 6 minutes of `resnet20`.
+    """
+
+    text: str
+    seeds: Mapping[str, int]
+    shadows: int = 16
+
+
+MODELS = {
+    "lenet": Model("{name: lenet, activation: relu}", {"natural": 3, "cifar10": 3}, shadows=32),
+    "convnet": Model("{name: convnet, width: 8}", {"cifar10": 1}),
+    "resnet20": Model("resnet20", {"cifar10": 1}),
 }
-MATRIX = """\
-dataset: {data}
-targets: {targets}
-seed: {seed}
-timeout: 86400
-grid:
-  attack: [{attack}]
-  model: [{model}]
-  defense: [none]
-  protocol: [{{name: released, epochs: {epochs}, pictures: {pictures}}}]
-"""
-FIRST = "loss-threshold"
-MATCHED = ("base", "rmia,matched")
-EXPOSED = "lira,fixed"
 
 
 class Settings(Kept, frozen=True):
-    seeds: int = 3
-    targets: int = 3
-    epochs: int = 30
-    shadows: tuple[int, ...] = (4, 8, 16, 32)
-    model: Name = "lenet(activation=relu)"
-
-
-class Case(Kept, frozen=True):
-    """One cell. `tpr`: at a false positive rate of 1 %, with the ends of its 95 % interval; `above`: the interval of
-    what that is above the global threshold's, paired; `unseen`: AUC on victims that saw no candidate, with interval."""
-
-    data: Name
-    attack: Name
-    shadows: int
-    seed: int
-    auc: float
-    tpr: list[float]
-    above: list[float]
-    unseen: list[float]
-
-
-class Ranks(Kept, frozen=True):
-    """Spearman's correlation of BASE and RMIA with gamma 1 over one victim's candidates."""
-
-    data: Name
-    shadows: int
-    seed: int
-    spearman: float
-
-
-class Agreement(Kept, frozen=True):
-    """Spearman's correlation of LiRA's scores of two seeds, over the pictures that are members in both."""
-
-    data: Name
-    shadows: int
-    members: int
-    spearman: float
+    targets: int = TARGETS
+    epochs: int = EPOCHS
+    shadows: list[int] = msgspec.field(default_factory=lambda: [*COUNTS])
 
 
 class Samples(Kept, frozen=True):
-    cases: list[Case]
-    ranks: list[Ranks]
-    agreements: list[Agreement]
+    parts: list[Part]
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--model", default="lenet", choices=list(MODELS))
+    arguments.add_argument("--shadows", type=int, choices=COUNTS[COUNTS.index(AT) :], help="the most of them")
     arguments.add_argument("--data", type=Path, default=DATA)
-    arguments.add_argument("--seeds", type=int, default=3)
-    arguments.add_argument("--targets", type=int, default=3)
+    arguments.add_argument("--only", action="append", metavar="PART", help="this part alone, without a table")
+    arguments.add_argument("--so-far", action="store_true", help="measure nothing, write the table of what there is")
+    arguments.add_argument("--anew", action="store_true", help="throw away parts that another commit measured")
     said = arguments.parse_args()
-    settings = Settings(seeds=said.seeds, targets=said.targets)
-    sets = {name: text.format(path=said.data) for name, text in SETS.items()}
-    record("membership", settings, lambda: measure(sets, settings))
+    refuse_other_code(invbench.__file__)
+    torch.set_num_threads(1)
+    parts = parts_of(said.model, said.data, said.shadows or MODELS[said.model].shadows)
+    if unknown := [name for name in said.only or () if name not in parts]:
+        raise SystemExit(f"{said.model} has no part {unknown[0]!r}; it has {', '.join(parts)}")
+    folder = UNFINISHED / f"membership-{said.model}"
+    wanted = [name for name in parts if (folder / f"{name}.json").exists()] if said.so_far else said.only or [*parts]
+    finish(folder, wanted, lambda name: measure(parts[name]), clean_revision(), said.anew)
+    if not said.only:
+        found = read_parts(folder, wanted, Part)
+        record("membership", Settings(), lambda: gathered(found, said.data))
 
 
-def measure(
-    sets: Mapping[str, str],
-    settings: Settings,
-    model: str = "{name: lenet, activation: relu}",
-    pictures: int | None = None,
-    attacks: Mapping[str, str] = ATTACKS,
-) -> Samples:
-    """All attacks on each data set, by seed and number of shadows; an attack that fails ends the benchmark."""
-    cases, ranks, agreements = list[Case](), list[Ranks](), list[Agreement]()
-    for data, text in sets.items():
-        for shadows in settings.shadows:
-            exposed = []
-            for seed in range(settings.seeds):
-                words = {"data": text, "targets": settings.targets, "seed": seed, "model": model}
-                words |= {"epochs": settings.epochs, "pictures": "null" if pictures is None else pictures}
-                played = {name: _played(one, shadows, words) for name, one in attacks.items()}
-                first = played[FIRST].record.scores
-                cases += [_case(data, name, shadows, seed, one, first) for name, one in played.items()]
-                if set(MATCHED) <= played.keys():
-                    one, two = (_arrays(played[name])["scores"][0] for name in MATCHED)
-                    ranks.append(Ranks(data, shadows, seed, float(spearmanr(one, two).statistic)))
-                exposed.append(_arrays(played[EXPOSED]))
-            agreements += [_agreement(data, shadows, *pair) for pair in combinations(exposed, 2)]
-    return Samples(cases, ranks, agreements)
+def parts_of(model: str, data: Path, shadows: int) -> dict[str, Asked]:
+    """What is measured of a model, by the name of the part."""
+    texts = {"natural": "natural", "cifar10": f"{{name: npz, path: {data.absolute()}}}"}
+    return {
+        f"{name}-{seed}": Asked(
+            name=model,
+            data=name,
+            text=texts[name],
+            model=MODELS[model].text,
+            seed=seed,
+            shadows=[count for count in COUNTS if count <= shadows],
+            targets=TARGETS,
+            epochs=EPOCHS,
+        )
+        for name, seeds in MODELS[model].seeds.items()
+        for seed in range(seeds)
+    }
 
 
-def _played(attack: str, shadows: int, words: Mapping[str, Any]) -> Played:
-    with TemporaryDirectory() as folder:
-        matrix = Path(folder) / "cell.yaml"
-        matrix.write_text(MATRIX.format(attack=attack.replace("}", f", shadows: {shadows}}}"), **words))
-        [cell] = load(matrix).cells
-    return _made(cell)
+def gathered(found: Sequence[Part], data: Path) -> Samples:
+    """What was measured, beside the parts that the table has while their cells have the ids of now."""
+    parts = {_place(part): part for part in found}
+    if (RAW / "membership.json").exists():
+        raw = read("membership")
+        (measured,) = raw.facts.revisions
+        for part in raw.samples.parts:
+            if _place(part) not in parts and set(part.ids) <= known_ids(part, data):
+                parts[_place(part)] = msgspec.structs.replace(part, revision=part.revision or measured)
+    order = [(model, name, seed) for model, of in MODELS.items() for name in of.seeds for seed in range(of.seeds[name])]
+    return Samples([parts[place] for place in order if place in parts])
 
 
-def _made(cell: Cell) -> Played:
-    for artefact in artefacts(cell):
-        fetch(artefact)
-    played = play(cell, "cpu")
-    if played.record.status != "ok":
-        raise SystemExit(f"{cell.attack.short}: {played.record.reason}")
-    return played
+def known_ids(part: Part, data: Path) -> set[str]:
+    """The ids that the cells of a part have now."""
+    most = max(case.shadows for case in part.cases)
+    asked = parts_of(part.model, data, most)[f"{part.data}-{part.seed}"]
+    return {cell.id for cell in cells_of(asked, most).values()}
 
 
-def _arrays(played: Played) -> Mapping[str, Any]:
-    assert played.arrays is not None
-    return played.arrays
-
-
-def _case(data: str, attack: str, shadows: int, seed: int, played: Played, first: Any) -> Case:
-    columns, scores = sheet_of("membership").by_name, played.record.scores
-    area, rate = columns["auc"].statistic, columns["tpr_at_fpr_0.01"].statistic
-    assert area is not None
-    assert rate is not None
-    whole, found, unseen = (
-        estimate(area, scores),
-        estimate(rate, scores),
-        estimate(area, played.record.controls["unseen"]),
-    )
-    pair = paired(rate, first, scores)
-    if whole.value is None or found.value is None or unseen.value is None or isinstance(pair, str):
-        raise SystemExit(f"{data} has too few candidates: {found.why_empty or pair}")
-    return Case(
-        data=data,
-        attack=attack,
-        shadows=shadows,
-        seed=seed,
-        auc=whole.value,
-        tpr=[found.value, found.ci_low, found.ci_high],
-        above=[pair.interval[0], pair.interval[1]],
-        unseen=[unseen.value, unseen.ci_low, unseen.ci_high],
-    )
-
-
-def _agreement(data: str, shadows: int, one: Mapping[str, Any], two: Mapping[str, Any]) -> Agreement:
-    """Of each seed's first victim: who is a member in both, and whether LiRA is as sure of the same ones."""
-    scores = [dict(zip(side["candidates"][m], side["scores"][0][m], strict=True)) for side, m in _members(one, two)]
-    common = sorted(scores[0].keys() & scores[1].keys())
-    both = [[side[index] for index in common] for side in scores]
-    return Agreement(data, shadows, len(common), float(spearmanr(*both).statistic))
-
-
-def _members(*sides: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Any]]:
-    return ((side, np.asarray(side["member"][0])) for side in sides)
+def _place(part: Part) -> tuple[str, str, int]:
+    return part.model, part.data, part.seed
 
 
 def answer(settings: Settings, samples: Samples) -> Table:
-    names = list(dict.fromkeys((case.data, case.attack) for case in samples.cases))
+    groups = list(dict.fromkeys((part.model, part.data) for part in samples.parts))
     return Table(
         title="Who finds members, with how many shadows?",
-        question=f"True positive rate at a false positive rate of 1 %, mean of {settings.seeds} seeds of "
-        f"{settings.targets} victims each, by the number of shadow models; AUC with the most of them; in how many "
-        "seeds that rate is above the global threshold's, outside the paired 95 % interval, with the most of them; and "
-        f"the AUC on victims that saw no candidate. {settings.model}, {settings.epochs} epochs, half of the pictures "
-        "candidates.",
+        question="True positive rate at a false positive rate of 1 %, mean of seeds, by the number of shadow models: "
+        f"{settings.targets} victims a seed, their candidates taken together, {settings.epochs} epochs, half of the "
+        f"pictures candidates. AUC and balanced accuracy with {AT} shadows; in how many seeds that rate is then above "
+        "the global threshold's, outside the paired 95 % interval; AUC on victims that saw no candidate.",
         command="python benchmarks/membership.py",
-        columns=["data", "attack", *map(str, settings.shadows), "AUC", "above the threshold", "unseen"],
-        rows=[_row(settings, [case for case in samples.cases if (case.data, case.attack) == name]) for name in names],
-        text=[*_orders(settings, samples), *_said(samples)],
-    )
+        columns=[
+            "victim", "data", "attack", *map(str, settings.shadows), "AUC", "balanced", "above the threshold", "unseen"
+        ],
+        rows=[
+            _row(settings, group, name, _of(samples, *group))
+            for group in groups
+            for name in ATTACKS
+            if _cases(_of(samples, *group), name, AT)
+        ],
+        text=[line for group in groups for line in _said(settings, group, samples)] + [*_earlier(samples)],
+    )  # fmt: skip
 
 
-def _row(settings: Settings, cases: Sequence[Case]) -> list[str]:
-    by_count = {count: [case for case in cases if case.shadows == count] for count in settings.shadows}
-    most = by_count[settings.shadows[-1]]
-    above = sum(case.above[0] > 0 for case in most)
+def _of(samples: Samples, model: str, data: str) -> list[Part]:
+    return [part for part in samples.parts if (part.model, part.data) == (model, data)]
+
+
+def _cases(parts: Sequence[Part], attack: str, shadows: int) -> list[Case]:
+    return [case for part in parts for case in part.cases if (case.attack, case.shadows) == (attack, shadows)]
+
+
+def _rate(parts: Sequence[Part], attack: str, shadows: int) -> float | None:
+    cases = _cases(parts, attack, shadows)
+    return statistics.mean(case.tpr for case in cases) if cases else None
+
+
+def _row(settings: Settings, group: tuple[str, str], attack: str, parts: Sequence[Part]) -> list[str]:
+    rates, at = (_rate(parts, attack, count) for count in settings.shadows), _cases(parts, attack, AT)
     return [
-        cases[0].data,
-        cases[0].attack,
-        *(f"{statistics.mean(case.tpr[0] for case in of):.3f}" for of in by_count.values()),
-        f"{statistics.mean(case.auc for case in most):.3f}",
-        f"{above} of {len(most)}",
-        f"{statistics.mean(case.unseen[0] for case in most):.3f}",
+        *group,
+        attack,
+        *("" if rate is None else f"{rate:.3f}" for rate in rates),
+        f"{statistics.mean(case.auc for case in at):.3f}",
+        f"{statistics.mean(case.balanced for case in at):.3f}",
+        "" if attack == FIRST else f"{sum(case.above[0] > 0 for case in at)} of {len(at)}",
+        f"{statistics.mean(case.unseen for case in at):.3f}",
     ]
 
 
-def _orders(settings: Settings, samples: Samples) -> Iterator[str]:
-    """The attacks in order of their rate, for each data set and number of shadows."""
-    for data in dict.fromkeys(case.data for case in samples.cases):
-        for count in settings.shadows:
-            rates: dict[str, list[float]] = {}
-            for case in samples.cases:
-                if (case.data, case.shadows) == (data, count):
-                    rates.setdefault(case.attack, []).append(case.tpr[0])
-            order = sorted(rates, key=lambda name: -statistics.mean(rates[name]))
-            yield f"{data}, {count} shadows: {', '.join(f'{n} {statistics.mean(rates[n]):.3f}' for n in order)}."
+def _said(settings: Settings, group: tuple[str, str], samples: Samples) -> Iterator[str]:
+    """What is read off the table of one victim on one data set."""
+    parts, where = _of(samples, *group), f"{group[0]} on {group[1]}"
+    members, others = ([part.member_accuracy for part in parts], [part.other_accuracy for part in parts])
+    yield (
+        f"**{where}.** Victims classify {statistics.mean(members):.0%} of their members right and "
+        f"{statistics.mean(others):.0%} of the other candidates."
+    )
+    for count in settings.shadows:
+        rates = {name: rate for name in ATTACKS if (rate := _rate(parts, name, count)) is not None}
+        if rates:
+            seeds = len(_cases(parts, FIRST, count))
+            order = sorted(rates, key=lambda name: -rates[name])
+            told = ", ".join(f"{name} {rates[name]:.3f}" for name in order)
+            yield f"{where}, {count} shadows, {seeds} seed{'s' * (seeds > 1)}: {told}."
+    yield _lira(parts, where)
+    yield _few(parts, where)
+    least = min(one.spearman for part in parts for one in part.matched)
+    cases = [case for part in parts for case in part.cases]
+    inside = sum(case.unseen_interval[0] <= 0.5 <= case.unseen_interval[1] for case in cases)
+    yield (
+        f"{where}: BASE and RMIA with gamma 1 agree in ranks by a Spearman correlation of at least {least:.5f}. On "
+        f"victims that saw no candidate the AUC's 95 % interval holds 0.5 in {inside} of {len(cases)} cases, which are "
+        f"not independent; the AUCs are {min(c.unseen for c in cases):.3f} to {max(c.unseen for c in cases):.3f}."
+    )
+    yield from _agreed(parts, where)
 
 
-def _said(samples: Samples) -> Iterator[str]:
-    if samples.ranks:
-        least = min(one.spearman for one in samples.ranks)
-        yield f"BASE and RMIA with gamma 1 agree in ranks: Spearman at least {least:.5f}."
-    if samples.agreements:
-        values = [one.spearman for one in samples.agreements]
-        members = min(one.members for one in samples.agreements)
+def _lira(parts: Sequence[Part], where: str) -> str:
+    """LiRA beside the global threshold, seed by seed."""
+    told = [
+        f"seed {part.seed} {case.tpr:.3f} against {first.tpr:.3f} ({case.above[0]:+.3f} to {case.above[1]:+.3f})"
+        for part in parts
+        for case, first in zip(_cases([part], LIRA, AT), _cases([part], FIRST, AT), strict=True)
+    ]
+    return f"{where}, {AT} shadows: LiRA with one variance against the global threshold: {'; '.join(told)}."
+
+
+def _few(parts: Sequence[Part], where: str) -> str:
+    """Others beside LiRA with one variance, with the fewest shadows."""
+    told, few = [], COUNTS[0]
+    for name in ("rmia", "lira,per-example", "lira,bayesian"):
+        if cases := _cases(parts, name, few):
+            ahead, behind = (sum(one > 0 for one in side) for side in _sides(cases))
+            rate = f"{name} {_rate(parts, name, few):.3f}"
+            told.append(f"{rate}, surely above it in {ahead} and below in {behind} of {len(cases)} seeds")
+    return f"{where}, {few} shadows, beside LiRA with one variance, {_rate(parts, LIRA, few):.3f}: {'; '.join(told)}."
+
+
+def _sides(cases: Sequence[Case]) -> tuple[list[float], list[float]]:
+    """By how much at least each is above LiRA with one variance, and below it."""
+    return [case.over_lira[0] for case in cases], [-case.over_lira[1] for case in cases]
+
+
+def _agreed(parts: Sequence[Part], where: str) -> Iterator[str]:
+    found = [agreement(one.exposed, two.exposed) for one, two in combinations(parts, 2)]
+    if found:
+        members, correlations, shares = zip(*found, strict=True)
         yield (
-            f"Two seeds agree on who is exposed by a Spearman correlation of {min(values):.2f} to {max(values):.2f}, "
-            f"over the {members} or more pictures that are members in both."
+            f"{where}, {AT} shadows: on how exposed those pictures are that are members in both, {min(members)} or "
+            f"more, two seeds agree by a Spearman correlation of {min(correlations):.2f} to {max(correlations):.2f}; "
+            f"{min(shares):.0%} to {max(shares):.0%} of the most exposed tenth of one seed are in the other's, 10 % by "
+            "chance."
         )
-    inside = sum(case.unseen[1] <= 0.5 <= case.unseen[2] for case in samples.cases)
-    yield f"On victims that saw no candidate the AUC's interval holds 0.5 in {inside} of {len(samples.cases)} cells."
+
+
+def _earlier(samples: Samples) -> Iterator[str]:
+    """Which parts came into the table at other commits."""
+    told = [
+        f"{part.model} on {part.data}, seed {part.seed}, at {part.revision}" for part in samples.parts if part.revision
+    ]
+    if told:
+        yield f"Measured before, with cells of the same ids: {'; '.join(told)}."
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ def value_at(stage: Stage, update: Update) -> Any:
             torch.manual_seed(3)
             return nn.Sequential(nn.Flatten(), nn.Linear(12, 5), nn.ReLU(), nn.Linear(5, 4))
     if stage == "training":
-        return Training(3)
+        return Training(3, examples=3)
     if stage == "inputs":
         return torch.randn(3, 3, 2, 2, generator=drawn), torch.tensor([0, 3, 1])
     if stage == "answer":

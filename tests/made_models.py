@@ -6,6 +6,7 @@ import copy
 from functools import cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -23,13 +24,19 @@ SHAPE = (1, 8, 8)
 
 
 @cache
-def trained(model: ImageModel | None = None, steps: int = 300, shuffled: bool = False) -> nn.Module:
-    """A network trained on 1,257 digits, softmax regression unless told, in 0.2 seconds."""
-    network = build_victim(model or Linear(), SHAPE, 10, 0)
-    images = (torch.from_numpy(POOL.unit(POOL.train)) - MEAN) / STD
-    labels = torch.from_numpy(POOL.labels[POOL.train])
+def trained(model: ImageModel | None = None, steps: int = 300, shuffled: bool = False, known: int = 0) -> nn.Module:
+    """A network trained on 1,257 digits, softmax regression unless told, in 0.2 seconds.
+
+    Digits of the last `known` classes are left out.
+    """
+    model = model or Linear()
+    network = build_victim(model, SHAPE, 10, 0)
+    chosen = POOL.train[POOL.labels[POOL.train] < 10 - known]
+    images = (torch.from_numpy(POOL.unit(chosen)) - MEAN) / STD
+    labels = torch.from_numpy(POOL.labels[chosen])
     if shuffled:
         labels = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(5))]
+    model.pretrain(network, images, torch.Generator().manual_seed(2), Training(steps))
     train(network, images, labels, torch.Generator().manual_seed(1), Training(steps))
     return network
 
@@ -40,10 +47,15 @@ def public(network: nn.Module, **said: Any) -> ModelPublic:
     return ModelPublic(**known | said)
 
 
-def released(network: nn.Module, target: int = 3) -> ModelObservation:
+def reference() -> Tensor:
+    """The pictures of digits 5 to 9 in [0, 1], as an attacker's own."""
+    return torch.from_numpy(POOL.unit(np.flatnonzero(POOL.labels >= 5)))
+
+
+def released(network: nn.Module, target: int = 3, **said: Any) -> ModelObservation:
     """One class, with the weights granted."""
     return ModelObservation(
-        public=public(network),
+        public=public(network, **said),
         generator=torch.Generator().manual_seed(target),
         target=target,
         device=torch.device("cpu"),
@@ -52,11 +64,16 @@ def released(network: nn.Module, target: int = 3) -> ModelObservation:
 
 
 def asked(
-    network: nn.Module, target: int = 3, queries: int = 20_000, defended: Any = None, answers: str = "confidences"
+    network: nn.Module,
+    target: int = 3,
+    queries: int = 20_000,
+    defended: Any = None,
+    answers: str = "confidences",
+    **said: Any,
 ) -> ModelObservation:
     """One class, with queries granted."""
     return ModelObservation(
-        public=public(network, protocol="black-box", queries=queries, answers=answers),
+        public=public(network, protocol="black-box", queries=queries, answers=answers, **said),
         generator=torch.Generator().manual_seed(target),
         target=target,
         device=torch.device("cpu"),

@@ -12,6 +12,7 @@ from torch import Tensor
 from invbench.registry import attack, parameter
 from invbench.shadows.answers import Shadows, logit
 from invbench.shadows.attack import ShadowAttack
+from invbench.shadows.normal_inverse_gamma import Groups, fitted
 
 _LEAST_VARIANCE = 1e-12  # of equal answers, as a rounding defence gives them
 
@@ -30,19 +31,34 @@ class Lira(ShadowAttack):
 
     `variance: per-example` is each candidate's own, `fixed` one number for all: the mean over candidates of the
     variances about their own means, not the spread of the whole matrix of phi, which holds how much candidates differ.
-    The paper advises the fixed one where shadows are few.
+    The paper advises the fixed one where shadows are few. `bayesian` is not the paper's: mean and variance of a
+    candidate have a normal-inverse-gamma prior, one for all with it and one for all without, fitted to the shadows by
+    marginal likelihood, and the Gaussian becomes the Student-t that predicts another model's phi. So what a candidate's
+    few shadows leave open is counted, and the others fill it in.
     """
 
     mode: Literal["online", "offline"] = parameter("online", help="shadows with and without a candidate, or without")
-    variance: Literal["fixed", "per-example"] = parameter("fixed", help="one variance for all candidates, or each's")
+    variance: Literal["fixed", "per-example", "bayesian"] = parameter(
+        "fixed", help="one variance for all candidates, each's own, or each's with a prior fitted to all"
+    )
 
     def scores(self, own: Tensor, labels: Tensor, shadows: Shadows) -> Tensor:
         phi, theirs = logit(own, labels), logit(shadows.probabilities, labels)  # (N,), (K, N)
+        if self.variance == "bayesian":
+            return self._bayesian(phi, theirs, shadows.kept)
         mean_out, var_out = self._gaussians(theirs, ~shadows.kept)
         if self.mode == "offline":
             return (phi - mean_out) / var_out.sqrt()
         mean_in, var_in = self._gaussians(theirs, shadows.kept)
         return _log_normal(phi, mean_in, var_in) - _log_normal(phi, mean_out, var_out)
+
+    def _bayesian(self, phi: Tensor, theirs: Tensor, kept: Tensor) -> Tensor:
+        without = Groups.of(theirs, ~kept)
+        out = fitted(without).predictive(without)
+        if self.mode == "offline":
+            return (phi - out.centre) / out.scale
+        members = Groups.of(theirs, kept)
+        return fitted(members).predictive(members).log_density(phi) - out.log_density(phi)
 
     def _gaussians(self, phi: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance `(N,)` over the shadows of each candidate's group `(K, N)`.

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from invbench.attacks import Attack
+from invbench.inversion.grid import Grid
 from invbench.inversion.queries import Ask, Iterate, Plan, cma_es, nes, spsa
 from invbench.observation import Inversion, ModelObservation, ModelPublic, Oracle, QueriesSpent
 from invbench.registry import attack, parameter
@@ -48,17 +47,18 @@ class QueryInversion(Attack[ModelPublic, ModelObservation, Inversion]):
         if public.weights_granted:
             return f"asks the model, and protocol {public.protocol} grants its weights: mi-face takes their gradient"
         if public.answers != "confidences":
-            return "needs confidences; the model answers labels alone"
+            return "needs confidences; the model answers labels alone, by which brep-mi searches"
         if self.optimizer == "cma-es" and find_spec("cma") is None:
             return "optimizer cma-es needs the package cma: pip install cma"
         return None
 
     def __call__(self, seen: ModelObservation) -> Inversion:
         assert seen.oracle is not None
-        enlarged, start = _grid(seen, self.resolution)
+        grid = Grid.of(seen, self.resolution)
+        start = torch.full((grid.size,), 0.5, device=seen.device)
         step = STEPS[self.optimizer] if self.step is None else self.step
         plan = Plan(sigma=self.sigma, population=self.population, step=step)
-        search = OPTIMIZERS[self.optimizer](_cost(seen.oracle, enlarged, seen.target), start, seen.generator, plan)
+        search = OPTIMIZERS[self.optimizer](_cost(seen.oracle, grid, seen.target), start, seen.generator, plan)
         best, stopped, steps = Iterate(start, float("inf")), "budget spent", -1
         try:
             for steps, found in enumerate(search):
@@ -71,7 +71,7 @@ class QueryInversion(Attack[ModelPublic, ModelObservation, Inversion]):
         except QueriesSpent:
             notes = (SPENT,)
         return Inversion(
-            image=enlarged(best.point[None])[0],
+            image=grid.pictures(best.point[None])[0],
             objective=best.cost,
             evaluations=seen.oracle.asked,
             stopped={stopped: 1},
@@ -80,25 +80,11 @@ class QueryInversion(Attack[ModelPublic, ModelObservation, Inversion]):
         )
 
 
-def _grid(seen: ModelObservation, resolution: int) -> tuple[Callable[[Tensor], Tensor], Tensor]:
-    """How points `(N, d)` are enlarged to pictures `(N, C, H, W)` in [0, 1], and mid-grey as a point `(d,)`."""
-    channels, height, width = seen.public.image_shape
-    coarse = (min(height, resolution), min(width, resolution))
-
-    def enlarged(points: Tensor) -> Tensor:
-        pictures = points.clamp(0, 1).reshape(-1, channels, *coarse)
-        if coarse == (height, width):
-            return pictures
-        return functional.interpolate(pictures, size=(height, width), mode="bilinear", align_corners=False)
-
-    return enlarged, torch.full((channels * coarse[0] * coarse[1],), 0.5, device=seen.device)
-
-
-def _cost(oracle: Oracle, enlarged: Callable[[Tensor], Tensor], target: int) -> Ask:
+def _cost(oracle: Oracle, grid: Grid, target: int) -> Ask:
     """Minus the logarithm of the class's confidence; an answer of 0 counts as the least float32 above it."""
     least = torch.finfo(torch.float32).tiny
 
     def cost(points: Tensor) -> Tensor:
-        return -oracle(enlarged(points))[:, target].double().clamp(min=least).log()
+        return -oracle(grid.pictures(points))[:, target].double().clamp(min=least).log()
 
     return cost

@@ -47,7 +47,7 @@ class Sampling(Attack[ExtractionPublic, ExtractionObservation, ExtractionGuess])
     start: float = parameter(1.0, above=0, help="temperature of the first token; the paper's: 10")
     decay: int = parameter(20, at_least=0, unit="tokens", help="over how many it goes from the first to the last")
     window: int = parameter(50, at_least=1, unit="tokens", help="length of rank: window")
-    steps: int = parameter(1000, at_least=1, unit="batches of 32", help="how long the reference model is trained")
+    steps: int = parameter(1000, at_least=1, unit="batches of 8", help="how long the reference model is trained")
 
     def unsupported(self, public: ExtractionPublic) -> str | None:
         context = int(str(public.model_settings["context"]))

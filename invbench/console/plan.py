@@ -12,6 +12,7 @@ import torch
 from invbench.cell import Cell
 from invbench.console.saying import say
 from invbench.console.wording import cell_namer, count, duration, fitted
+from invbench.core.artefacts import Artefact
 from invbench.core.execution import multiply_in_float32
 from invbench.core.theirs import PartRaised, theirs
 from invbench.play.asking import needed, with_unplayable
@@ -89,7 +90,9 @@ def _fates(cells: Sequence[Cell], kept: Callable[[Cell], bool], device: str) -> 
             if isinstance(needs, Played):
                 yield _Fate(cell, needs.record.status, f"{needs.record.status}: {needs.record.reason}")
                 continue
-            cost, first = known[alike], tuple(one.what for one in needs if not one.made)
+            cost = known[alike]
+            times = cost.first if isinstance(cost, Forecast) else {}
+            first = tuple(_first_in_words(one, times.get(one.what)) for one in needs if not one.made)
             if isinstance(cost, Forecast):
                 yield _Fate(cell, "to compute", _in_words(cost, cell.timeout), cost, first)
             else:
@@ -129,6 +132,10 @@ def _forecast(cell: Cell, device: str) -> Forecast | str:
             return forecast(cell, device)
     except PartRaised as raised:  # the run will record it as that cell's failure
         return f"no forecast: {raised}"
+
+
+def _first_in_words(artefact: Artefact, seconds: float | None) -> str:
+    return artefact.what if seconds is None else f"{artefact.what}: at most {duration(seconds)}"
 
 
 def _in_words(cost: Forecast, timeout: float) -> str:

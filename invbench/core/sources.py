@@ -26,7 +26,7 @@ ATTACKER = (
     "registry.py",
 )
 """Everything that computes an attack's answers."""
-VICTIM = ("models", "victims", "language", "defenses", "core/training.py", "core/randomness.py")
+VICTIM = ("models", "victims", "language", "defenses", "core/training.py", "core/private.py", "core/randomness.py")
 """Everything that shapes a victim's weights."""
 GAME = ("games", "scoring", "metrics", "data", "cell.py")
 """What deals observations and scores answers."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from invbench.core import progress
+from invbench.core.private import Private
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 """Class scores `(B, classes)` and labels `(B,)` to the mean loss of a batch."""
@@ -32,24 +34,42 @@ def backward(network: nn.Module, loss: Loss, images: Tensor, labels: Tensor) -> 
 
 @dataclass(frozen=True)
 class Training:
-    """How a victim is trained, for a defence's `training` stage to change: batches of 32, loss, gradient of a batch."""
+    """How a victim is trained, for a defence's `training` stage to change: batches of 32, loss, gradient of a batch.
+
+    `private`: each example's own gradient is clipped and noised instead, in batches drawn for that. `examples`: how
+    many there are, where whoever trains says it; `example`: what one of them is, in words.
+    """
 
     steps: int
     loss: Loss = functional.cross_entropy
     backward: Callable[[nn.Module, Loss, Tensor, Tensor], Tensor] = backward
+    private: Private | None = None
+    examples: int | None = None
+    example: str = "picture"
+
+    def __post_init__(self) -> None:
+        if self.private is not None and self.backward is not backward:
+            raise ValueError("gradients are clipped by example: no other defence may compute a batch's")
+
+    def backward_of(self, network: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
+        """What sets every parameter's `.grad`, given a batch's inputs and labels, and gives the loss."""
+        if self.private is None:
+            return partial(self.backward, network, self.loss)
+        return self.private.backward(network, self.loss)
 
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """What chance decides in a training: the seed of dropout, and `steps` index vectors `(batch,)` into the pool."""
+    """What chance decides in a training: the seed of dropout, and `steps` index vectors into the pool."""
 
     dropout: int
     batches: list[Tensor]
 
 
-def draw(pool: int, steps: int, generator: torch.Generator) -> Draws:
+def draw(pool: int, training: Training, generator: torch.Generator) -> Draws:
     """The draws of one training on `pool` pictures, from its own stream."""
-    return Draws(int(torch.randint(2**62, (), generator=generator)), batches(pool, steps, generator))
+    drawn = batches if training.private is None else training.private.batches
+    return Draws(int(torch.randint(2**62, (), generator=generator)), drawn(pool, training.steps, generator))
 
 
 def batches(pool: int, steps: int, generator: torch.Generator) -> list[Tensor]:
@@ -86,7 +106,7 @@ def descend(network: nn.Module, images: Tensor, labels: Tensor, generator: torch
     """
     device, steps = next(network.parameters()).device, training.steps
     optimizer = torch.optim.Adam(network.parameters(), lr=PEAK_LR)
-    drawn = draw(len(images), steps, generator)
+    drawn, backward = draw(len(images), training, generator), training.backward_of(network)
     network.train()
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(drawn.dropout)
@@ -94,7 +114,7 @@ def descend(network: nn.Module, images: Tensor, labels: Tensor, generator: torch
             for group in optimizer.param_groups:
                 group["lr"] = PEAK_LR * schedule(step, steps)
             optimizer.zero_grad()
-            loss = training.backward(network, training.loss, images[batch].to(device), labels[batch].to(device))
+            loss = backward(images[batch].to(device), labels[batch].to(device))
             optimizer.step()
             progress.report("training", step + 1, steps, loss.item())
     optimizer.zero_grad()

@@ -74,6 +74,14 @@ class Defense:
     def training(self, training: Training, context: Context) -> Training:
         return training
 
+    def untrainable(self, network: nn.Module, training: Training) -> str | None:
+        """Why it cannot take part in such a training of such a network (maybe on the meta device), or None."""
+        return None
+
+    def training_notes(self, training: Training) -> tuple[str, ...]:
+        """What a reader of results must know of a training, as all defences left it, that it took part in."""
+        return ()
+
     def inputs(self, batch: Batch, context: Context) -> Batch:
         return batch
 

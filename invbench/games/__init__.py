@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 import numpy.typing as npt
@@ -93,6 +93,11 @@ class Game(ABC, Generic[Known, Seen, Said]):
     @abstractmethod
     def deal(self, cell: Cell, device: torch.device) -> Deal[Seen, Said]:
         """Build the victim and make what the attacker sees."""
+
+    def trial(self, cell: Cell, device: torch.device) -> Sequence[Seen]:
+        """Observations that cost an attack as much as the cell's own, of a victim that nobody trained."""
+        settings = tuple((name, False if name == "trained" else value) for name, value in cell.model.settings)
+        return self.deal(replace(cell, model=replace(cell.model, settings=settings)), device).observations
 
     def artefacts(self, cell: Cell) -> Sequence[Artefact]:
         """Trained victims and the like, made once and shared by cells."""

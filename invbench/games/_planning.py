@@ -16,7 +16,7 @@ from invbench.defenses import Defense, Stage
 from invbench.games._batches import pictures_of, positions_of, protocol_of, target_pool, wanted_of
 from invbench.protocol._batch_norm import use_batch_statistics
 from invbench.scoring.controls import exact_already
-from invbench.victims import architecture, model_of, pool_of, shape_of
+from invbench.victims import architecture, model_of, pool_of, shape_of, usual_training, why_untrainable
 from invbench.victims.layers import TooManyLayers
 
 STAGES: frozenset[Stage] = frozenset({"model", "training", "inputs", "per_example", "update", "aggregate"})
@@ -31,7 +31,8 @@ def why_unplayable(cell: Cell) -> str | None:
 
 
 def _of_other_kind(cell: Cell) -> str | None:
-    return not_of_pictures(cell) or idle_defense(cell, STAGES)
+    why = not_of_pictures(cell) or idle_defense(cell, STAGES)
+    return why or (None if model_of(cell).trained else idle_untrained(cell, STAGES))
 
 
 def not_of_pictures(cell: Cell) -> str | None:
@@ -47,6 +48,14 @@ def idle_defense(cell: Cell, stages: frozenset[Stage]) -> str | None:
     for defense in cell.defense or ():
         if not stages & set(defense.build(Defense).stages()):
             return f"defence {defense.name} acts at no stage of game {cell.game}"
+    return None
+
+
+def idle_untrained(cell: Cell, stages: frozenset[Stage]) -> str | None:
+    """Which of the cell's defences changes nothing of these stages but a training, where the victim is not trained."""
+    for defense in cell.defense or ():
+        if stages & set(defense.build(Defense).stages()) <= {"corpus", "training"}:
+            return f"defence {defense.name} changes how a victim is trained, and {cell.model.short} is not `trained`"
     return None
 
 
@@ -68,6 +77,8 @@ def _no_victim(cell: Cell) -> str | None:
     pool, model, network, name = pool_of(cell), model_of(cell), architecture(cell), cell.model.short
     if model.trained and len(pool.train) == 1 and (why := _one_is_too_few(network, shape_of(pool))) is not None:
         return f"{name} cannot train on one picture: {why}"
+    if model.trained and (why := why_untrainable(cell, network, usual_training(cell))) is not None:
+        return why
     by_batch = protocol_of(cell).batch_norm == "train" and _smallest_batch(cell, network) == 1
     if by_batch and (why := _one_is_too_few(network, shape_of(pool))) is not None:
         return f"{name} cannot normalise by a batch of one picture: {why}"

@@ -17,18 +17,22 @@ from torch import nn
 from invbench.cell import Cell, Choice
 from invbench.core.artefacts import Artefact
 from invbench.core.randomness import stream
-from invbench.defenses import Defense
+from invbench.defenses import Defense, Stage
 from invbench.games import Deal, Game, Rerun, Scores
+from invbench.games._planning import idle_untrained
 from invbench.games._said import curve_csv, strings_csv
-from invbench.language.likelihood import PLAIN, Sampling, token_log_probabilities
+from invbench.language.likelihood import PLAIN, Sampling, surprise, token_log_probabilities
 from invbench.observation import ExtractionGuess, ExtractionObservation, ExtractionPublic, Tokenizer
 from invbench.registry import game
 from invbench.scoring.computing import computed
+from invbench.victims import training_notes, why_untrainable
 from invbench.victims.language import (
     SUFFIX,
     Canary,
     canary,
     language_model_of,
+    language_network,
+    language_training,
     language_victim,
     prompting_of,
     text_of,
@@ -37,7 +41,7 @@ from invbench.victims.language import (
     training_text,
 )
 
-STAGES = frozenset({"corpus", "model", "training"})
+STAGES: frozenset[Stage] = frozenset({"corpus", "model", "training"})
 """The stages of defences that a language model's training passes through."""
 
 
@@ -78,9 +82,11 @@ class Extraction(Game[ExtractionPublic, ExtractionObservation, ExtractionGuess])
         passages, wanted = len(text_of(cell).passages), said.canaries * said.repeats
         if wanted > passages:
             return f"{said.canaries} canaries {said.repeats} times are {wanted} lines, more than the text's {passages}"
-        if model.trained and len(tokens.encode(text_of(cell).train)) <= model.context + 1:
+        if not model.trained:
+            return idle_untrained(cell, STAGES)
+        if (there := len(tokens.encode(text_of(cell).train))) <= model.context + 1:
             return f"{cell.dataset.short} has fewer tokens than {cell.model.name} reads at once"
-        return None
+        return why_untrainable(cell, language_network(cell), language_training(cell, there))
 
     def public(self, cell: Cell) -> ExtractionPublic:
         said = prompting_of(cell)
@@ -101,14 +107,18 @@ class Extraction(Game[ExtractionPublic, ExtractionObservation, ExtractionGuess])
         model = language_victim(cell).to(device)
         numbers = range(cell.offset, cell.offset + cell.targets)
         none = f"no canary stands in the training text: nothing of {cell.targets} targets can be read"
+        text, tokens = training_text(cell), tokens_of(cell)
+        trained: tuple[str, ...] = ()
+        if language_model_of(cell).trained:
+            trained = training_notes(cell, language_training(cell, len(tokens.encode(text))))
         return ExtractionDeal(
             observations=self._observations(cell, model),
             canaries=tuple(canary(cell, number) for number in numbers),
             model=model,
-            tokens=tokens_of(cell),
+            tokens=tokens,
             sampling=prompting_of(cell).sampling,
-            text=training_text(cell),
-            told=(*text_of(cell).notes, *(() if prompting_of(cell).repeats else (none,))),
+            text=text,
+            told=(*text_of(cell).notes, *trained, *(() if prompting_of(cell).repeats else (none,))),
         )
 
     def reruns(self, cell: Cell) -> Mapping[str, Rerun[ExtractionObservation]]:
@@ -149,6 +159,15 @@ class ExtractionDeal(Deal[ExtractionObservation, ExtractionGuess]):
     @property
     def notes(self) -> tuple[str, ...]:
         return self.told
+
+    def limits(self) -> Scores:
+        """`bits_per_byte` of the public text, which the victim does not train on: what a defence costs."""
+        public = self.observations[0].public
+        tokens, context = self.tokens.encode(public.text), int(str(public.model_settings["context"]))
+        value = None
+        if len(tokens) > 1:
+            value = surprise(self.model, tokens, context) / math.log(2) / len(public.text.encode())
+        return {"bits_per_byte": [[value] for _ in self.observations]}
 
     def score(self, answers: Sequence[ExtractionGuess]) -> Scores:
         """`exposure` of attacks that rank the secrets, `extracted` and, whatever the attack, `probability`."""

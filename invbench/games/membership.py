@@ -18,6 +18,7 @@ from torch import Tensor
 from invbench.cell import Cell, Choice
 from invbench.core.artefacts import Artefact
 from invbench.core.randomness import stream
+from invbench.core.training import Training
 from invbench.data import ImagePool
 from invbench.defenses import Context, Defense, Stage
 from invbench.games import Deal, Game, Rerun, Scores
@@ -44,7 +45,18 @@ from invbench.observation import (
 from invbench.registry import game
 from invbench.scoring.blind import pixels_alone
 from invbench.scoring.exposure import exposure_png
-from invbench.victims import Indexes, architecture, model_of, pool_of, shape_of, stack_of, trained_victim, victim
+from invbench.victims import (
+    Indexes,
+    architecture,
+    model_of,
+    pool_of,
+    shape_of,
+    stack_of,
+    trained_victim,
+    training_notes,
+    victim,
+    why_untrainable,
+)
 from invbench.victims.layers import TooManyLayers
 
 STAGES: frozenset[Stage] = frozenset({"model", "training", "answer"})
@@ -73,7 +85,8 @@ class Membership(Game[MembershipPublic, MembershipObservation, MembershipGuess])
         members, others = parts(counted(cell), protocol_of(cell).candidates)
         if not members or not others:
             return f"{counted(cell)} different pictures leave {members} members and {others} others; needs 1 of each"
-        return model_of(cell).unsupported(shape_of(pool), pool.classes) or _too_large(cell)
+        why = model_of(cell).unsupported(shape_of(pool), pool.classes) or _too_large(cell)
+        return why or why_untrainable(cell, architecture(cell), _training(cell))
 
     def public(self, cell: Cell) -> MembershipPublic:
         """What everybody knows before the model is asked. Shared by all who ask: to be looked at."""
@@ -116,6 +129,11 @@ class Membership(Game[MembershipPublic, MembershipObservation, MembershipGuess])
             split=split,
             pool=pool_of(cell),
         )
+
+    def trial(self, cell: Cell, device: torch.device) -> Sequence[MembershipObservation]:
+        split = split_of(cell)
+        sets = [_training_set(cell, split, number) for number in _numbers(cell)]
+        return _observe(self, cell, sets, device, trained=False)
 
     def reruns(self, cell: Cell) -> Mapping[str, Rerun[MembershipObservation]]:
         """`unseen`: the same attack on victims that no candidate was shown to, trained on as many other pictures."""
@@ -189,15 +207,16 @@ class MembershipDeal(Deal[MembershipObservation, MembershipGuess]):
     def notes(self) -> tuple[str, ...]:
         """What takes part, and how it is dealt out."""
         split, copies = self.split, len(self.pool.images) - len(different(self.pool))
+        trained = training_notes(self.cell, _training(self.cell))
         told = (
             f"{len(split.candidates)} candidates, of whom half are members; every model trains on {split.size} pictures"
-            f" for {self.observations[0].public.steps} batches"
+            f" for {self.observations[0].public.steps} batches{' before its defences' if trained else ''}"
         )
         left_out = f"{copies} pictures are copies of others and take no part" if copies else ""
         usual = self.cell.model.part.parameters["training_steps"].default
         unread = dict(self.cell.model.settings)["training_steps"] != usual
         steps = "the model's training_steps are not read: the protocol's epochs say how long victims train"
-        return tuple(note for note in (told, left_out, steps if unread else "", *self.pool.notes) if note)
+        return tuple(note for note in (told, left_out, steps if unread else "", *trained, *self.pool.notes) if note)
 
 
 def _called(answer: MembershipGuess) -> list[float | None]:
@@ -215,19 +234,25 @@ def _training_set(cell: Cell, split: Split, number: int) -> Indexes:
     return np.sort(np.concatenate([members_of(cell, split, number), split.others]))
 
 
-def _trained(cell: Cell) -> Cell:
-    """The cell with a model that trains for the protocol's epochs, as victims are made."""
+def _trained(cell: Cell, trained: bool = True) -> Cell:
+    """The cell with a model that trains for the protocol's epochs, as victims are made; or that nobody trains."""
     steps = steps_of(cell, split_of(cell))
-    settings = {**dict(cell.model.settings), "trained": True, "training_steps": steps}
+    settings = {**dict(cell.model.settings), "trained": trained, "training_steps": steps}
     return replace(cell, model=Choice("model", cell.model.name, tuple(settings.items())))
 
 
+def _training(cell: Cell) -> Training:
+    """How every model of the cell trains, before any defence."""
+    split = split_of(cell)
+    return Training(steps_of(cell, split), examples=split.size)
+
+
 def _observe(
-    played: Membership, cell: Cell, sets: Sequence[Indexes], device: torch.device
+    played: Membership, cell: Cell, sets: Sequence[Indexes], device: torch.device, trained: bool = True
 ) -> list[MembershipObservation]:
     """The released models that were trained on these pictures, one a target. What is public is the attack's own."""
     public = _own(played.public(cell))
-    stack, own, names = stack_of(cell), _trained(cell), [d.key for d in cell.defense or ()]
+    stack, own, names = stack_of(cell), _trained(cell, trained), [d.key for d in cell.defense or ()]
     found = []
     for number, chosen in zip(_numbers(cell), sets, strict=True):
         network, defended = victim(own, chosen, number).to(device), None

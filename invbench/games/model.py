@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from invbench.core.randomness import stream
 from invbench.data import ImagePool
 from invbench.defenses import Context, Defense
 from invbench.games import Deal, Game, Rerun, Scores
-from invbench.games._classes import why_unplayable
+from invbench.games._classes import chance, known_classes, private_pictures, private_pool, why_unplayable
 from invbench.metrics import ssim_note
 from invbench.observation import Confidences, Inversion, ModelObservation, ModelPublic, Oracle, PublicDefense
 from invbench.protocol import Protocol
@@ -27,7 +27,16 @@ from invbench.protocol.black_box import BlackBox
 from invbench.registry import game
 from invbench.scoring.classes import classes_png
 from invbench.scoring.computing import computed
-from invbench.victims import architecture, pool_of, shape_of, stack_of, trained_victim, victim
+from invbench.victims import (
+    architecture,
+    pool_of,
+    shape_of,
+    stack_of,
+    trained_victim,
+    training_notes,
+    usual_training,
+    victim,
+)
 from invbench.victims.classes import (
     always_trained,
     class_means,
@@ -70,19 +79,22 @@ class ModelGame(Game[ModelPublic, ModelObservation, Inversion]):
             queries=None if asked is None else asked.queries,
             answers="confidences" if asked is None else asked.answers,
             defenses=tuple(PublicDefense(d.name, d.build(Defense).public_parameters()) for d in cell.defense or ()),
+            reference=_reference(pool, known_classes(cell)),
+            known_classes=known_classes(cell),
         )
 
     def artefacts(self, cell: Cell) -> Sequence[Artefact]:
         """The victim, and the classifier that names the answers."""
-        return (trained_victim(always_trained(cell)), trained_victim(classifier_cell(cell)))
+        own = trained_victim(always_trained(cell), private_pictures(cell))
+        return (own, trained_victim(classifier_cell(cell)))
 
     def deal(self, cell: Cell, device: torch.device) -> ModelDeal:
         """Train the victim, or fetch it; then grant its weights, or put an oracle before it."""
-        network = victim(always_trained(cell)).to(device)
+        network = victim(always_trained(cell), private_pictures(cell)).to(device)
         return ModelDeal(
             cell=cell,
             observations=tuple(_observe(self.public(cell), cell, network, k, device) for k in _asked(cell)),
-            pool=pool_of(cell),
+            pool=private_pool(cell),
             victim=_answering(cell, network, device, "scoring"),
             classifier=_answering(cell, victim(classifier_cell(cell)).to(device), device, None),
             device=device,
@@ -92,10 +104,10 @@ class ModelGame(Game[ModelPublic, ModelObservation, Inversion]):
         """`shuffled`: the same attack on a model that was trained on shuffled labels."""
 
         def observe(device: torch.device) -> list[ModelObservation]:
-            network = shuffled_victim(always_trained(cell)).to(device)
+            network = shuffled_victim(always_trained(cell), private_pictures(cell)).to(device)
             return [_observe(self.public(cell), cell, network, k, device) for k in _asked(cell)]
 
-        needs = (shuffled_artefact(always_trained(cell)), *self.artefacts(cell))
+        needs = (shuffled_artefact(always_trained(cell), private_pictures(cell)), *self.artefacts(cell))
         return {"shuffled": Rerun(cell, observe, needs)}
 
 
@@ -167,8 +179,8 @@ class ModelDeal(Deal[ModelObservation, Inversion]):
     def notes(self) -> tuple[str, ...]:
         other = error_rate(self.classifier, self.pool, self.device)
         judged = None if other is None else f"the separate classifier (mlp) errs on {other:.1%} of held-out pictures"
-        chance = f"chance finds 1 class in {self.pool.classes}"
-        found = (*self.pool.notes, chance, judged, ssim_note(shape_of(self.pool)))
+        trained = training_notes(self.cell, usual_training(self.cell, private_pictures(self.cell)))
+        found = (*self.pool.notes, chance(self.cell), judged, ssim_note(shape_of(self.pool)), *trained)
         return tuple(note for note in found if note)
 
     @cached_property
@@ -208,6 +220,13 @@ class ModelDeal(Deal[ModelObservation, Inversion]):
         return told
 
 
+@lru_cache(maxsize=8)
+def _reference(pool: ImagePool, known: int) -> Tensor | None:
+    """All pictures of the last `known` classes `(N, C, H, W)` in [0, 1]; None where there are no such classes."""
+    chosen = np.flatnonzero(pool.labels >= pool.classes - known)
+    return torch.from_numpy(pool.unit(chosen)) if known else None
+
+
 def _asked(cell: Cell) -> range:
     return range(cell.offset, cell.offset + cell.targets)
 
@@ -220,13 +239,19 @@ def _observe(
         own = _answering(cell, copy.deepcopy(network), device, target)
         oracle = Oracle(public.queries, public.answers == "label", own)
     return ModelObservation(
-        public=replace(public, network=copy.deepcopy(public.network)),  # the attack's, to change
+        public=_own(public),
         generator=stream("attack", cell.seed, cell.attack.key, target),
         target=target,
         device=device,
         model=copy.deepcopy(network) if public.weights_granted else None,
         oracle=oracle,
     )
+
+
+def _own(public: ModelPublic) -> ModelPublic:
+    """The same for one attack alone, to change."""
+    reference = None if public.reference is None else public.reference.clone()
+    return replace(public, network=copy.deepcopy(public.network), reference=reference)
 
 
 def _answering(cell: Cell, network: nn.Module, device: torch.device, use: int | str | None) -> Confidences:

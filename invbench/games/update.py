@@ -32,10 +32,13 @@ from invbench.updates.client import observed_update
 from invbench.updates.equations import underdetermined
 from invbench.victims import (
     architecture,
+    model_of,
     network_defenses,
     pool_of,
     shape_of,
     stack_of,
+    training_notes,
+    usual_training,
     victim,
     victim_artefacts,
 )
@@ -183,6 +186,8 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
             wanted = wanted_of(self.cell)
             aimed = f"the attack aims at one of {public.clients} clients: {wanted} pictures a target count"
         found = (*self.pool.notes, *self._said_nothing(), shared, ssim_note(shape), perceptual, undetermined, aimed)
+        if model_of(self.cell).trained:
+            found += training_notes(self.cell, usual_training(self.cell))
         return tuple(note for note in found if note)
 
     def _shared(self) -> dict[str, Tensor] | None:

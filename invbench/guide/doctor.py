@@ -135,8 +135,14 @@ def _usable(kind: str, name: str) -> str:
 
 def _optional() -> list[Finding]:
     plugins = [f"{kind} {name}" for kind in registry.FOLDERS for name in _plugins(kind)]
-    ray = importlib.util.find_spec("ray") is not None
     return [
         Finding("plugins", True if plugins else None, ", ".join(plugins) or "none installed"),
-        Finding("ray", True if ray else None, version("ray") if ray else "not installed: pip install 'invbench[ray]'"),
+        *(_extra(package, extra) for package, extra in (("ray", "ray"), ("opacus", "dp"))),
     ]
+
+
+def _extra(package: str, extra: str) -> Finding:
+    """Whether the package of an extra is installed."""
+    if importlib.util.find_spec(package) is None:
+        return Finding(package, None, f"not installed: pip install 'invbench[{extra}]'")
+    return Finding(package, True, version(package))

@@ -14,6 +14,13 @@ Scores = Callable[[Tensor], Tensor]
 """Pictures `(N, C, H, W)` in [0, 1] to class scores `(N, classes)`; no picture's depend on another's."""
 Regulariser = Callable[[Tensor], Tensor]
 """Such pictures to a cost `(N,)` that is added: the paper's AUXTERM."""
+Process = Callable[[Tensor], Tensor]
+"""What is made of every iterate: the paper's PROCESS."""
+
+
+def inside(images: Tensor) -> Tensor:
+    """Clamped to [0, 1], and nothing else."""
+    return images.clamp(0, 1)
 
 
 @dataclass(frozen=True)
@@ -32,13 +39,13 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Descent:
-    """x_i = clamp(x_(i-1) - step * grad c(x_(i-1))), with c(x) = 1 - f(x)_class + regulariser(x).
+    """x_i = process(x_(i-1) - step * grad c(x_(i-1))), with c(x) = 1 - f(x)_class + regulariser(x).
 
     It ends after `iterations` steps; at a confidence f(x)_class of `confidence` (it is one, no cost: taken for a cost,
     every start has reached it); or where the cost is no smaller than the largest of the last `window` costs.
 
     Confidences are taken in float64: in float32, 1 - f of a class that the start is far from is 1 and has no slope.
-    The paper says nothing of values outside [0, 1]; here they are clamped.
+    The paper says nothing of values outside [0, 1]; here they are clamped. What is said of pictures holds of codes.
     """
 
     step: float = 0.1
@@ -46,7 +53,9 @@ class Descent:
     window: int = 100
     confidence: float = 0.99
 
-    def run(self, scores: Scores, targets: Tensor, start: Tensor, regulariser: Regulariser) -> list[Found]:
+    def run(
+        self, scores: Scores, targets: Tensor, start: Tensor, regulariser: Regulariser, process: Process = inside
+    ) -> list[Found]:
         """Descend from `start` `(N, C, H, W)` to the classes `targets` `(N,)`: lanes that leave as they end."""
         images, best = start.detach().clone(), start.detach().clone()
         least = torch.full((len(start),), torch.inf, dtype=torch.float64, device=start.device)
@@ -73,7 +82,7 @@ class Descent:
             if step == self.iterations or not bool(left.any()):
                 break
             (slope,) = torch.autograd.grad(cost.sum(), image)
-            images[lanes] = (image.detach() - self.step * slope).clamp(0, 1)
+            images[lanes] = process(image.detach() - self.step * slope)
             lanes = lanes[left]
             progress.report("attack", step + 1, self.iterations, float(least.mean()))
         ends = zip(best, least.tolist(), surest.tolist(), steps, stopped, strict=True)

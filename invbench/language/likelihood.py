@@ -36,6 +36,8 @@ class Sampling:
     def log_probabilities(self, logits: Tensor) -> Tensor:
         """Log-probability with which each token `(..., V)` is drawn, -inf for one that is not."""
         values = logits.double()
+        if self == PLAIN:
+            return values.log_softmax(dim=-1)
         order = values.argsort(dim=-1, descending=True, stable=True)
         ranked = values.gather(-1, order)
         if self.temperature == 0:
@@ -70,6 +72,20 @@ def token_log_probabilities(
             logits = torch.cat([logits, _step(model, some[:, :-1], past)[0]], dim=1)
         found.append(sampling.log_probabilities(logits).gather(-1, some[..., None])[..., 0])
     return torch.cat(found)
+
+
+@torch.no_grad()
+def surprise(model: nn.Module, tokens: Sequence[int], context: int) -> float:
+    """-log p of a text's tokens but the first, summed, in nats: each after those before it in its window.
+
+    Windows are those of training: of `context` tokens from the text's start on.
+    """
+    whole, nats = torch.tensor(list(tokens), device=next(model.parameters()).device), 0.0
+    for start in range(0, len(whole) - 1, context):
+        own = whole[start : start + context + 1]
+        log_p = PLAIN.log_probabilities(_step(model, own[None, :-1], None)[0])[0]
+        nats -= float(log_p.gather(-1, own[1:, None]).sum())
+    return nats
 
 
 @torch.no_grad()

@@ -20,8 +20,10 @@ from invbench.registry import parameter
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import nn
+    import torch
+    from torch import Tensor, nn
 
+    from invbench.core.training import Training
     from invbench.observation import Tokenizer
 
 
@@ -43,6 +45,19 @@ class ImageModel(ABC):
 
         The caller seeds that generator (`build_victim`), or builds under `torch.device("meta")`.
         """
+
+    @property
+    def pretrains(self) -> bool:
+        """Whether `pretrain` does anything."""
+        return False
+
+    def pretrain(self, network: nn.Module, images: Tensor, generator: torch.Generator, training: Training) -> None:
+        """What is done to a network before it is trained on labels, in place: nothing by default.
+
+        `images` `(N, C, H, W)`: its training pictures, normalised. Every draw is of `generator` (CPU). `training`: how
+        it will be trained; gradients of these pictures are taken as it says, behind which defences act.
+        """
+        return None
 
     def unsupported(self, image_shape: tuple[int, int, int], classes: int) -> str | None:
         """Why this architecture cannot take such pictures, or None. Cheap: no weights are made."""
@@ -114,7 +129,7 @@ class TextModel(ABC):
     context: int
     trained: bool = parameter(True, help="train the victim on the data set's text before the attack")
     training_steps: int = parameter(
-        2000, at_least=1, unit="batches of 32", help="how long a trained victim trains, in windows of its context"
+        4000, at_least=1, unit="batches of 8", help="how long a trained victim trains, in windows of its context"
     )
 
     @abstractmethod

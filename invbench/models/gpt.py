@@ -12,7 +12,7 @@ from invbench.models import TextModel
 from invbench.registry import model, parameter
 
 
-@model(data="text")
+@model(data="text", version=2)
 @dataclass(frozen=True, kw_only=True)
 class GPT(TextModel):
     """GPT of a few layers, small enough to be trained on a CPU in minutes.
@@ -21,10 +21,10 @@ class GPT(TextModel):
     """
 
     layers: int = parameter(2, at_least=1, at_most=48, help="transformer blocks")
-    width: int = parameter(128, at_least=8, at_most=4096, help="width of a layer, a multiple of heads")
+    width: int = parameter(64, at_least=8, at_most=4096, help="width of a layer, a multiple of heads")
     heads: int = parameter(4, at_least=1, at_most=64, help="attention heads of a layer")
     context: int = parameter(64, at_least=8, at_most=4096, unit="tokens", help="how far back it reads")
-    pairs: int = parameter(256, at_least=0, at_most=50000, help="byte pairs learned from the training text; 0: bytes")
+    pairs: int = parameter(512, at_least=0, at_most=50000, help="byte pairs learned from the training text; 0: bytes")
     tied: bool = parameter(True, help="the last layer's weights are those of the embedding")
 
     def build(self, vocabulary: int) -> nn.Module:

@@ -71,10 +71,14 @@ class Preparation:
     """Something that an attack makes once from public knowledge, and that cells share: shadow models, a generator.
 
     `what`: for a person to read. `key`: the settings that it depends on, as JSON, beside what is public of the cell
-    and the attacker's code. `make(made)`: its tensors, given those of each of `needs` by their names.
+    and the attacker's code. `make(made)`: its tensors, given those of each of `needs` by their names. `stages`: of the
+    cell's defences it depends on those that act at one of these stages; None: on all of them. `trial(made)`: tensors
+    of the same shapes, made in a short time, and how many seconds `make` should take; None where it cannot say.
     """
 
     what: str
     key: Mapping[str, Json]
     make: Callable[[Mapping[str, Tensors]], Tensors]
     needs: Mapping[str, Preparation] = field(default_factory=dict)
+    stages: frozenset[str] | None = None
+    trial: Callable[[Mapping[str, Tensors]], tuple[Tensors, float]] | None = None

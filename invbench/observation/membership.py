@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,10 @@ class Architecture(Protocol):
 
     def build(self, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
         """An untrained network, its weights drawn from torch's global generator."""
+        ...
+
+    def pretrain(self, network: nn.Module, images: Tensor, generator: torch.Generator, training: Any) -> None:
+        """What its training does before it reads labels."""
         ...
 
 

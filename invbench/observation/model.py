@@ -23,7 +23,8 @@ class ModelPublic:
     """What everybody knows of one cell of game `model` before anything is seen.
 
     `network` is the model's architecture on the meta device. `protocol`: `white-box` grants weights; `black-box` grants
-    answers to `queries` pictures a class, which are `confidences` or the `label` alone.
+    answers to `queries` pictures a class, which are `confidences` or the `label` alone. `reference`: the attacker's own
+    pictures `(N, C, H, W)` in [0, 1], all of the last `known_classes` classes, on which the model is not trained.
     """
 
     model: str
@@ -36,6 +37,8 @@ class ModelPublic:
     queries: int | None = None
     answers: str = "confidences"
     defenses: tuple[PublicDefense, ...] = ()
+    reference: Tensor | None = None
+    known_classes: int = 0
 
     @property
     def weights_granted(self) -> bool:

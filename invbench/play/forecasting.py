@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 
-from invbench.cell import Cell, Choice
+from invbench.cell import Cell
 from invbench.core.attack import Attack
 from invbench.core.memory import counted_memory
 from invbench.games import game_of
 from invbench.observation import Observation
 from invbench.play.asking import attack_of
-from invbench.play.preparing import preparations, prepared
+from invbench.play.preparing import stand_ins
 
 _TRIAL_TARGETS = 16
 """Targets of a forecast: as many as one chunk of lanes holds, for lanes share the cost of a step."""
@@ -24,25 +24,30 @@ _TRIAL_TARGETS = 16
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a cell should take at most: seconds of one worker, and the peak in MB of a GPU (None on a CPU)."""
+    """What a cell should take at most: seconds of one worker, and the peak in MB of a GPU (None on a CPU).
+
+    `first`: seconds of what its attack prepares, by the artefact's `what`, where it is not made yet.
+    """
 
     seconds: float
     memory_mb: float | None
+    first: Mapping[str, float] = field(default_factory=dict)
 
 
 def forecast(cell: Cell, device: str) -> Forecast:
     """An upper estimate, from a short version of the attack run here and now on the first targets.
 
-    Nothing is trained or prepared for it: an untrained victim of the same architecture costs the same.
+    Nothing is trained or prepared for it: an untrained victim of the same architecture costs the same, and a short
+    version stands in for what the attack prepares.
     """
-    if not all(artefact.made for artefact in preparations(cell).values()):
-        raise ValueError(f"{cell.attack.name} first makes what it prepares, which has not been timed")
-    few = replace(cell, targets=min(cell.targets, _TRIAL_TARGETS), model=_untrained(cell.model))
+    few = replace(cell, targets=min(cell.targets, _TRIAL_TARGETS))
+    made, first = stand_ins(few)
     with counted_memory(torch.device(device)) as peak:
-        seen = prepared(few, game_of(few).deal(few, torch.device(device)).observations)
+        dealt = game_of(few).trial(few, torch.device(device))
+        seen = [replace(one, prepared=made) for one in dealt] if made else dealt
         parts = attack_of(cell).parts(seen[0].public)
         seconds = sum(_trial_seconds(part, seen) for _, part in parts)
-    return Forecast(seconds * cell.targets, peak.mb)
+    return Forecast(seconds * cell.targets, peak.mb, first)
 
 
 def _trial_seconds(attack: Attack[Any, Any, Any], observations: Sequence[Observation[object]]) -> float:
@@ -54,7 +59,3 @@ def _trial_seconds(attack: Attack[Any, Any, Any], observations: Sequence[Observa
     trial.attack_all(few)
     seconds: float = (time.perf_counter() - started) * factor / len(few)
     return seconds
-
-
-def _untrained(model: Choice) -> Choice:
-    return replace(model, settings=tuple((key, False if key == "trained" else v) for key, v in model.settings))

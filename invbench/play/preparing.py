@@ -13,6 +13,7 @@ from invbench.cell import Cell
 from invbench.core.artefacts import Artefact, Tensors, fetch
 from invbench.core.attack import Attack
 from invbench.core.sources import ATTACKER, hash_of
+from invbench.defenses import Defense
 from invbench.games import game_of
 from invbench.observation import Observation, Preparation
 
@@ -22,22 +23,44 @@ Seen = TypeVar("Seen", bound=Observation[object])
 def preparations(cell: Cell) -> dict[str, Artefact]:
     """The artefacts of the cell's attack, by the names that it gives them.
 
-    Their keys hold what is public of the cell: its model, data, protocol, defences and batch size, not its seed's
-    victim, its targets or the attack's name, so attacks that prepare the same from one code share it.
+    Their keys hold what is public of the cell: its model, data, protocol, batch size and those defences that they
+    depend on, not its seed's victim, its targets or the attack's name, so attacks that prepare the same share it.
     """
-    attack = cell.attack.build(Attack)
-    wanted = attack.preparations(game_of(cell).public(cell))
-    public = {
+    public = _public(cell)
+    return {name: _artefact(cell, preparation, public) for name, preparation in _wanted(cell).items()}
+
+
+def stand_ins(cell: Cell) -> tuple[dict[str, Tensors], dict[str, float]]:
+    """What the attack prepares, or what stands in for it; and the seconds of making what is not made, by its `what`.
+
+    ValueError where something that is not made cannot say how long it takes.
+    """
+    public, seconds = _public(cell), dict[str, float]()
+    return {name: _stand_in(cell, one, public, seconds) for name, one in _wanted(cell).items()}, seconds
+
+
+def _wanted(cell: Cell) -> Mapping[str, Preparation]:
+    return cell.attack.build(Attack).preparations(game_of(cell).public(cell))
+
+
+def _public(cell: Cell) -> dict[str, object]:
+    """What is public of the cell, but its defences."""
+    return {
         "game": cell.game,
         "data": cell.data_hash,
         "normalisation": cell.normalisation,
         "model": cell.model.key,
         "batch_size": cell.batch_size,
-        "defense": None if cell.defense is None else [d.key for d in cell.defense],
         "protocol": None if cell.protocol is None else cell.protocol.key,
         "code": hash_of(ATTACKER, *cell.classes),
     }
-    return {name: _artefact(preparation, public) for name, preparation in wanted.items()}
+
+
+def _defenses(cell: Cell, stages: frozenset[str] | None) -> list[object] | None:
+    """The keys of the cell's defences that act at one of these stages; of all where these are None."""
+    if cell.defense is None or stages is None:
+        return None if cell.defense is None else [d.key for d in cell.defense]
+    return [d.key for d in cell.defense if stages & set(d.build(Defense).stages())]
 
 
 def prepared(cell: Cell, observations: Sequence[Seen]) -> Sequence[Seen]:
@@ -46,14 +69,26 @@ def prepared(cell: Cell, observations: Sequence[Seen]) -> Sequence[Seen]:
     return [replace(seen, prepared=made) for seen in observations] if made else observations
 
 
-def _artefact(preparation: Preparation, public: Mapping[str, object]) -> Artefact:
-    needs = {name: _artefact(need, public) for name, need in preparation.needs.items()}
+def _artefact(cell: Cell, preparation: Preparation, public: Mapping[str, object]) -> Artefact:
+    needs = {name: _artefact(cell, need, public) for name, need in preparation.needs.items()}
 
     def make() -> Tensors:
         return dict(preparation.make({name: fetch(need) for name, need in needs.items()}))
 
-    key = {"prepared": preparation.key, "by": _body(preparation.make), "public": public}
+    told = {**public, "defense": _defenses(cell, preparation.stages)}
+    key = {"prepared": preparation.key, "by": _body(preparation.make), "public": told}
     return Artefact(preparation.what, key, make, tuple(needs.values()))
+
+
+def _stand_in(cell: Cell, preparation: Preparation, public: Mapping[str, object], seconds: dict[str, float]) -> Tensors:
+    artefact = _artefact(cell, preparation, public)
+    if artefact.made:
+        return fetch(artefact)
+    if preparation.trial is None:
+        raise ValueError(f"{cell.attack.name} first makes what it prepares, which has not been timed")
+    made = {name: _stand_in(cell, need, public, seconds) for name, need in preparation.needs.items()}
+    tensors, seconds[artefact.what] = preparation.trial(made)
+    return dict(tensors)
 
 
 def _body(make: Callable[..., object]) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from invbench.protocol import Protocol
+from invbench.protocol._granted import Granted
 from invbench.registry import parameter, protocol
 
 
 @protocol(games=("model",))
 @dataclass(frozen=True, kw_only=True)
-class BlackBox(Protocol):
+class BlackBox(Granted):
     """The attacker chooses pictures and sees what the model answers, after `answer` defences; a picture is a query."""
 
     queries: int = parameter(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from invbench.protocol import Protocol
+from invbench.protocol._granted import Granted
 from invbench.registry import protocol
 
 
 @protocol(games=("model",))
 @dataclass(frozen=True, kw_only=True)
-class WhiteBox(Protocol):
+class WhiteBox(Granted):
     """The attacker holds a copy of the trained model, its weights among it."""

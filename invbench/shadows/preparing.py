@@ -2,26 +2,51 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 
 import torch
 from torch import Tensor
 
 from invbench.observation import Labelled, MembershipPublic, Preparation, Tensors, log_probabilities
-from invbench.shadows.training import train_shadows
+from invbench.shadows.training import LANES, together, train_shadows
 
+_STAGES = frozenset({"model", "training"})
+"""The stages of defences that a shadow's weights depend on; those of answers are run when it is read."""
+_TRIAL_STEPS = (1, 4)
 _SPLITS = 1 << 32  # seeds of the splits, apart from those of the networks
 
 
 def shadow_models(public: MembershipPublic, count: int) -> dict[str, Preparation]:
-    """`shadows`: log probabilities of `count` shadow models. Attacks that ask for as many share one artefact."""
-    preparation = Preparation(
-        what=f"training {count} shadows of {public.model}",
+    """`shadows`: log probabilities of `count` shadow models. Attacks that ask for as many share one artefact.
+
+    More than are trained at a time are made in blocks, the first of which is that of whoever asks for no more.
+    """
+    if count <= LANES:
+        return {"shadows": _block(public, 0, count)}
+    blocks = {f"from {first}": _block(public, first, min(first + LANES, count)) for first in range(0, count, LANES)}
+    joined = Preparation(
+        what=f"{count} shadows of {public.model}",
         key={"shadows": count, "candidates": public.identity},
-        make=partial(_answers, public, count),
+        make=_joined,
+        needs=blocks,
+        stages=_STAGES,
+        trial=lambda made: (_joined(made), 0.0),
     )
-    return {"shadows": preparation}
+    return {"shadows": joined}
+
+
+def _block(public: MembershipPublic, first: int, end: int) -> Preparation:
+    shadows = str(end) if first == 0 else f"{end - first} more"
+    return Preparation(
+        what=f"training {shadows} shadows of {public.model}",
+        key={"shadows": end, "candidates": public.identity, **({"from": first} if first else {})},
+        make=partial(_answers, public, first, end),
+        stages=_STAGES,
+        trial=partial(_trial, public, first, end),
+    )
 
 
 def membership(public: MembershipPublic, count: int) -> Tensor:
@@ -53,12 +78,33 @@ def training_sets(public: MembershipPublic, kept: Tensor) -> Tensor:
     return torch.stack(sets)
 
 
-def _answers(public: MembershipPublic, count: int, made: Mapping[str, Tensors]) -> Tensors:
-    """`kept` `(count, N)` and `log_probabilities` `(count, N, classes)` of the candidates, float64."""
-    kept, own, others = membership(public, count), public.candidates, public.reference
+def _answers(public: MembershipPublic, first: int, end: int, made: Mapping[str, Tensors]) -> Tensors:
+    """Of shadows `first` to `end`: `kept` `(K, N)` and `log_probabilities` `(K, N, classes)` of the candidates."""
+    kept, own, others = membership(public, end)[first:], public.candidates, public.reference
     pictures = Labelled(torch.cat([own.images, others.images]), torch.cat([own.labels, others.labels]))
-    networks = train_shadows(public, pictures, training_sets(public, kept))
+    networks = train_shadows(public, pictures, training_sets(public, kept), first)
     return {
         "kept": kept,
         "log_probabilities": torch.stack([log_probabilities(network, own.images) for network in networks]),
     }
+
+
+def _trial(public: MembershipPublic, first: int, end: int, made: Mapping[str, Tensors]) -> tuple[Tensors, float]:
+    """Answers of as many shadows, most of them copies of a few that were trained for four batches; and the seconds that
+    all batches of all shadows take, by what three of these cost."""
+    kept, number = membership(public, end)[first:], min(end - first, together(public))
+    seconds, answers = list[float](), dict[str, Tensor]()
+    for steps in (_TRIAL_STEPS[0], *_TRIAL_STEPS):  # the first pays for loading kernels
+        started = time.perf_counter()
+        answers = dict(_answers(replace(public, steps=steps), first, first + number, made))
+        seconds.append(time.perf_counter() - started)
+    step = max(0.0, seconds[2] - seconds[1]) / (_TRIAL_STEPS[1] - _TRIAL_STEPS[0])
+    copies = torch.arange(end - first) % number
+    whole = (seconds[1] + step * (public.steps - 1)) * (end - first) / number
+    return {"kept": kept, "log_probabilities": answers["log_probabilities"][copies]}, whole
+
+
+def _joined(made: Mapping[str, Tensors]) -> Tensors:
+    """All blocks in order."""
+    blocks = list(made.values())
+    return {name: torch.cat([block[name] for block in blocks]) for name in blocks[0]}

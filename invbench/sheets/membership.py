@@ -58,6 +58,7 @@ SHEET = Sheet(
     legend=(
         "Half of the candidates are members; the control `unseen` is the same attack on a victim that saw none of them,"
         " `blind` knows the candidates and no model.",
+        "No word of risk follows from an AUC alone: who is found at few false alarms is exposed, however few they are.",
         "Thresholds of balanced accuracy are chosen on shadow models, never on the victim's members.",
     ),
     place=2,

@@ -88,7 +88,8 @@ def trained_victim(cell: Cell, pictures: Indexes | None = None, number: int = 0)
         images = (torch.from_numpy(pool.unit(chosen)) - mean) / std
         labels = torch.from_numpy(pool.labels[chosen])
         draws = Context(stream("defended training", *seed))
-        training = stack_of(cell).at("training", Training(model.training_steps), draws)
+        training = stack_of(cell).at("training", usual_training(cell, pictures), draws)
+        model.pretrain(network, images, stream("pretraining", *seed), training)
         train(network, images, labels, stream("training", *seed), training)
         return network.state_dict()
 
@@ -96,6 +97,37 @@ def trained_victim(cell: Cell, pictures: Indexes | None = None, number: int = 0)
     key = {"victim": seed, "normalisation": cell.normalisation, "code": hash_of(VICTIM, *parts)}
     several = "" if pictures is None else f"{len(pictures)} pictures of "
     return Artefact(f"training {cell.model.short} on {several}{cell.dataset.short}", key, make)
+
+
+def usual_training(cell: Cell, pictures: Indexes | None = None) -> Training:
+    """How the cell's victim trains on these pictures, the data set's training pool by default, before any defence."""
+    return Training(model_of(cell).training_steps, examples=len(pool_of(cell).train if pictures is None else pictures))
+
+
+def why_untrainable(cell: Cell, network: nn.Module, training: Training) -> str | None:
+    """Why the cell's defences cannot take part in such a training of such a network, by the first that says so."""
+    choices, stack = cell.defense or (), stack_of(cell)
+    for choice, defense in zip(choices, stack.defenses, strict=True):
+        if "training" in defense.stages() and (why := defense.untrainable(network, training)) is not None:
+            return f"defence {choice.name}: {why}"
+    return _unguarded(cell, training)
+
+
+def _unguarded(cell: Cell, training: Training) -> str | None:
+    """Why a private training of this cell's model promises nothing, or None."""
+    if not isinstance(model := cell.model.build(object), ImageModel) or not model.pretrains:
+        return None
+    defended = stack_of(cell).only(frozenset({"training"})).at("training", training, Context(torch.Generator()))
+    if defended.private is None:
+        return None
+    return f"{cell.model.name} is pretrained on the same pictures first, which no guarantee of its training covers"
+
+
+def training_notes(cell: Cell, training: Training) -> tuple[str, ...]:
+    """What the cell's defences say of the training that they make of this one."""
+    stack, draws = stack_of(cell).only(frozenset({"training"})), Context(torch.Generator())
+    defended = stack.at("training", training, draws)
+    return tuple(note for defense in stack.defenses for note in defense.training_notes(defended))
 
 
 def _untrained(cell: Cell, number: int) -> nn.Module:

@@ -38,6 +38,14 @@ def classifier_cell(cell: Cell) -> Cell:
     return replace(cell, model=own, defense=(), seed=seed_of("the classifier that names answers"))
 
 
+@lru_cache(maxsize=8)
+def without_last_classes(pool: ImagePool, known: int) -> ImagePool:
+    """The pool of which nothing of the last `known` classes is trained on or held out; they keep their numbers."""
+    private = pool.classes - known
+    train, held_out = (places[pool.labels[places] < private] for places in (pool.train, pool.trained_targets))
+    return replace(pool, train=train, trained_targets=held_out)
+
+
 def training_pictures(pool: ImagePool, label: int) -> Array:
     """Indexes of the training pictures of a class."""
     found: Array = pool.train[pool.labels[pool.train] == label]

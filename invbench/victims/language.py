@@ -82,9 +82,16 @@ def training_text(cell: Cell) -> str:
     return "".join(stack_of(cell).at("corpus", passages, Context(stream("defended corpus", *_key(cell)))))
 
 
+def language_training(cell: Cell, tokens: int) -> Training:
+    """How a text of so many tokens is trained on before any defence; an example is a window of the model's context."""
+    model = language_model_of(cell)
+    example = f"window of {model.context} tokens (a line may lie in two of them, one that repeats in many)"
+    return Training(model.training_steps, examples=(tokens - 1) // model.context, example=example)
+
+
 def language_victim(cell: Cell) -> nn.Module:
     """The language model that the cell attacks, on the CPU and in eval mode: a network of its own each time."""
-    network = _untrained(cell)
+    network = language_network(cell)
     if language_model_of(cell).trained:
         network.load_state_dict(fetch(trained_language_victim(cell)))
     return network.eval()
@@ -94,10 +101,10 @@ def trained_language_victim(cell: Cell) -> Artefact:
     """The weights of the cell's language model, trained on its text and canaries."""
 
     def make() -> dict[str, Tensor]:
-        network, model = _untrained(cell), language_model_of(cell)
+        network, model = language_network(cell), language_model_of(cell)
         tokens = torch.tensor(tokens_of(cell).encode(training_text(cell)))
         draws = Context(stream("defended training", *_key(cell)))
-        training = stack_of(cell).at("training", Training(model.training_steps), draws)
+        training = stack_of(cell).at("training", language_training(cell, len(tokens)), draws)
         train_language(network, tokens, model.context, stream("training", *_key(cell)), training)
         return network.state_dict()
 
@@ -108,8 +115,8 @@ def trained_language_victim(cell: Cell) -> Artefact:
     return Artefact(what, key, make)
 
 
-def _untrained(cell: Cell) -> nn.Module:
-    """float32, in the training mode of a new network; only the CPU generator is forked and seeded."""
+def language_network(cell: Cell) -> nn.Module:
+    """The victim before training: float32, in training mode; only the CPU generator is forked and seeded."""
     stack = stack_of(cell)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(seed_of("network", cell.seed, cell.model.key, cell.data_hash))

@@ -9,33 +9,37 @@ from invbench.cell import Cell
 from invbench.core.artefacts import Artefact, fetch
 from invbench.core.randomness import seed_of, stream
 from invbench.core.sources import VICTIM, hash_of
-from invbench.core.training import Training
 from invbench.defenses import Context
-from invbench.victims import model_of, network_defenses, pool_of, shape_of, stack_of
+from invbench.victims import Indexes, model_of, network_defenses, pool_of, shape_of, stack_of, usual_training
 from invbench.victims.building import build_victim
 from invbench.victims.training import train
 
 
-def shuffled_victim(cell: Cell) -> nn.Module:
+def shuffled_victim(cell: Cell, pictures: Indexes | None = None) -> nn.Module:
     """The network, on the CPU and in eval mode."""
     network = _untrained(cell)
-    network.load_state_dict(fetch(shuffled_artefact(cell)))
+    network.load_state_dict(fetch(shuffled_artefact(cell, pictures)))
     return network.eval()
 
 
-def shuffled_artefact(cell: Cell) -> Artefact:
-    """Its weights: the training pool's labels in another order, so that each class keeps its number of pictures."""
-    names = _names(cell)
+def shuffled_artefact(cell: Cell, pictures: Indexes | None = None) -> Artefact:
+    """Its weights: the training pool's labels in another order, so that each class keeps its number of pictures.
+
+    `pictures`: indexes of those that it is trained on instead.
+    """
+    names = _names(cell) if pictures is None else [*_names(cell), {"pictures": pictures.tolist()}]
 
     def make() -> dict[str, Tensor]:
         assert cell.normalisation is not None
         pool, network = pool_of(cell), _untrained(cell)
         mean, std = (torch.tensor(c, dtype=torch.float32).reshape(-1, 1, 1) for c in cell.normalisation)
-        images = (torch.from_numpy(pool.unit(pool.train)) - mean) / std
-        order = torch.randperm(len(pool.train), generator=stream("shuffled labels", *names))
-        labels = torch.from_numpy(pool.labels[pool.train])[order]
-        training = Training(model_of(cell).training_steps)
+        chosen = pool.train if pictures is None else pictures
+        images = (torch.from_numpy(pool.unit(chosen)) - mean) / std
+        order = torch.randperm(len(chosen), generator=stream("shuffled labels", *names))
+        labels = torch.from_numpy(pool.labels[chosen])[order]
+        training = usual_training(cell, pictures)
         training = stack_of(cell).at("training", training, Context(stream("defended training", *names)))
+        model_of(cell).pretrain(network, images, stream("pretraining", *names), training)
         train(network, images, labels, stream("training", *names), training)
         return network.state_dict()
 

@@ -29,6 +29,8 @@ def train(
 ) -> Trained:
     """Train `network` in place by `training.steps` batches of 32 (of the whole pool where it is smaller).
 
+    A `private` training draws batches of its own and takes each picture's gradient (`core/private.py`).
+
     Adam on the cross-entropy, no augmentation and no weight decay; the learning rate climbs to 2e-3 over
     the first tenth and falls to zero along a cosine. Each epoch is a new permutation; what is left of it
     below a batch is dropped.
@@ -45,7 +47,8 @@ def train(
     loss_after, accuracy = _evaluate(network, images, labels, device)
     if not math.isfinite(loss_after):
         raise ArithmeticError(f"training diverged: the loss is {loss_after} after {steps} steps")
-    epochs = steps / steps_an_epoch(len(images))
+    each_epoch = steps_an_epoch(len(images)) if training.private is None else len(images) / training.private.batch
+    epochs = steps / each_epoch
     return Trained(steps, epochs, loss_after, accuracy)
 
 

@@ -22,6 +22,7 @@ EVERY = [
     ("lira", {}),
     ("lira", {"variance": "per-example"}),
     ("lira", {"mode": "offline"}),
+    ("lira", {"variance": "bayesian"}),
     ("rmia", {}),
     ("rmia", {"mode": "offline"}),
     ("base", {}),
@@ -91,8 +92,18 @@ def test_lira_s_fixed_variance_is_the_mean_within_candidates_and_not_the_spread_
     assert found(answered("lira", seen).scores, member) > 0.8
 
 
-def test_the_offline_test_is_one_sided() -> None:
-    """A victim that is far less sure than shadows without the candidate is no sign of a member."""
+@pytest.mark.parametrize("variance", ["fixed", "per-example", "bayesian"])
+def test_the_offline_test_is_one_sided_whatever_the_variance(variance: str) -> None:
+    seen, _ = drawn(candidates=60, shadows=8)
+    shadows, labels = shadows_of(seen), seen.public.candidates.labels
+    below, above = (torch.tensor([[1.0, math.exp(-phi)]]).double().expand(60, 2) for phi in (-12.0, 12.0))
+    scores = [attack("lira", mode="offline", variance=variance).scores(p, labels, shadows) for p in (below, above)]  # type: ignore[attr-defined]
+    assert (scores[0] < 0).all()
+    assert (scores[1] > 0).all()
+
+
+def test_the_offline_score_is_the_distance_above_the_shadows_without_the_candidate() -> None:
+    """A victim that is far less sure than they are is no sign of a member."""
     kept = torch.tensor([[1], [0], [1], [0]], dtype=torch.bool).expand(4, 3)
     theirs = torch.tensor([[4.0], [-1.0], [4.0], [1.0]]).expand(4, 3)
     seen = made(torch.tensor([-6.0, 0.0, 6.0]), theirs, kept)
@@ -107,6 +118,33 @@ def test_a_candidate_with_one_shadow_in_a_group_gets_the_fixed_variance() -> Non
     scores = attack("lira", variance="per-example").scores  # type: ignore[attr-defined]
     own = seen.answer(seen.public.candidates.images)
     assert scores(own, seen.public.candidates.labels, three).isfinite().all()
+
+
+def test_with_few_shadows_a_prior_stands_between_each_candidate_s_variance_and_one_for_all() -> None:
+    """Variances of candidates differ, and two answers do not tell which."""
+    stream, count, shadows = torch.Generator().manual_seed(3), 1500, 4
+    spread = (torch.randn(count, generator=stream) * 0.7).exp()
+    kept = torch.zeros(shadows, count, dtype=torch.bool)
+    kept[::2, ::2] = kept[1::2, 1::2] = True
+    member = torch.randperm(count, generator=stream) < count // 2
+    theirs = 1.5 * kept + spread * torch.randn(shadows, count, generator=stream)
+    seen = made(1.5 * member + spread * torch.randn(count, generator=stream), theirs, kept)
+    own, labels = seen.answer(seen.public.candidates.images), seen.public.candidates.labels
+    areas = {
+        variance: area(attack("lira", variance=variance).scores(own, labels, shadows_of(seen)), member)  # type: ignore[attr-defined]
+        for variance in ("per-example", "fixed", "bayesian")
+    }
+    assert areas["bayesian"] > areas["fixed"] + 0.02
+    assert areas["bayesian"] > areas["per-example"] + 0.05
+
+
+def test_equal_answers_have_a_finite_score_under_a_prior_too() -> None:
+    """As a defence that answers one label gives them."""
+    seen, _ = drawn(candidates=20, shadows=4)
+    same = made(torch.zeros(20), torch.zeros(4, 20), shadows_of(seen).kept)
+    for mode in ("online", "offline"):
+        guess = answered("lira", same, variance="bayesian", mode=mode, shadows=4)
+        assert same.complaint(guess) is None
 
 
 def test_base_is_rmia_with_gamma_1_in_ranks() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ from made_models import class_means, confidence, public, released, trained
 
 from invbench.attacks.mi_face import MiFace
 from invbench.metrics import class_found
+from invbench.models.autoencoder import Autoencoder
 from invbench.models.mlp import MLP
 from invbench.observation import Inversion
 
 MEANS = class_means().double().numpy()
 SIGMOID = MLP(width=60, depth=1, activation="sigmoid")
+STACKED = Autoencoder(units=100, top_units=40, pretraining_steps=100)
 
 
 def found(answers: list[Inversion]) -> int:
@@ -65,3 +68,41 @@ def test_without_weights_it_is_unsupported_and_says_what_is() -> None:
     why = MiFace().unsupported(dataclasses.replace(public(network), protocol="black-box", queries=10))
     assert why is not None
     assert "query-inversion" in why
+
+
+def in_code(**said: Any) -> list[Inversion]:
+    network = trained(STACKED)
+    return MiFace(space="code", **said).attack_all([released(network, k) for k in range(10)])
+
+
+def test_digits_are_found_in_the_code_of_an_autoencoder_and_are_what_its_decoder_makes_of_it() -> None:
+    answers, network = in_code(step=10.0, iterations=60), trained(STACKED)
+    assert found(answers) >= 9
+    for target, answer in enumerate(answers):
+        assert answer.image is not None
+        assert answer.image.shape == (1, 8, 8)
+        assert float(answer.facts["confidence"]) > 0.4  # type: ignore[arg-type]
+        assert confidence(network, answer.image, target) > 0.3  # the decoder is another: what is read back is less sure
+
+
+def test_process_is_made_of_every_iterate() -> None:
+    plain, processed = in_code(step=10.0, iterations=10), in_code(step=10.0, iterations=10, process="denoise-sharpen")
+    assert found(processed) >= 6
+    assert not any(torch.equal(a.image, b.image) for a, b in zip(plain, processed, strict=True))  # type: ignore[arg-type]
+    coarse, fine = (in_code(iterations=5, process="denoise-sharpen", filtering=f, sharpening=0) for f in (0.5, 0.01))
+    rough = [float(torch.stack([a.image.diff(dim=-1).abs().mean() for a in of]).mean()) for of in (coarse, fine)]  # type: ignore[union-attr]
+    assert rough[0] < 0.95 * rough[1]
+
+
+@pytest.mark.parametrize(
+    ("attack", "words"),
+    [
+        (MiFace(space="code"), "a model with a decoder (autoencoder), not made"),
+        (MiFace(process="denoise-sharpen"), "it needs space code"),
+        (MiFace(space="code", tv=0.1), "tv is of pixels"),
+    ],
+)
+def test_what_has_no_code_is_unsupported(attack: MiFace, words: str) -> None:
+    assert words in str(attack.unsupported(public(trained())))
+    if "decoder" in words:
+        assert attack.unsupported(public(trained(STACKED))) is None

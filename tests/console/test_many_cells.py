@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from exact_attack import EXACT
+from made_memberships import membership_cell
 from small_cells import make_cells
 
 from invbench.console import plan, progress
@@ -48,6 +49,19 @@ def test_memory_that_was_not_measured_is_not_told(
         monkeypatch.setattr(plan, "forecast", lambda cell, device, memory=memory: Forecast(2.0, memory))
         plan.print_plan(make_cells(tmp_path), lambda cell: False, "cpu", workers=1, threads=1)
         assert "MB" not in capsys.readouterr().out
+
+
+def test_what_an_attack_prepares_is_told_with_its_seconds_for_every_seed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("INVBENCH_CACHE", str(tmp_path))
+    first = {"training 4 shadows of mlp(width=16,depth=1)": 90.0}
+    monkeypatch.setattr(plan, "forecast", lambda cell, device: Forecast(2.0, None, first))
+    cells = [membership_cell("lira", seed=seed) for seed in range(2)]
+    plan.print_plan(cells, lambda cell: False, "cpu", workers=1, threads=1)
+    told = capsys.readouterr().out
+    assert told.count("first: training 4 shadows of mlp(width=16,depth=1): at most 1 min 30 s") == 2
+    assert " on 80 pictures of digits\n" in told, "a victim, which was not timed"
 
 
 def test_only_the_first_of_many_refused_cells_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

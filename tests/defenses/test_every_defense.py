@@ -22,13 +22,19 @@ def test_every_defence_acts_somewhere(name: str) -> None:
     assert built(name).stages()
 
 
-@pytest.mark.parametrize(("name", "stage"), ACTING)
+@pytest.mark.parametrize(("name", "stage"), [one for one in ACTING if one[1] != "training"])
 @given(update=updates(), seed=st.integers(0, 2**32))
 @settings(deadline=None, max_examples=20)
 def test_shapes_types_and_the_input_are_kept_and_the_seed_decides(
     name: str, stage: Stage, update: Update, seed: int
 ) -> None:
     check_stage(built(name), stage, update, seed)
+
+
+@pytest.mark.parametrize("name", [name for name, stage in ACTING if stage == "training"])
+def test_a_training_is_changed_and_the_seed_decides(name: str) -> None:
+    for seed in (0, 1):
+        check_stage(built(name), "training", (), seed)
 
 
 @pytest.mark.parametrize(("name", "stage"), ACTING)

@@ -22,6 +22,7 @@ from invbench.defenses import Context
 from invbench.defenses.deduplication import Deduplication
 from invbench.games import game_of
 from invbench.games.extraction import Extraction, ExtractionDeal
+from invbench.language.likelihood import PLAIN, surprise
 from invbench.language.sampling import drawn
 from invbench.language.tokens import Tokens
 from invbench.metrics import exposure, extracted, probability, queries_for
@@ -118,13 +119,46 @@ def test_the_skew_normal_is_near_the_whole_space(tmp_path: Path) -> None:
 def test_a_cell_is_played_with_the_control_of_a_model_that_saw_no_canary(tmp_path: Path) -> None:
     played = play(small(tmp_path), "cpu")
     assert played.record.status == "ok", played.record.reason
-    assert {"exposure", "extracted", "probability"} == set(played.record.scores)
+    assert {"exposure", "extracted", "probability", "bits_per_byte"} == set(played.record.scores)
+    [[value], *others] = played.record.scores["bits_per_byte"]
+    assert value is not None
+    assert 5 < value < 9, "a model that learned next to nothing, of 8 bits a byte and some text of shorter codes"
+    assert others == [[value]] * 2
     assert {"exposure", "extracted", "probability"} <= set(played.record.controls["never"])
     rows = list(csv.reader(io.StringIO(played.files["strings.csv"].decode())))
     assert len(rows) == 1 + 3 * 5
     curve = list(csv.reader(io.StringIO(played.files["queries.csv"].decode())))
     assert [row[0] for row in curve[1:]] == [str(10**k) for k in range(7)]
     assert all(a <= b for a, b in zip(curve[1][1:], curve[-1][1:], strict=True))
+
+
+def test_public_text_costs_what_its_tokens_do_one_by_one(tmp_path: Path) -> None:
+    deal = dealt(small(tmp_path, targets=1, model={"context": 32}))
+    tokens = deal.tokens.encode(deal.observations[0].public.text)
+    nats = surprise(deal.model, tokens[:76], 32)
+    slow = 0.0
+    for place in range(1, 76):
+        start = (place - 1) // 32 * 32
+        scores = deal.model(torch.tensor([tokens[start:place]]))[0, -1].double().detach()
+        slow -= float(scores.log_softmax(0)[tokens[place]])
+    assert nats == pytest.approx(slow, rel=1e-6)
+
+
+def test_a_text_is_trained_on_privately_by_windows_and_the_record_says_so(tmp_path: Path) -> None:
+    private = [{"name": "early-stopping", "most": 2}, {"name": "dp-sgd", "noise": 1.0, "batch": 4}]
+    cell = small(tmp_path, defense=[private], targets=1)
+    assert why_unsupported(cell) is None
+    deal = dealt(cell)
+    windows = (len(deal.tokens.encode(deal.text)) - 1) // 48
+    told = " ".join(deal.notes)
+    assert f"dp-sgd: 2 steps, q = 4/{windows}" in told
+    assert "window of 48 tokens (a line may lie in two of them" in told
+    assert deal.observations[0].model is not None
+    plain = dealt(small(tmp_path, targets=1))
+    assert deal._log_probabilities(PLAIN)[0] != plain._log_probabilities(PLAIN)[0]
+    untrained = small(tmp_path, model={"trained": False}, defense=[private])
+    assert "gpt(" in str(why_unsupported(untrained))
+    assert "is not `trained`" in str(why_unsupported(untrained))
 
 
 @pytest.mark.parametrize("rank", ["perplexity", "reference", "zlib", "lower", "window"])

@@ -21,8 +21,9 @@ from invbench.games._candidates import Split, members_of, never_candidates, part
 from invbench.games.membership import Membership, MembershipDeal
 from invbench.numbers.whole_cell import estimate
 from invbench.observation import MembershipGuess
+from invbench.play.asking import why_unsupported
 from invbench.play.playing import play
-from invbench.play.preparing import prepared
+from invbench.play.preparing import preparations, prepared
 from invbench.registry import defense
 from invbench.report.figures import figures_of
 from invbench.sheets import sheet_of
@@ -117,6 +118,26 @@ def test_a_defence_of_answers_stands_before_the_model_and_shadows_pass_it_too() 
     images = bare.public.candidates.images
     assert torch.equal(defended.answer(images), bare.answer(images).round(decimals=1))
     assert defended.model is None
+
+
+def test_a_private_training_is_the_victims_and_the_shadows_and_the_record_says_so() -> None:
+    defended = (part("defense", "dp-sgd", noise=2.0, batch=8),)
+    cell = membership_cell("lira", defense=defended, protocol={"epochs": 2}, targets=1)
+    assert why_unsupported(cell) is None
+    played = play(cell, "cpu").record
+    assert played.status == "ok", played.reason
+    told = " ".join(played.notes)
+    assert "dp-sgd: 4 steps, q = 8/80 = 0.1, clip 1, noise multiplier 2" in told
+    assert "for 4 batches before its defences" in told
+    plain = membership_cell("lira", protocol={"epochs": 2}, targets=1)
+    assert preparations(plain)["shadows"].name != preparations(cell)["shadows"].name
+
+
+def test_defences_of_a_training_that_no_such_network_has_are_refused() -> None:
+    mixing = part("model", "resnet20")
+    cell = membership_cell(model=mixing, defense=(part("defense", "dp-sgd"),))
+    assert "BatchNorm2d) mixes a batch's examples" in str(why_unsupported(cell))
+    assert why_unsupported(membership_cell(model=mixing, defense=(part("defense", "label-smoothing"),))) is None
 
 
 def test_what_knows_the_truth_is_perfect_and_a_missing_threshold_is_empty_with_its_reason() -> None:

@@ -21,7 +21,7 @@ from invbench.observation import Inversion, Oracle, QueriesSpent
 from invbench.play.asking import why_unsupported
 from invbench.play.playing import play
 from invbench.protocol.black_box import BlackBox
-from invbench.victims import victim
+from invbench.victims import pool_of, trained_victim, victim
 from invbench.victims.classes import always_trained, class_means, classifier_cell
 from invbench.victims.shuffled import shuffled_victim
 
@@ -154,10 +154,59 @@ def test_shuffled_labels_train_another_model_to_the_same_number_of_pictures(tmp_
     assert wrong[1] > 0.75
 
 
+def test_the_record_says_how_a_defence_trained_the_model(tmp_path: Path) -> None:
+    defended = [[{"name": "early-stopping", "fraction": 0.1}, {"name": "dp-sgd", "noise": 0.0}, "label-smoothing"]]
+    private, plain = dealt(tmp_path, model=BRIEF, defense=defended, targets=1), dealt(tmp_path, model=BRIEF, targets=1)
+    told = " ".join(private.notes)
+    assert "trained for 15 steps" in told
+    assert "dp-sgd: 15 steps, q = 32/1257" in told
+    assert "dp-sgd" not in " ".join(plain.notes)
+    assert private.limits()["validation_error"] != plain.limits()["validation_error"]
+
+
 def test_the_classifier_is_another_network_whatever_the_seed(tmp_path: Path) -> None:
     one, other = (classifier_cell(cell(tmp_path, seed=seed)) for seed in (0, 1))
     assert one == other
     assert (one.model.name, one.defense) == ("mlp", ())
+
+
+OTHERS = {"name": "white-box", "public": "other-classes"}
+
+
+def test_the_attacker_s_own_classes_are_his_and_nobody_trains_on_them(tmp_path: Path) -> None:
+    made = cell(tmp_path, targets=5, protocol=OTHERS)
+    played = ModelGame().deal(made, torch.device("cpu"))
+    public = played.observations[0].public
+    reference = public.reference
+    assert reference is not None
+    labels, pool = pool_of(made).labels, played.pool
+    assert len(reference) == int((labels >= 5).sum())
+    assert public.known_classes == 5
+    assert set(labels[pool.train]) == set(labels[pool.trained_targets]) == set(range(5))
+    assert {tuple(one.ravel()) for one in pool.unit(pool.train)}.isdisjoint(
+        {tuple(one.ravel()) for one in reference.numpy()}
+    )
+    answers = played.victim(torch.from_numpy(pool_of(made).unit(np.flatnonzero(labels >= 5)))).argmax(dim=1)
+    assert int((answers >= 5).sum()) == 0  # it has never seen them
+    assert any("chance finds 1 class in 5" in note for note in played.notes)
+    assert np.isnan(class_means(pool)[5:]).all()
+    shuffled = ModelGame().reruns(made)["shuffled"].needs[0]
+    assert shuffled.name != ModelGame().reruns(cell(tmp_path, targets=5))["shuffled"].needs[0].name
+
+
+def test_without_pictures_of_his_own_a_cell_is_the_one_that_it_was(tmp_path: Path) -> None:
+    plain = cell(tmp_path)
+    named = cell(tmp_path, protocol={"name": "white-box", "public": "none"})
+    assert plain.id == named.id != cell(tmp_path, targets=5, protocol=OTHERS).id
+    assert ModelGame().public(plain).reference is None
+    assert ModelGame().artefacts(plain)[0].name == trained_victim(always_trained(plain)).name
+
+
+def test_an_attack_s_generator_is_prepared_and_its_cell_is_played(tmp_path: Path) -> None:
+    attack = {"name": "generator-inversion", "iterations": 20, "training_steps": 60, "latent": 6, "hidden": 30}
+    played = play(cell(tmp_path, attack=attack, targets=5, protocol=OTHERS, controls=["mean"]), "cpu").record
+    assert (played.status, played.reason) == ("ok", None)
+    assert len(played.scores["class_found"]) == 5
 
 
 def test_a_cell_is_played_with_its_controls_notes_and_picture(tmp_path: Path) -> None:
@@ -194,8 +243,15 @@ def test_stolen_weights_are_scored_and_a_spent_budget_is_noted(tmp_path: Path) -
     [
         ({"targets": 11}, "11 classes are asked; digits has 10"),
         ({"offset": 5}, "10 classes from class 5 on are asked"),
+        ({"targets": 6, "protocol": OTHERS}, "6 classes are asked; digits has 5 beside 5 that are the attacker's own"),
+        ({"attack": "generator-inversion"}, "give the protocol public: other-classes"),
         ({"defense": [{"name": "round"}]}, "name protocol black-box"),
         ({"defense": [{"name": "clip", "norm": 1.0}]}, "defence clip acts at no stage of game model"),
+        ({"model": "resnet20", "defense": [{"name": "dp-sgd"}]}, "defence dp-sgd: clips each example's own gradient"),
+        (
+            {"model": "autoencoder", "defense": [{"name": "dp-sgd"}]},
+            "autoencoder is pretrained on the same pictures first",
+        ),
         ({"model": {"name": "convnet"}}, "needs pictures of at least 9 x 9 pixels"),
         ({"model": "iwpc"}, "iwpc is not of that kind"),
         ({"protocol": "fedsgd"}, "protocol fedsgd serves update"),

@@ -556,6 +556,16 @@ def test_a_victim_that_cannot_take_the_pictures_says_why(tmp_path: Path) -> None
 TRAINED = {**MLP, "trained": True, "training_steps": 5}
 
 
+def test_defences_of_a_training_need_one(tmp_path: Path) -> None:
+    idle = make_cell(tmp_path, defense=[{"name": "dp-sgd", "batch": 2}])
+    assert "is not `trained`" in reason(idle)
+    assert (
+        UpdateGame().unsupported(make_cell(tmp_path, model=TRAINED, defense=[{"name": "dp-sgd", "batch": 2}])) is None
+    )
+    much = make_cell(tmp_path, model=TRAINED, defense=[{"name": "dp-sgd", "batch": 7}])
+    assert "batches of 7 on average, but there are 6 training examples" in reason(much)
+
+
 def test_a_trained_victim_is_attacked_with_pictures_that_never_trained_it(tmp_path: Path) -> None:
     images, labels = crops(12), np.array([0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2])
     write_pool(tmp_path / "pool.npz", images, labels)  # 70 % rounded down: 2, 3 and 2 of each class train

@@ -19,7 +19,7 @@ from invbench.models._layers import ACTIVATIONS, Activation
 from invbench.victims.building import build_victim
 
 CIFAR = (3, 32, 32)
-OWN = ["linear", "mlp", "lenet", "convnet", "resnet20", "resnet18", "vgg11"]
+OWN = ["linear", "mlp", "autoencoder", "lenet", "convnet", "resnet20", "resnet18", "vgg11"]
 
 
 def make(name: str, **settings: Any) -> ImageModel:
@@ -47,6 +47,13 @@ def parameter_count(network: nn.Module) -> int:
         ("convnet", {"width": 16}, CIFAR, 10, 187_114),
         ("convnet", {"norm": "none"}, CIFAR, 10, 2_904_970 - 2 * 25 * 64),
         ("mlp", {"width": 1024, "depth": 3}, CIFAR, 10, 5_256_202),  # Geiping et al.'s MLP
+        (
+            "autoencoder",
+            {},
+            (1, 112, 92),
+            40,
+            10_305_000 + 300_300 + 12_040,
+        ),  # Fredrikson et al. 2015: 1000 and 300 units
         ("resnet20", {}, CIFAR, 10, 272_474),  # He et al. 2016, table 6: 0.27 M
         ("resnet18", {}, CIFAR, 10, 11_173_962),
         ("resnet18", {}, (3, 224, 224), 1000, 11_689_512),  # torchvision

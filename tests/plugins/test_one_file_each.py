@@ -29,7 +29,7 @@ CELLS: list[tuple[dict[str, Any], set[str]]] = [
         (GAME - {"attacks/confidence"}) | {"attacks/shadows"},
     ),
     (MEMBERS | {"defense": "smooth-network"}, GAME | {"defenses/smooth_network"}),
-    (MEMBERS | {"defense": "label-smoothing"}, GAME | {"defenses/label_smoothing"}),
+    (MEMBERS | {"defense": "smoothed-labels"}, GAME | {"defenses/smoothed_labels"}),
     (MEMBERS | {"defense": "round-answers"}, GAME | {"defenses/round_answers"}),
     (UPDATES, SEARCH),
     (UPDATES | {"model": "tiny"}, SEARCH | {"models/tiny"}),

@@ -23,7 +23,7 @@ grid:
   attack: [confidence, random-search]
   model: [{name: tiny, trained: true}]
   batch_size: [2]
-  defense: [none, smooth-network, label-smoothing, input-noise, equal-examples, short-floats, round-answers]
+  defense: [none, smooth-network, smoothed-labels, input-noise, equal-examples, short-floats, round-answers]
 include:
   - {attack: shadows, model: {name: tiny, trained: true}, defense: none}
   - {attack: {name: shadows, over: most}, model: {name: tiny, trained: true}, defense: none}

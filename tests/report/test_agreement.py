@@ -15,6 +15,8 @@ from invbench.numbers.whole_cell import estimate
 from invbench.play.outcomes import unplayed
 from invbench.report.agreement import agreements
 from invbench.report.figures import figures_of_all
+from invbench.report.legend import legend
+from invbench.report.markdown import _notes
 from invbench.report.remarks import remarks
 from invbench.sheets import sheet_of
 from invbench.store import Record, Results
@@ -94,3 +96,20 @@ def test_a_sheet_s_remarks_are_those_of_the_values_that_are_there() -> None:
     said = remarks(sheet, found, {}, 0, 2)
     assert any("tpr_at_fpr_0.001 is empty" in one for one in said)
     assert any("this is a leak" in one for one in said)
+
+
+def test_a_report_says_that_a_low_area_may_be_a_leak_and_that_no_area_is_a_word_of_risk() -> None:
+    figures = figures_of_all([record("lira", range(1, 53, 2))])
+    assert figures[0].scores["auc"].mean < 0.6
+    assert "is low, and yet this is a leak: a false positive rate of 1 % finds 1" in _notes(figures)
+    assert "No word of risk follows from an AUC alone" in legend([sheet_of("membership")])
+
+
+def test_a_report_says_how_often_a_positive_is_right_where_members_are_1_10_and_50_of_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [said] = sections(tmp_path, [record("lira", range(1, 400, 2))], monkeypatch)
+    [header] = [line for line in said.splitlines() if "right where" in line]
+    assert [cell.strip() for cell in header.split("|")[3:-1]] == [
+        f"right where {share} are members" for share in ("1%", "10%", "50%")
+    ]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +13,12 @@ import torch
 from made_memberships import membership_cell, part
 from torch import nn
 
+from invbench.core.artefacts import fetch
 from invbench.core.training import Training, descend
+from invbench.defenses.round import Round
 from invbench.games.membership import Membership
 from invbench.observation import Labelled, MembershipPublic
+from invbench.play.forecasting import forecast
 from invbench.play.preparing import preparations
 from invbench.shadows import training as lanes
 from invbench.shadows.preparing import membership, training_sets
@@ -30,9 +35,12 @@ def joined(public: MembershipPublic) -> Labelled:
     return Labelled(torch.cat([own.images, others.images]), torch.cat([own.labels, others.labels]))
 
 
+def pairs_of(one: nn.Module, two: nn.Module) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    return zip(one.state_dict().values(), two.state_dict().values(), strict=True)
+
+
 def alike(one: nn.Module, two: nn.Module) -> bool:
-    pairs = zip(one.state_dict().values(), two.state_dict().values(), strict=True)
-    return all(torch.allclose(a, b, rtol=0, atol=1e-4) for a, b in pairs)
+    return all(torch.allclose(a, b, rtol=0, atol=1e-4) for a, b in pairs_of(one, two))
 
 
 @pytest.mark.parametrize("model", [{"name": "mlp", "width": 16, "depth": 1}, {"name": "lenet", "activation": "relu"}])
@@ -46,6 +54,22 @@ def test_a_shadow_trained_alone_is_its_lane(model: dict[str, object], monkeypatc
     alone = lanes.train_shadows(public, joined(public), sets)
     assert all(map(alike, together, alone))
     assert not alike(together[0], together[1])
+
+
+@pytest.mark.parametrize("batch", [1, 16])
+def test_private_lanes_are_private_trainings_alone(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of several lengths, some of them empty, and noise of each lane's own."""
+    defended = (part("defense", "dp-sgd", noise=0.7, batch=batch), part("defense", "label-smoothing"))
+    public = Membership().public(membership_cell(defense=defended, protocol={"epochs": 4}))
+    sets = training_sets(public, membership(public, 3))
+    together = lanes.train_shadows(public, joined(public), sets)
+    monkeypatch.setattr(lanes, "descend_in_lanes", None)
+    monkeypatch.setattr(lanes, "_fits_lanes", lambda network, training: False)
+    alone = lanes.train_shadows(public, joined(public), sets)
+    assert all(map(alike, together, alone))
+    assert not alike(together[0], together[1])
+    again = lanes.train_shadows(public, joined(public), sets)
+    assert all(torch.equal(a, b) for one, two in zip(alone, again, strict=True) for a, b in pairs_of(one, two))
 
 
 def test_a_victim_is_trained_as_one_lane_is(public: MembershipPublic) -> None:
@@ -116,3 +140,54 @@ def test_descending_leaves_the_global_stream_alone(public: MembershipPublic) -> 
     descend(network, some.images, some.labels, torch.Generator().manual_seed(0), Training(2))
     assert torch.equal(before, torch.get_rng_state())
     assert not alike(network, lanes.untrained(public, 0))
+
+
+def test_more_shadows_than_are_trained_at_a_time_begin_with_those_of_whoever_asks_for_fewer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same weights: each block is trained for itself, and so is the first one alone."""
+    monkeypatch.setenv("INVBENCH_CACHE", str(tmp_path))
+    short = {"epochs": 2}
+    few, many = (
+        preparations(membership_cell("lira", settings={"shadows": count}, protocol=short))["shadows"]
+        for count in (16, 18)
+    )
+    assert few.name in {need.name for need in many.needs}
+    assert few.what == "training 16 shadows of mlp(width=16,depth=1)"
+    assert [need.what.split(" shadows")[0] for need in many.needs] == ["training 16", "training 2 more"]
+    made = fetch(many)
+    assert made["kept"].shape == (18, 80)
+    assert (made["kept"].sum(dim=0) == 9).all()
+    assert all(torch.equal(made[name][:16], value) for name, value in fetch(few).items())
+    assert not torch.equal(made["log_probabilities"][16], made["log_probabilities"][0]), "a start of its own"
+
+
+def test_a_defence_of_answers_trains_no_shadow_anew_and_one_of_the_network_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def name(*defenses: str) -> str:
+        built = tuple(part("defense", one) for one in defenses)
+        return preparations(membership_cell("lira", defense=built))["shadows"].name
+
+    assert name() == name("round") == name("mask", "round")
+    monkeypatch.setattr(Round, "stages", lambda self: ("training", "answer"))
+    assert name() == name("mask")
+    assert len({name(), name("round")}) == 2
+    assert name("round") == name("mask", "round")
+
+
+def test_a_forecast_of_shadows_is_near_what_they_take_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INVBENCH_CACHE", str(tmp_path / "cache"))
+    cell = membership_cell("lira", settings={"shadows": 18}, protocol={"epochs": 40})
+    told = forecast(cell, "cpu")
+    assert told.seconds > 0
+    assert not (tmp_path / "cache").exists(), "neither victims nor shadows are trained for it"
+    (shadows,) = preparations(cell).values()
+    assert set(told.first) == {one.what for one in (*shadows.needs, shadows)}
+    started = time.perf_counter()
+    fetch(shadows)
+    taken = time.perf_counter() - started
+    assert taken / 8 < sum(told.first.values()) < 12 * taken, "machines are busy"
+    assert forecast(cell, "cpu").first == {}, "they are there"

@@ -14,7 +14,7 @@ from invbench.registry import defense, parameter
 
 @defense
 @dataclass(frozen=True, kw_only=True)
-class LabelSmoothing(Defense):
+class SmoothedLabels(Defense):
     """The victim learns that every label may be wrong."""
 
     share: float = parameter(0.2, above=0, below=1, help="probability spread over all classes")
