@@ -65,7 +65,8 @@ class BrepMi(Attack[ModelPublic, ModelObservation, Inversion]):
         def inside(points: Tensor) -> Tensor:
             return _labels(oracle, pictures(points)) == seen.target
 
-        best, needed, notes = None, 0, ()
+        notes: tuple[str, ...] = ()
+        best, needed = None, 0
         try:
             best = _start(inside, draw, self.points, self.iterations)
             needed = oracle.asked
