@@ -209,6 +209,12 @@ def answer(settings: Settings, samples: Samples) -> Table:
             *("queries", "weight error", "validation error", "CPU a person, s"),
         ],
         rows=[row(name, found) for name, found in samples.rows.items()],
+        text=[
+            "Sized to minutes: the mlp of 3,000 sigmoid units trains for 60 batches of 32, the autoencoder of 1,000 "
+            "and 300 units for 60 a layer and 80 with labels, the convnet of width 4 for 100; where fewer than all "
+            "people are asked, they are the first. A person is found by the pattern alone, however faint: correlation "
+            "ignores contrast, PSNR does not.",
+        ],
     )
 
 
