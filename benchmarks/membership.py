@@ -37,8 +37,8 @@ TARGETS, EPOCHS = 3, 30
 
 @dataclass(frozen=True)
 class Model:
-    """A victim, as a matrix says it; `seeds` of each data set; `shadows`: most of them. `lenet-uniform` has the published
-    start, with which a ReLU network hardly learns.
+    """A victim, as a matrix says it; `seeds` of each data set; `shadows`: most of them. `lenet-uniform` has the
+    published start, with which a ReLU network hardly learns.
 
     One core alone takes 22 s a shadow of CIFAR-10 of `lenet`, some 6 minutes of `resnet20`.
     """
