@@ -149,7 +149,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
             for name in ATTACKS
             if _cases(_of(samples, *group), name, AT)
         ],
-        text=[line for group in groups for line in _said(settings, group, samples)] + [*_earlier(samples)],
+        text=[line for group in groups for line in _said(settings, group, samples)] + [*_earlier(samples), *_left(samples)],
     )  # fmt: skip
 
 
@@ -184,16 +184,16 @@ def _said(settings: Settings, group: tuple[str, str], samples: Samples) -> Itera
     parts, where = _of(samples, *group), f"{group[0]} on {group[1]}"
     members, others = ([part.member_accuracy for part in parts], [part.other_accuracy for part in parts])
     yield (
-        f"**{where}.** Victims classify {statistics.mean(members):.0%} of their members right and "
-        f"{statistics.mean(others):.0%} of the other candidates."
+        f"**{where}**, `{MODELS[group[0]].text}`: victims classify {statistics.mean(members):.0%} of their members "
+        f"right and {statistics.mean(others):.0%} of the other candidates."
     )
     for count in settings.shadows:
         rates = {name: rate for name in ATTACKS if (rate := _rate(parts, name, count)) is not None}
         if rates:
-            seeds = len(_cases(parts, FIRST, count))
+            seeds = _seeds(_cases(parts, FIRST, count))
             order = sorted(rates, key=lambda name: -rates[name])
             told = ", ".join(f"{name} {rates[name]:.3f}" for name in order)
-            yield f"{where}, {count} shadows, {seeds} seed{'s' * (seeds > 1)}: {told}."
+            yield f"{where}, {count} shadows, {seeds}: {told}."
     yield _lira(parts, where)
     yield _few(parts, where)
     least = min(one.spearman for part in parts for one in part.matched)
@@ -224,8 +224,12 @@ def _few(parts: Sequence[Part], where: str) -> str:
         if cases := _cases(parts, name, few):
             ahead, behind = (sum(one > 0 for one in side) for side in _sides(cases))
             rate = f"{name} {_rate(parts, name, few):.3f}"
-            told.append(f"{rate}, surely above it in {ahead} and below in {behind} of {len(cases)} seeds")
+            told.append(f"{rate}, surely above it in {ahead} and below in {behind} of {_seeds(cases)}")
     return f"{where}, {few} shadows, beside LiRA with one variance, {_rate(parts, LIRA, few):.3f}: {'; '.join(told)}."
+
+
+def _seeds(cases: Sequence[Case]) -> str:
+    return f"{len(cases)} seed{'' if len(cases) == 1 else 's'}"
 
 
 def _sides(cases: Sequence[Case]) -> tuple[list[float], list[float]]:
@@ -252,6 +256,20 @@ def _earlier(samples: Samples) -> Iterator[str]:
     ]
     if told:
         yield f"Measured before, with cells of the same ids: {'; '.join(told)}."
+
+
+def _left(samples: Samples) -> Iterator[str]:
+    """Which parts are not in the table."""
+    there = {_place(part) for part in samples.parts}
+    left = [
+        f"{model} on {data}, seed {seed}"
+        for model, of in MODELS.items()
+        for data, seeds in of.seeds.items()
+        for seed in range(seeds)
+        if (model, data, seed) not in there
+    ]
+    if left:
+        yield f"Not measured yet: {'; '.join(left)}."
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ QUESTIONS = (
     "growth",
     "gpu",
     "attributes",
+    "membership",
 )
 
 
