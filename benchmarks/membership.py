@@ -133,6 +133,7 @@ def _place(part: Part) -> tuple[str, str, int]:
 
 def answer(settings: Settings, samples: Samples) -> Table:
     groups = list(dict.fromkeys((part.model, part.data) for part in samples.parts))
+    said = [line for group in groups for line in _said(settings, group, samples)]
     return Table(
         title="Who finds members, with how many shadows?",
         question="True positive rate at a false positive rate of 1 %, mean of seeds, by the number of shadow models: "
@@ -149,7 +150,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
             for name in ATTACKS
             if _cases(_of(samples, *group), name, AT)
         ],
-        text=[line for group in groups for line in _said(settings, group, samples)] + [*_earlier(samples), *_left(samples)],
+        text=[*said, *_earlier(samples), *_left(samples)],
     )  # fmt: skip
 
 
