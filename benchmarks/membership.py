@@ -251,7 +251,8 @@ def _agreed(parts: Sequence[Part], where: str) -> Iterator[str]:
         members, correlations, shares = zip(*found, strict=True)
         yield (
             f"{where}, {_at(parts)} shadows: on how exposed the pictures are that are members in both, {min(members)} "
-            f"or more, two seeds agree by a Spearman correlation of {min(correlations):.2f} to {max(correlations):.2f}; "
+            f"or more, two seeds agree by a Spearman correlation of {min(correlations):.2f} to "
+            f"{max(correlations):.2f}; "
             f"{min(shares):.0%} to {max(shares):.0%} of the most exposed tenth of one seed are in the other's, 10 % by "
             "chance."
         )
