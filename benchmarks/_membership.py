@@ -55,7 +55,7 @@ grid:
 FIRST, LIRA = "loss-threshold", "lira,fixed"
 MATCHED = ("base", "rmia,matched")
 AT = 16
-"""Shadows at which parts are compared: every part has as many."""
+"""Shadows at which parts are compared, or the most that all of them have."""
 
 Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 
@@ -87,7 +87,8 @@ class Matched(Kept, frozen=True):
 class Part(Kept, frozen=True):
     """`ids`: of the cells with most shadows. Accuracies: means over victims on their members and the other candidates.
 
-    `exposed`: the pictures that are members of some victim, from that on of which LiRA is surest, with `AT` shadows.
+    `exposed`: the pictures that are members of some victim, from that on of which LiRA is surest, with `AT` shadows or,
+    where there are fewer, with all.
     `revision`: the commit that it was measured at, None for the table's own."""
 
     model: Name
@@ -130,7 +131,7 @@ def measure(asked: Asked) -> Part:
         print(asked.data, asked.seed, count, *(f"{case.attack} {case.tpr:.3f}" for case in of_count), flush=True)
         cases += of_count
         matched.append(Matched(count, _least_correlation(*(played[name][0]["score"] for name in MATCHED))))
-        if count == AT:
+        if count == min(AT, asked.shadows[-1]):
             exposed = most_exposed(played[LIRA][0], split_of(cells[LIRA]).candidates)
     return Part(
         model=asked.name,

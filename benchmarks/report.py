@@ -25,8 +25,11 @@ QUESTIONS = (
     "growth",
     "gpu",
     "attributes",
-    "defended",
+    "membership",
     "faces",
+    "kkt",
+    "extraction",
+    "defended",
 )
 
 

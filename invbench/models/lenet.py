@@ -21,7 +21,8 @@ class LeNet(ImageModel):
     """Zhu et al.'s LeNet: three 5 x 5 convolutions of 12 channels and one linear layer.
 
     Every weight and bias is drawn from uniform(-0.5, 0.5), in the order of the layers, whatever the
-    activation. So wide a start suits a sigmoid: with `relu` it explodes, and training hardly leaves chance.
+    activation. So wide a start suits a sigmoid: with `relu` it explodes, and training hardly leaves chance. One that is
+    to learn something with `relu` has `start: pytorch`.
     """
 
     training_steps: int = training_steps(2000)
@@ -29,6 +30,10 @@ class LeNet(ImageModel):
     pool: Literal["stride", "max", "average"] = parameter(
         "stride",
         help="how the first two convolutions halve the picture: stride 2, or 2 x 2 max or average pooling after them",
+    )
+
+    start: Literal["uniform", "pytorch"] = parameter(
+        "uniform", later=True, help="weights and biases from uniform(-0.5, 0.5), or each layer's own start in PyTorch"
     )
 
     def build(self, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
@@ -40,7 +45,7 @@ class LeNet(ImageModel):
             nn.Flatten(),
             nn.Linear(CHANNELS * self._quarter(height) * self._quarter(width), classes),
         )
-        for values in network.parameters():
+        for values in network.parameters() if self.start == "uniform" else ():
             nn.init.uniform_(values, -0.5, 0.5)
         return network
 

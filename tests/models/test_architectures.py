@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from invbench import registry
+from invbench.cell import Choice
 from invbench.models import ImageModel
 from invbench.models._layers import ACTIVATIONS, Activation
 from invbench.victims.building import build_victim
@@ -95,6 +96,21 @@ def test_lenet_draws_every_weight_and_bias_uniformly_from_minus_to_plus_a_half(p
     assert values.var().item() == pytest.approx(1 / 12, rel=0.02)
     for parameter in network.parameters():  # biases too: PyTorch's own would stay below 0.12
         assert parameter.abs().max() > 0.3
+
+
+def test_lenet_may_start_as_pytorch_s_layers_do_and_its_usual_start_is_no_part_of_an_id() -> None:
+    """Each of them draws from uniform(-b, b), b one over the root of its inputs."""
+    network = build_victim(make("lenet", start="pytorch"), CIFAR, 10, seed=3)
+    inputs = [75, 75, 300, 300, 300, 300, 768, 768]  # of three convolutions and the linear layer, weight and bias
+    for values, number in zip(network.parameters(), inputs, strict=True):
+        assert values.detach().abs().max() <= number**-0.5
+    assert network[0].weight.detach().std().item() == pytest.approx(75**-0.5 / 3**0.5, rel=0.1)
+    keys = [Choice("model", "lenet", tuple(make_settings(start=start).items())).key for start in ("uniform", "pytorch")]
+    assert ["start" in str(key) for key in keys] == [False, True]
+
+
+def make_settings(**given: Any) -> dict[str, Any]:
+    return dict(registry.load("model", "lenet").settings(given))
 
 
 def test_lenet_has_the_weights_of_the_authors_code_for_the_same_seed() -> None:
