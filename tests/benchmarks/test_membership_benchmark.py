@@ -51,6 +51,14 @@ def test_it_measures_every_attack_and_its_table_is_of_the_samples_alone(parts: l
     assert any("two seeds agree by a Spearman correlation of" in line for line in table.text)
 
 
+def test_parts_are_compared_at_the_most_shadows_that_all_have(parts: list[measuring.Part]) -> None:
+    fewer = msgspec.structs.replace(parts[0], cases=[case for case in parts[0].cases if case.shadows == 4])
+    assert asked._at(parts) == 16
+    assert asked._at([fewer, parts[1]]) == 4
+    table = asked.answer(asked.Settings(), asked.Samples([fewer]))
+    assert any(line.startswith("lenet on natural, 4 shadows: LiRA with one variance") for line in table.text)
+
+
 def test_the_global_threshold_is_not_above_itself_and_lira_not_above_lira(parts: list[measuring.Part]) -> None:
     by_name = {(case.attack, case.shadows): case for case in parts[0].cases}
     assert by_name["loss-threshold", 4].above == by_name["lira,fixed", 4].over_lira == [0, 0]
