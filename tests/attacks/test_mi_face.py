@@ -81,8 +81,9 @@ def test_digits_are_found_in_the_code_of_an_autoencoder_and_are_what_its_decoder
     for target, answer in enumerate(answers):
         assert answer.image is not None
         assert answer.image.shape == (1, 8, 8)
-        assert float(answer.facts["confidence"]) > 0.4  # type: ignore[arg-type]
-        assert confidence(network, answer.image, target) > 0.3  # the decoder is another: what is read back is less sure
+        said = float(answer.facts["confidence"])  # type: ignore[arg-type]
+        assert said > 0.2  # chance is 0.1
+        assert 0.15 < confidence(network, answer.image, target) < said  # what is decoded is read back as less sure
 
 
 def test_process_is_made_of_every_iterate() -> None:
