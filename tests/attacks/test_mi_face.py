@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_models import MEAN, STD, class_means, confidence, public, released, trained
+from made_models import class_means, confidence, public, released, trained
 
 from invbench.attacks.mi_face import MiFace
 from invbench.metrics import class_found
@@ -81,10 +81,9 @@ def test_digits_are_found_in_the_code_of_an_autoencoder_and_are_what_its_decoder
     for target, answer in enumerate(answers):
         assert answer.image is not None
         assert answer.image.shape == (1, 8, 8)
-        with torch.no_grad():
-            told = network((answer.image[None] - MEAN) / STD).softmax(dim=1)[0]
-        assert int(told.argmax()) == target
-        assert float(answer.facts["confidence"]) > float(told[target])  # type: ignore[arg-type]  # decoding loses some
+        said = float(answer.facts["confidence"])  # type: ignore[arg-type]
+        assert said > 0.2  # chance is 0.1
+        assert 0.15 < confidence(network, answer.image, target) < said  # what is decoded is read back as less sure
 
 
 def test_process_is_made_of_every_iterate() -> None:
