@@ -119,6 +119,6 @@ def _start(inside: Hits, draw: Callable[[int], Tensor], count: int) -> Centre:
 
 
 def _labels(oracle: Oracle, pictures: Tensor) -> Tensor:
-    """The likeliest class of each picture `(N,)`. As many as are left are asked; QueriesSpent where some are not."""
+    """The likeliest class of each picture `(N,)`; QueriesSpent, and nothing asked, where fewer queries are left."""
     told = oracle(pictures)
     return told if told.dim() == 1 else told.argmax(dim=1)
