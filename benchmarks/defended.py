@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,6 +32,9 @@ from invbench.play.asking import attack_of, why_unsupported
 from invbench.play.preparing import prepared
 from invbench.sheets import sheet_of
 
+CPU = torch.device("cpu")
+PEOPLE = 5000
+"""Of the synthetic cohort."""
 Metrics = Mapping[str, float | None]
 
 
@@ -39,8 +42,8 @@ Metrics = Mapping[str, float | None]
 class Group:
     """Cells that differ in defence and attack alone. `attacks`: each with its protocol, as a matrix has them.
 
-    `metrics`: what leaks, each with what chance or the strongest control says, None where that is measured. `cost`: a
-    metric and its words.
+    `metrics`: what leaks, each with what chance says, None where the strongest control is measured. `cost`: a metric
+    and its words.
     """
 
     dataset: str
@@ -116,7 +119,7 @@ GROUPS = {
             EXTRACTION,
         ),
         ["deduplication", *_private("noise: 0.3", "epsilon: 8"), SHORTER, SMOOTH],
-        {"exposure": 1.44, "extracted": 0.0},
+        {"exposure": None, "extracted": 0.0},
         ("bits_per_byte", "bits a byte of public text"),
     ),
 }
@@ -161,12 +164,14 @@ def measure(groups: Mapping[str, Group]) -> Samples:
 
 
 def _rows(name: str, group: Group) -> Iterator[Row]:
+    controls: dict[str, float] = {}
     for defense in ("none", *group.defenses):
         played = [one for attack in group.attacks if (one := _played(group, *attack, defense)) is not None]
         for metric, chance in group.metrics.items():
             found = [(_estimated(one.cell.game, metric, one.scores), one) for one in played if _has(one, metric)]
             (value, low, high), best = max(found, key=lambda pair: pair[0][0])
-            control = best.control if chance is None else chance
+            if defense == "none":
+                controls[metric] = max(map(_control(best, metric), best.controls)) if chance is None else chance
             row = Row(
                 group=name,
                 metric=metric,
@@ -175,7 +180,7 @@ def _rows(name: str, group: Group) -> Iterator[Row]:
                 value=value,
                 low=low,
                 high=high,
-                control=control,
+                control=controls[metric],
                 cost=_estimated(best.cell.game, group.cost[0], best.scores)[0],
                 epsilon=best.epsilon,
             )
@@ -185,34 +190,41 @@ def _rows(name: str, group: Group) -> Iterator[Row]:
 
 @dataclass(frozen=True)
 class Played:
-    """One attack behind one defence, the targets of all seeds together. `control`: accuracy of the best control."""
+    """One attack behind one defence, the targets of all seeds together. `controls`: where no model was defended."""
 
     cell: Cell
     scores: Scores
-    control: float
+    controls: list[Scores]
     epsilon: float | None
 
 
 def _played(group: Group, attack: str, protocol: str, defense: str) -> Played | None:
     """None where the attack is none against this defence, as against labels alone."""
     every: dict[str, list[Any]] = {}
-    controls, told, cell = list[float](), "", None
+    controls, told, cell = list[Scores](), "", None
     for seed in range(group.seeds):
         with TemporaryDirectory() as folder:
             cell = _cell(Path(folder), group, attack, protocol, defense, seed)
             if why_unsupported(cell) is not None:
                 return None
-            deal = game_of(cell).deal(cell, torch.device("cpu"))
-            answers = answered(attack_of(cell), prepared(cell, deal.observations), execution.Settings()).answers
-            for metric, targets in {**deal.score(answers), **deal.limits()}.items():
+            deal = game_of(cell).deal(cell, CPU)
+            for metric, targets in {**deal.score(_answers(cell, deal.observations)), **deal.limits()}.items():
                 every.setdefault(metric, []).extend(targets)
             told = " ".join(deal.notes)
-            if cell.game == "attribute":
-                controls.append(max(_estimated(cell.game, "accuracy", one)[0] for one in deal.controls().values()))
+            if defense == "none" and None in group.metrics.values():
+                reruns = [rerun.observe(CPU) for rerun in game_of(cell).reruns(cell).values()]
+                controls = [*deal.controls().values(), *(deal.score(_answers(cell, seen)) for seen in reruns)]
     assert cell is not None
     said = re.search(r"epsilon ([\d.e+]+) at delta", told)
-    control = sum(controls) / len(controls) if controls else 0.0
-    return Played(cell, every, control, float(said[1]) if said else None)
+    return Played(cell, every, controls, float(said[1]) if said else None)
+
+
+def _answers(cell: Cell, observations: Sequence[Any]) -> Sequence[Any]:
+    return answered(attack_of(cell), prepared(cell, observations), execution.Settings()).answers
+
+
+def _control(played: Played, metric: str) -> Callable[[Scores], float]:
+    return lambda scores: _estimated(played.cell.game, metric, scores)[0]
 
 
 def _cell(folder: Path, group: Group, attack: str, protocol: str, defense: str, seed: int) -> Cell:
@@ -227,7 +239,7 @@ def _cohort(folder: Path) -> str:
     """The synthetic people on warfarin as a file, each with a dose drawn by the published formula: rows to train on."""
     table, formula, drawn = Warfarin(sensitive="vkorc1").load(), IWPC(), numpy_stream("doses of the cohort")
     names = list(table.people[0])
-    lines = [",".join([*(str(p[n]) for n in names), f"{formula.output(p, drawn):.3f}"]) for p in table.people]
+    lines = [",".join([*(str(p[n]) for n in names), f"{formula.output(p, drawn):.3f}"]) for p in table.people[:PEOPLE]]
     (folder / "cohort.csv").write_text("\n".join([",".join([*names, "dose"]), *lines]))
     return f"{{name: table, path: {folder / 'cohort.csv'}, target: dose, sensitive: vkorc1}}"
 
@@ -255,8 +267,9 @@ def answer(settings: Settings, samples: Samples) -> Table:
         title="What does each defence leave of a leak, and what does it cost?",
         question="Of the attacks of a group the one that reads most, with its 95 % interval, without and with each "
         "defence; both are chosen after the fact. Attackers know the defence: shadow models are trained behind it. "
-        "Chance: of a guess, or the strongest control (attribute); 0.01 is the false positive rate itself. Attribute: "
-        "VKORC1 of 1,250 held-out people of the synthetic warfarin cohort (5,000). Model: ten digits, 2 seeds. "
+        "Chance: of a guess, or the strongest control (attribute; exposure: the model without canaries); of a rate of "
+        "true positives that of false ones. Attribute: VKORC1 of 1,250 held-out people of 5,000, the synthetic "
+        "warfarin cohort. Model: ten digits, 2 seeds. "
         "Membership: 120 candidates of `natural`, 30 epochs, 3 victims, 8 shadows. Extraction: ten canaries of 4 "
         "digits (13.3 bits), 16 times each in 50,000 characters, 200 steps. Epsilon at delta 1e-5, by RDP.",
         command=" ".join(["python benchmarks/defended.py", *_asked(settings.groups)]),
@@ -286,16 +299,19 @@ def _of(row: Row) -> str:
 
 
 def _said(samples: Samples) -> list[str]:
-    """Which defences leave a leak below the end of the interval that it has without them."""
-    below = []
-    for row in samples.rows:
-        bare = _undefended(row, samples)
-        if row.high < bare.low:
-            below.append(f"`{row.defense}` ({row.group.replace(',', ', ')}, {row.metric.replace('_', ' ')})")
+    """Which defences leave less than the leak's interval without them; which leaks are none without any."""
+    rows = [(row, _undefended(row, samples)) for row in samples.rows if row.defense != "none"]
+    below = [f"`{row.defense}` ({_named(row)})" for row, bare in rows if row.high < bare.low]
+    nothing = [_named(row) for row in samples.rows if row.defense == "none" and row.low <= row.control]
     return [
         "The whole interval lies below the one without a defence: " + (", ".join(below) or "nowhere") + ".",
-        "An attack that finds less in one row is no proof of safety: stronger attacks may come, an epsilon stays.",
+        *(f"Not surely above chance without a defence, so that none can show there: {one}." for one in nothing),
+        "An attack that finds less in one row is no proof of safety: stronger attacks may come; an epsilon stays.",
     ]
+
+
+def _named(row: Row) -> str:
+    return f"{row.group.replace(',', ', ')}: {row.metric.replace('_', ' ')}"
 
 
 def _asked(groups: Sequence[str]) -> list[str]:

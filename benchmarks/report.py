@@ -26,6 +26,7 @@ QUESTIONS = (
     "gpu",
     "attributes",
     "defended",
+    "faces",
 )
 
 

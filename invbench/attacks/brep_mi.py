@@ -41,6 +41,9 @@ class BrepMi(Attack[ModelPublic, ModelObservation, Inversion]):
     points: int = parameter(32, at_least=1, unit="queries", help="asked on a sphere")
     growth: float = parameter(1.3, above=1, help="how much larger each sphere is than the one before")
     patience: int = parameter(50, at_least=1, unit="steps", help="at one radius, after which the search ends")
+    iterations: int = parameter(
+        100_000, at_least=1, unit="steps", help="at most, and as often a start is sought; the budget ends most searches"
+    )
     resolution: int = parameter(16, at_least=1, unit="pixels", help="sides of the grid, in space pixels")
     latent: int = parameter(32, at_least=1, unit="numbers", help="of the generator's code")
     hidden: int = parameter(200, at_least=1, unit="units", help="of the generator's hidden layer")
@@ -62,30 +65,32 @@ class BrepMi(Attack[ModelPublic, ModelObservation, Inversion]):
         def inside(points: Tensor) -> Tensor:
             return _labels(oracle, pictures(points)) == seen.target
 
-        best, stopped, needed = None, "budget spent", 0
+        notes: tuple[str, ...] = ()
+        best, needed = None, 0
         try:
-            best = _start(inside, draw, self.points)
+            best = _start(inside, draw, self.points, self.iterations)
             needed = oracle.asked
             sphere = Sphere(
                 radius=self.radius * math.sqrt(size),
                 points=self.points,
                 growth=self.growth,
                 patience=self.patience,
+                steps=self.iterations,
                 low=bounds[0],
                 high=bounds[1],
             )
-            for centre in sphere.search(inside, best.point, seen.generator):
+            for centre in sphere.search(inside, best.point, seen.generator) if best else ():
                 best = centre
-            stopped, notes = "at rest", ()
         except QueriesSpent:
             notes = (SPENT,)
         if best is None:
             return Inversion(image=None, evaluations=oracle.asked, stopped={"budget spent": 1}, notes=(NEVER,))
+        resting = not notes and self.iterations - best.steps >= self.patience
         return Inversion(
             image=pictures(best.point[None])[0],
             objective=-best.radius / math.sqrt(size),
             evaluations=oracle.asked,
-            stopped={stopped: 1},
+            stopped={"at rest" if resting else "budget spent": 1},
             facts={"queries": oracle.asked, "queries_to_start": needed, "radius": best.radius / math.sqrt(size)},
             notes=notes,
         )
@@ -109,16 +114,17 @@ class BrepMi(Attack[ModelPublic, ModelObservation, Inversion]):
         return generator.pictures, draw, self.latent, (-3.0, 3.0)  # of a standard normal, 3 of 1,000 lie outside
 
 
-def _start(inside: Hits, draw: Callable[[int], Tensor], count: int) -> Centre:
-    """The first drawn point of the class; QueriesSpent where there is none within the budget."""
-    while True:
+def _start(inside: Hits, draw: Callable[[int], Tensor], count: int, times: int) -> Centre | None:
+    """The first point of the class among `count` drawn, as many times; QueriesSpent where the budget is before."""
+    for _ in range(times):
         points = draw(count)
         found = inside(points)
         if bool(found.any()):
             return Centre(points[int(found.int().argmax())], 0.0)
+    return None
 
 
 def _labels(oracle: Oracle, pictures: Tensor) -> Tensor:
-    """The likeliest class of each picture `(N,)`; QueriesSpent, and nothing asked, where fewer queries are left."""
+    """The likeliest class of each picture `(N,)`, whatever is answered of it."""
     told = oracle(pictures)
     return told if told.dim() == 1 else told.argmax(dim=1)

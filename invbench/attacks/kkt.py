@@ -66,15 +66,19 @@ class KKT(Attack[TrainingSetPublic, TrainingSetObservation, TrainingSetGuess]):
         for last in (False, True):
             pictures, multipliers = self._started(seen, signs, found)
             misfit = self._search(network, signs, pictures, multipliers, seen, last)
-            every = recurring(pictures.detach(), signs, multipliers.detach().exp(), self.alike)
+            images, weights = pictures.detach(), multipliers.detach().exp()
+            there = images.flatten(1).isfinite().all(dim=1) & weights.isfinite().all(dim=1) & misfit.isfinite()
+            if not bool(there.any()):
+                raise Failed("every lane diverged")
+            every = recurring(images[there], signs, weights[there], self.alike)
             found = every.seen_in(RECURS)
         best = every.pictures[: seen.public.answers].reshape(-1, *seen.public.image_shape)
         return TrainingSetGuess(
             images=seen.to_unit_range(best),
             evaluations=2 * self.iterations * self.restarts,
-            objective=float(misfit.min()),
+            objective=float(misfit[there].min()),
             facts={"recurring": len(found.lanes)},
-            stopped={"budget spent": self.restarts},
+            stopped=_ends(int(there.sum()), self.restarts),
         )
 
     def _signs(self, seen: TrainingSetObservation) -> Tensor:
@@ -128,3 +132,8 @@ class KKT(Attack[TrainingSetPublic, TrainingSetObservation, TrainingSetGuess]):
     def _by_lane(self, ends: tuple[float, float]) -> Tensor:
         """Geometric steps between the two, (lanes,)."""
         return torch.logspace(math.log10(ends[0]), math.log10(ends[1]), self.restarts)
+
+
+def _ends(finite: int, lanes: int) -> dict[str, int]:
+    """How the lanes of the last round stopped."""
+    return {"budget spent": finite} | ({"diverged": lanes - finite} if finite < lanes else {})

@@ -106,6 +106,7 @@ class Extraction(Game[ExtractionPublic, ExtractionObservation, ExtractionGuess])
     def deal(self, cell: Cell, device: torch.device) -> ExtractionDeal:
         model = language_victim(cell).to(device)
         numbers = range(cell.offset, cell.offset + cell.targets)
+        none = f"no canary stands in the training text: nothing of {cell.targets} targets can be read"
         text, tokens = training_text(cell), tokens_of(cell)
         trained: tuple[str, ...] = ()
         if language_model_of(cell).trained:
@@ -117,7 +118,7 @@ class Extraction(Game[ExtractionPublic, ExtractionObservation, ExtractionGuess])
             tokens=tokens,
             sampling=prompting_of(cell).sampling,
             text=text,
-            told=(*text_of(cell).notes, *trained),
+            told=(*text_of(cell).notes, *trained, *(() if prompting_of(cell).repeats else (none,))),
         )
 
     def reruns(self, cell: Cell) -> Mapping[str, Rerun[ExtractionObservation]]:

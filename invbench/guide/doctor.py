@@ -137,7 +137,10 @@ def _optional() -> list[Finding]:
     plugins = [f"{kind} {name}" for kind in registry.FOLDERS for name in _plugins(kind)]
     return [
         Finding("plugins", True if plugins else None, ", ".join(plugins) or "none installed"),
-        *(_extra(package, extra) for package, extra in (("ray", "ray"), ("opacus", "dp"))),
+        *(
+            _extra(package, extra)
+            for package, extra in (("ray", "ray"), ("opacus", "dp"), ("cma", "cma"), ("transformers", "hf"))
+        ),
     ]
 
 

@@ -1,6 +1,10 @@
 """Inversion in the code of an autoencoder (Fredrikson et al. 2015, algorithm 2): what decodes, and PROCESS.
 
 The paper's text was not at hand: what PROCESS does and in which order is from memory, its strengths are ours.
+
+PROCESS wants an autoencoder that decodes what it encodes. Training on labels moves the encoder away from its decoder:
+on AT&T's faces (60 steps of pretraining a layer, 80 of training) a picture comes back at 17.6 dB, after 20 times at
+7.9, and most people end in one and the same face (`benchmarks/faces.py`).
 """
 
 from __future__ import annotations

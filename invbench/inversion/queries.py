@@ -7,6 +7,7 @@ raises, and whoever drives the minimiser keeps the best iterate that it has seen
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -86,8 +87,11 @@ def cma_es(ask: Ask, start: Tensor, generator: torch.Generator, plan: Plan) -> I
     def normal(*shape: int) -> Any:
         return torch.randn(*shape, generator=generator, dtype=torch.float64).numpy()
 
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that it cannot plot without matplotlib
+        package = importlib.import_module("cma")
     options = {"bounds": [0, 1], "CMA_diagonal": True, "popsize": max(2, plan.population), "verbose": -9}
-    strategy = importlib.import_module("cma").CMAEvolutionStrategy(
+    strategy = package.CMAEvolutionStrategy(
         start.double().cpu().numpy(), plan.sigma, options | {"randn": normal, "seed": float("nan")}
     )
     yield Iterate(start, float(ask(start[None])[0]))

@@ -15,21 +15,25 @@ INSIDE = 0.875  # of a sphere's points, above which it counts as inside: the aut
 
 @dataclass(frozen=True, eq=False)
 class Centre:
-    """A point `(d,)` of the class, and the radius of the largest sphere around it that was found inside; 0: of none."""
+    """A point `(d,)` of the class, the radius of a sphere around it that lies inside (0: of none), and after how many
+    steps it was found."""
 
     point: Tensor
     radius: float
+    steps: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sphere:
     """`radius`: of the first sphere. `points` are asked on each; one that lies inside is followed by a sphere `growth`
-    times larger. The search ends where `patience` steps pass at one radius. Points stay in [`low`, `high`]."""
+    times larger. The search ends where `patience` steps pass at one radius, or after `steps` of them. Points stay in
+    [`low`, `high`]."""
 
     radius: float
     points: int = 32
     growth: float = 1.3
     patience: int = 50
+    steps: int = 100_000
     low: float = 0.0
     high: float = 1.0
 
@@ -40,13 +44,15 @@ class Sphere:
         x + R u_i is of another class. A step out of the class is not taken, and new vectors are drawn.
         """
         point, radius, waited = start, self.radius, 0
-        while waited < self.patience:
+        for step in range(self.steps):
+            if waited == self.patience:
+                break
             waited += 1
             directions = torch.randn(self.points, len(point), generator=generator).to(point)
             directions /= directions.norm(dim=1, keepdim=True)
             outside = ~inside(point + radius * directions)
             if float(outside.float().mean()) <= 1 - INSIDE:
-                yield Centre(point, radius)
+                yield Centre(point, radius, step)
                 radius, waited = radius * self.growth, 0
             repelled = directions[outside].sum(dim=0) / self.points
             moved = (point - radius / 3 * repelled).clamp(self.low, self.high)

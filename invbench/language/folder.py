@@ -244,7 +244,10 @@ def folder_network(path: Path, context: int) -> FolderNetwork:
         raise BadFolder(f"{path}: its weights lack {missing[0]} and {len(missing) - 1} others of the model's")
     network = FolderNetwork(model, context).eval()
     if not _reads_in_steps(network):
-        raise BadFolder(f"{path}: {type(model).__name__} read in steps says something else than of the whole text")
+        raise BadFolder(
+            f"{path}: {type(model).__name__} read in steps says something else than of the whole text, or keeps"
+            " another memory than keys and values"
+        )
     return network
 
 

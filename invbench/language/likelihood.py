@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from invbench.language.network import Past
 
 STRINGS = 1000
-"""Continuations computed at once: with 128 tokens of context, two layers of width 128 some 250 MB."""
+"""Most continuations computed at once: with 128 tokens of context, two layers of width 128 some 250 MB."""
+VALUES = 1 << 25
+"""Most log-probabilities held at once, 270 MB: 133 strings of five tokens where there are 50,257, GPT-2's."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def token_log_probabilities(
     device = strings.device
     first, past = _read(model, prompt, device)
     found = []
-    for some in torch.split(strings, STRINGS):
+    for some in torch.split(strings, at_once(strings.shape[1], first.shape[-1])):
         logits = first.expand(len(some), 1, -1)
         if some.shape[1] > 1:
             logits = torch.cat([logits, _step(model, some[:, :-1], past)[0]], dim=1)
@@ -100,12 +102,17 @@ def space_log_probabilities(model: nn.Module, prompt: Sequence[int], alphabet: S
         return opening[0, letters]
     beginnings = torch.tensor(list(product(alphabet, repeat=length - 1)), device=device)
     found = []
-    for some in torch.split(beginnings, STRINGS):
+    for some in torch.split(beginnings, at_once(length, first.shape[-1])):
         after = PLAIN.log_probabilities(_step(model, some, past)[0])  # (n, length - 1, V)
         before = torch.cat([opening.expand(len(some), 1, -1), after[:, :-1]], dim=1)
         own = before.gather(-1, some[..., None])[..., 0].sum(dim=1)  # (n,)
         found.append((own[:, None] + after[:, -1, letters]).reshape(-1))
     return torch.cat(found)
+
+
+def at_once(length: int, vocabulary: int) -> int:
+    """How many strings of so many tokens are computed at once."""
+    return max(1, min(STRINGS, VALUES // (length * vocabulary)))
 
 
 def _read(model: nn.Module, prompt: Sequence[int], device: torch.device) -> tuple[Tensor, Past]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from invbench.language.likelihood import STRINGS, Sampling, _read, _step
+from invbench.language.likelihood import Sampling, _read, _step, at_once
 
 Schedule = Callable[[int], Sampling]
 """How the token of this number, from 0, is drawn."""
@@ -20,9 +20,9 @@ def drawn(
     """`count` continuations of the prompt, `(count, length)` tokens on the CPU; draws from `generator` (CPU) alone."""
     device = next(model.parameters()).device
     first, before = _read(model, prompt, device)
-    found = []
-    for start in range(0, count, STRINGS):
-        size = min(STRINGS, count - start)
+    found, most = [], at_once(1, first.shape[-1])
+    for start in range(0, count, most):
+        size = min(most, count - start)
         logits, past = first.expand(size, 1, -1), before
         tokens: list[Tensor] = []
         for number in range(length):

@@ -88,6 +88,8 @@ def _caption(figures: Sequence[Figures], folded: Sequence[str]) -> str:
 def _place(cells: Sequence[Figures]) -> str:
     """The strongest of these cells, marked where it read nothing; else why there is no number."""
     counted = [one for one in cells if one.sheet.first in one.scores and one.nothing_to_read is None]
+    if not counted and (others := [one for one in cells if one.leak is not None and one.nothing_to_read is None]):
+        return _by_another(others)
     if not counted:
         statuses = dict.fromkeys(
             wording.NOT_READABLE
@@ -101,6 +103,14 @@ def _place(cells: Sequence[Figures]) -> str:
     best = max(counted, key=_order)
     column = best.sheet.column(best.sheet.first)
     return f"{column.show(best.scores[column.name].mean)} {_mark(best)}".rstrip()
+
+
+def _by_another(cells: Sequence[Figures]) -> str:
+    """The strongest of cells without the game's first metric, by the first that they have: `extracted 0.500`."""
+    pairs = [(one, one.leak) for one in cells if one.leak is not None]
+    best, leak = max(pairs, key=lambda pair: (pair[0].shown is not None, pair[1].gain))
+    column = best.sheet.column(leak.metric)
+    return f"{column.written} {column.show(best.scores[column.name].mean)} {_mark(best)}".rstrip()
 
 
 def _order(one: Figures) -> tuple[bool, float]:

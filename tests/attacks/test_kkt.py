@@ -90,3 +90,22 @@ def test_a_network_before_its_training_gives_nothing_away() -> None:
     guess = SHORT(replace(seen, generator=torch.Generator().manual_seed(0)))
     (found,) = TrainingSet().deal(cell, CPU).score([guess])["training_found"]
     assert found[0] <= 1
+
+
+def test_lanes_that_diverge_are_no_answer(deal: TrainingSetDeal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their pictures are not numbers: such an answer once ended the cell as failed."""
+    (lost,) = KKT(restarts=2, iterations=2, rate=1e30, power=0).attack_all(deal.observations)
+    assert len(lost.images) == 0
+    assert lost.notes == ("every lane diverged",)
+    search = KKT._search
+
+    def one_diverges(self: KKT, network: Any, signs: Any, pictures: Any, *rest: Any) -> Any:
+        misfit = search(self, network, signs, pictures, *rest)
+        with torch.no_grad():
+            pictures[1] = torch.nan
+        return misfit
+
+    monkeypatch.setattr(KKT, "_search", one_diverges)
+    (answer,) = KKT(restarts=3, iterations=2).attack_all(deal.observations)
+    assert answer.stopped == {"budget spent": 2, "diverged": 1}
+    assert bool(answer.images.isfinite().all())

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from made_models import class_means, confidence, public, released, trained
+from made_models import MEAN, STD, class_means, confidence, public, released, trained
 
 from invbench.attacks.mi_face import MiFace
 from invbench.metrics import class_found
@@ -81,8 +81,10 @@ def test_digits_are_found_in_the_code_of_an_autoencoder_and_are_what_its_decoder
     for target, answer in enumerate(answers):
         assert answer.image is not None
         assert answer.image.shape == (1, 8, 8)
-        assert float(answer.facts["confidence"]) > 0.4  # type: ignore[arg-type]
-        assert confidence(network, answer.image, target) > 0.3  # the decoder is another: what is read back is less sure
+        with torch.no_grad():
+            told = network((answer.image[None] - MEAN) / STD).softmax(dim=1)[0]
+        assert int(told.argmax()) == target
+        assert float(answer.facts["confidence"]) > float(told[target])  # type: ignore[arg-type]  # decoding loses some
 
 
 def test_process_is_made_of_every_iterate() -> None:

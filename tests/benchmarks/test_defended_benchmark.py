@@ -14,6 +14,7 @@ def test_every_defence_has_a_row_beside_the_one_without_and_the_table_is_of_the_
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INVBENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(asked, "PEOPLE", 240)
     released = "{name: released, epochs: 2, pictures: 160}"
     membership = replace(
         asked.GROUPS["membership,lenet"],
@@ -36,4 +37,6 @@ def test_every_defence_has_a_row_beside_the_one_without_and_the_table_is_of_the_
     table = asked.answer(asked.Settings(list(groups)), kept)
     assert all(len(row) == len(table.columns) for row in table.rows)
     assert len(table.rows) == 3
+    assert {row.control for row in kept.rows[:3]} == {0.5}
+    assert 0.3 < kept.rows[3].control == kept.rows[4].control < 0.9
     assert all("none" not in row[1] for row in table.rows)

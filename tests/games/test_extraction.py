@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy.stats import binom  # type: ignore[import-untyped]
+from scipy.stats import binom
 from small_cells import make_cell
 
 from invbench.attacks.exposure import Exposure
@@ -190,7 +190,7 @@ def test_no_rank_but_lower_reads_a_text_in_lower_case(
 @pytest.mark.slow
 def test_the_closed_form_probability_of_fifty_canaries_is_how_often_they_are_drawn(tmp_path: Path) -> None:
     """For at least 48 of 50 the share of 10,000 draws lies in the 99 % interval of the computed probability."""
-    trained = {"layers": 1, "width": 64, "heads": 4, "context": 24, "pairs": 256, "training_steps": 400}
+    trained = {"layers": 1, "width": 64, "heads": 4, "context": 32, "pairs": 256, "training_steps": 400}
     asked = {"repeats": 24, "canaries": 50, "digits": 2, "temperature": 0.8, "top_k": 20, "top_p": 0.95}
     cell = small(tmp_path, model=trained, protocol=asked, dataset={"name": "pydoc", "characters": 100_000}, targets=50)
     deal, draws, inside = dealt(cell), torch.Generator().manual_seed(0), list[bool]()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from itertools import islice
 
 import numpy as np
@@ -74,3 +76,14 @@ def test_cma_es_finds_it_too_and_moves_no_global_stream() -> None:
     assert min(cost for _, cost in found) < 0.01 * found[0][1]
     assert asked == 1 + 39 * PLAN.population
     assert search(cma_es, 5)[0][-1][1] == search(cma_es, 5)[0][-1][1]
+
+
+def test_cma_es_does_not_speak_of_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without matplotlib the package warns when it is imported: on the terminal, in the middle of a run's lines."""
+    pytest.importorskip("cma", reason="needs the extra cma")
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("cma", "matplotlib")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # as if it were not installed
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        search(cma_es, 1)

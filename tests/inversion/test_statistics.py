@@ -28,7 +28,7 @@ def told(images: torch.Tensor, made: nn.Sequential | None = None) -> list[float]
     with statistics_of(made) as apart:
         made(images)
     made(images)  # nothing is looked at outside
-    return [float(value) for value in apart]
+    return [float(value.detach()) for value in apart]
 
 
 def test_the_pictures_that_were_learned_are_near_and_others_are_far() -> None:

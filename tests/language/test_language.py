@@ -13,7 +13,8 @@ from scipy.stats import binom
 from torch import Tensor
 
 from invbench.core.training import Training
-from invbench.language.likelihood import Sampling, space_log_probabilities, token_log_probabilities
+from invbench.language import likelihood
+from invbench.language.likelihood import STRINGS, Sampling, at_once, space_log_probabilities, token_log_probabilities
 from invbench.language.network import GPT
 from invbench.language.ranking import entropy, surprises, windowed, without_near_duplicates
 from invbench.language.sampling import decaying, drawn
@@ -107,6 +108,17 @@ def test_temperature_top_k_and_top_p_keep_and_renew_what_they_say(sampling: Samp
     if sampling.temperature == 0.5:
         kept = [p**2 / 0.36 for p in (0.5, 0.3, 0.1, 0.1)]
     assert sampling.log_probabilities(logits).exp().tolist() == pytest.approx(kept, abs=1e-6)
+
+
+def test_few_strings_are_computed_at_once_where_there_are_many_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GPT-2 has 50,257: a thousand strings of five tokens would be 2 GB a copy of their log-probabilities."""
+    assert at_once(6, 512) == STRINGS
+    assert at_once(5, 50_257) == 133
+    assert at_once(10**9, 50_257) == 1
+    model, prompt, letters = network(), [1, 2], [3, 4, 5]
+    whole = space_log_probabilities(model, prompt, letters, 3)
+    monkeypatch.setattr(likelihood, "VALUES", 1)
+    torch.testing.assert_close(space_log_probabilities(model, prompt, letters, 3), whole, atol=1e-5, rtol=0)
 
 
 def test_of_equal_logits_the_lower_token_is_kept() -> None:

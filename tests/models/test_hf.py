@@ -15,12 +15,13 @@ import torch
 from small_cells import make_cell
 
 from invbench.cell import Cell
-from invbench.language.folder import FolderTokens, folder_network
+from invbench.language.folder import BadFolder, FolderTokens, folder_network
 from invbench.matrix import MatrixErrors
 from invbench.models import hf
 from invbench.models.hf import HuggingFace
 from invbench.play.asking import why_unsupported
 from invbench.play.playing import play
+from invbench.report.figures import figures_of
 
 pytest.importorskip("transformers", reason="needs the extra hf")
 pytest.importorskip("tokenizers", reason="needs the extra hf")
@@ -94,6 +95,7 @@ def test_a_released_model_is_asked_and_nothing_is_read_where_no_canary_is(
     played = play(cell(tmp_path, made, attack=attack), "cpu")
     assert played.record.status == "ok", played.record.reason
     assert played.record.scores["probability"] == played.record.controls["never"]["probability"]
+    assert "no canary stands in the training text" in str(figures_of(played.record).nothing_to_read)
     assert "strings.csv" in played.files
 
 
@@ -170,7 +172,7 @@ def test_a_folder_that_holds_no_such_model_is_refused_with_its_place(
 @pytest.mark.parametrize(
     ("said", "why"),
     [
-        ({"asked": {"repeats": 4}}, "`repeats: 0` asks it"),
+        ({"asked": {"repeats": 4}}, "ask it with the protocol's `repeats: 0`"),
         ({"defense": "deduplication"}, "acts at no stage on hf, which is not trained here"),
         ({"attack": {"name": "sampling", "rank": "reference"}}, "states none"),
     ],
@@ -179,6 +181,15 @@ def test_what_a_released_model_cannot_be_asked_is_told(
     said: dict[str, Any], why: str, made: Path, tmp_path: Path
 ) -> None:
     assert why in str(why_unsupported(cell(tmp_path, made, said.pop("asked", None), **said)))
+
+
+def test_a_model_that_keeps_another_memory_is_told(tmp_path: Path) -> None:
+    from transformers import MambaConfig, MambaForCausalLM
+
+    config = MambaConfig(vocab_size=304, hidden_size=16, num_hidden_layers=1, state_size=4)
+    MambaForCausalLM(config).save_pretrained(tmp_path / "mamba")
+    with pytest.raises(BadFolder, match="keeps another memory than keys and values"):
+        folder_network(tmp_path / "mamba", 32)
 
 
 def test_what_lies_in_the_folder_and_is_no_model_is_told_of_the_cell(made: Path, tmp_path: Path) -> None:

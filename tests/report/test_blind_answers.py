@@ -15,6 +15,7 @@ from small_cells import plugged
 from invbench import matrix, registry
 from invbench.data import Dataset, ImagePool
 from invbench.play.playing import play
+from invbench.report.crossing import _place
 from invbench.report.figures import figures_of_all
 from invbench.report.headlines import headlines
 from invbench.report.wording import finding
@@ -211,6 +212,7 @@ def test_an_attack_that_ranks_no_secrets_is_judged_by_what_it_extracted(tmp_path
     assert "exposure" not in one.scores
     assert finding(one) == "+1.000 by extracted"
     assert "in which the attack read something: 1 of 1;" in headlines([one])[0]
+    assert _place([one]) == "extracted 1.000"
 
 
 def _with(paths: dict[str, str], part: Any) -> Any:
