@@ -31,7 +31,8 @@ class MiFace(Attack[ModelPublic, ModelObservation, Inversion]):
     With `space: code` it descends in the code of the model's first hidden layer, from the code of mean grey, and
     answers what the model's own decoder makes of the best code; with `process: denoise-sharpen` every iterate is
     decoded, denoised by non-local means, sharpened and encoded again (algorithm 2, for the denoising autoencoder).
-    Codes want longer steps than pixels: on AT&T's faces 500 steps of 0.1 find 2 of 40 people, 500 steps of 10 find 35.
+    Codes want longer steps than pixels: on AT&T's faces 500 steps of 0.1 find 2 of 40 people, 500 steps of 10 find 35
+    (of a model that errs on 10 % of held-out pictures; benchmarks/report.md has a less trained one, and 22).
     """
 
     step: float = parameter(0.1, above=0, help="length of a step, times the gradient with respect to pixels in [0, 1]")

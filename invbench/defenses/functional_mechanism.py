@@ -32,8 +32,9 @@ class FunctionalMechanism(Defense):
     Scale S / epsilon, S the objective's sensitivity: epsilon-differentially private with respect to one row replaced,
     where the ranges of the columns and the values of categories are public. The noisy objective may have no minimum:
     4 standard deviations of the noise are added to its diagonal, and directions whose eigenvalue is still not positive
-    are left out (section 6). The stated error (training RMSE) is released without noise: the guarantee is of the
-    coefficients.
+    are left out (section 6). The guarantee is of the coefficients: the stated error (training RMSE), and how common a
+    category is, which stands in for one that no training row has, are released without noise. With missing numbers,
+    which count as the training rows' mean, there is none: such cells are not played.
     """
 
     epsilon: float = parameter(help="privacy loss of the released coefficients", above=0)

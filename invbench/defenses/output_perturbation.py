@@ -33,8 +33,10 @@ class OutputPerturbation(Defense):
     """Add a vector of density ~ exp(-epsilon |b| / S) to the coefficients of a ridge regression.
 
     S is how far one row can move them; then what is released is epsilon-differentially private with respect to one row
-    replaced, where the ranges of the columns and the values of categories are public. The stated error (training RMSE)
-    is released without noise: the guarantee is of the coefficients. A small `alpha` makes S large.
+    replaced, where the ranges of the columns and the values of categories are public. The guarantee is of the
+    coefficients: the stated error (training RMSE), and how common each category is, which stands in for one that no
+    training row has, are released without noise. With missing numbers, which count as the training rows' mean, there is
+    none: such cells are not played. A small `alpha` makes S large.
     """
 
     epsilon: float = parameter(help="privacy loss of the released coefficients", above=0)

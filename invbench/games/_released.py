@@ -111,6 +111,19 @@ def _undefended(cell: Cell, table: Table, learner: TableLearner | None) -> str |
             return f"defence {choice.name} acts on a regression of least squares; {cell.model.name} is none"
         if table.target in table.categories:
             return f"defence {choice.name} acts on a regression; the target {table.target} is a category"
+    return _unguarded([choice.name for choice in cell.defense or ()], table)
+
+
+def _unguarded(defenses: Sequence[str], table: Table) -> str | None:
+    """Why defences of a regression of this table promise nothing, or None."""
+    if len(defenses) > 1:
+        return f"{' and '.join(defenses)}: each makes the whole regression private by itself; name one of them"
+    numbers = [name for name in table.background if name not in table.categories] if defenses else []
+    if name := next((name for name in numbers if any(person[name] is None for person in table.people)), None):
+        return (
+            f"defence {defenses[0]}: where {name} is missing it counts as the mean of the training rows, which no"
+            " guarantee of the coefficients covers: leave those rows out, or fill them in"
+        )
     return None
 
 

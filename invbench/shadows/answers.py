@@ -12,7 +12,12 @@ from invbench.observation import MembershipObservation
 from invbench.shadows.training import stack_of
 
 LEAST = torch.finfo(torch.float64).tiny
-"""What a probability counts as at least: one of 0 may be a rounded one."""
+"""What a probability counts as at least."""
+LEAST_DEFENDED = 0.01
+"""The same of answers of which some are 0, as rounding and masks leave them: a softmax is never 0. Read as e^-708 they
+would make up nearly all of LiRA's variance, and a defence would look good that stops nothing but that. Of 480 crops of
+`natural` and 8 shadows, AUC of LiRA with `fixed` variance behind `mask` (2 classes): 0.723 so, 0.785 at 0.01, 0.753
+without a defence; behind rounding at 0.01 0.743 and 0.788. Between 0.001 and 0.025 it moves by 0.015 at most."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +49,7 @@ def shadows_of(seen: MembershipObservation) -> Shadows:
 
 def log_confidence(probabilities: Tensor, labels: Tensor) -> Tensor:
     """log p of the right class, `(..., N)`, of probabilities `(..., N, classes)` and labels `(N,)`."""
-    return _right(probabilities, labels).clamp_min(LEAST).log()
+    return _right(probabilities, labels).clamp_min(_least(probabilities)).log()
 
 
 def logit(probabilities: Tensor, labels: Tensor) -> Tensor:
@@ -53,7 +58,11 @@ def logit(probabilities: Tensor, labels: Tensor) -> Tensor:
     1 - p is the sum of the other classes' probabilities, which keeps its digits where p is almost 1.
     """
     wrong = probabilities.scatter(-1, _places(probabilities, labels), 0.0).sum(dim=-1)
-    return log_confidence(probabilities, labels) - wrong.clamp_min(LEAST).log()
+    return log_confidence(probabilities, labels) - wrong.clamp_min(_least(probabilities)).log()
+
+
+def _least(probabilities: Tensor) -> float:
+    return LEAST_DEFENDED if bool((probabilities == 0).any()) else LEAST
 
 
 def _right(probabilities: Tensor, labels: Tensor) -> Tensor:

@@ -214,6 +214,7 @@ def test_a_private_regression_leaks_less_and_costs_error(file: Path) -> None:
     assert defended.controls() == bare.controls()
 
 
+PRIVATE = ("functional-mechanism", "output-perturbation")
 UNPLAYABLE: dict[str, tuple[dict[str, Any], str]] = {
     "published": ({"model": part("model", "iwpc")}, "iwpc is published with its own attributes"),
     "no target": (
@@ -242,6 +243,10 @@ UNPLAYABLE: dict[str, tuple[dict[str, Any], str]] = {
         {"target": "race", "defense": (part("defense", "output-perturbation", epsilon=1.0),)},
         "defence output-perturbation acts on a regression; the target race is a category",
     ),
+    "twice": (
+        {"defense": tuple(part("defense", one, epsilon=1.0) for one in PRIVATE)},
+        "functional-mechanism and output-perturbation: each makes the whole regression private by itself",
+    ),
 }
 
 
@@ -249,6 +254,18 @@ UNPLAYABLE: dict[str, tuple[dict[str, Any], str]] = {
 def test_what_cannot_be_played_says_why(file: Path, why: str) -> None:
     said, reason = UNPLAYABLE[why]
     assert str(Attribute().unsupported(cell(file, **said))).startswith(reason)
+
+
+@pytest.mark.parametrize("defense", PRIVATE)
+def test_a_missing_number_is_refused_behind_a_private_regression(tmp_path: Path, defense: str) -> None:
+    """It counts as the training rows' mean, so that one row moves others, by what no sensitivity allows for."""
+    rows = people(40)
+    rows[3]["age"] = ""
+    said: dict[str, Any] = {"targets": 5, "defense": (part("defense", defense, epsilon=1.0),)}
+    reason = Attribute().unsupported(cell(write(tmp_path / "people.csv", rows), **said))
+    assert str(reason).startswith(f"defence {defense}: where age is missing it counts as the mean of the training rows")
+    assert Attribute().unsupported(cell(tmp_path / "people.csv", targets=5)) is None
+    assert Attribute().unsupported(cell(write(tmp_path / "whole.csv", people(40)), **said)) is None
 
 
 def test_too_many_combinations_are_refused(tmp_path: Path) -> None:
