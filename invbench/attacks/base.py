@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from invbench.registry import attack
-from invbench.shadows.answers import Shadows, log_confidence
+from invbench.shadows.answers import ZEROS, Shadows, log_confidence
 from invbench.shadows.attack import ShadowAttack
 
 
-@attack(game="membership")
+@attack(game="membership", versions_with=ZEROS)
 @dataclass(frozen=True, kw_only=True)
 class Base(ShadowAttack):
     """log p of the right class by the victim, less the log of its mean over the shadows.
@@ -22,5 +22,5 @@ class Base(ShadowAttack):
     """
 
     def scores(self, own: Tensor, labels: Tensor, shadows: Shadows) -> Tensor:
-        theirs = log_confidence(shadows.probabilities, labels)  # (K, N)
-        return log_confidence(own, labels) - (theirs.logsumexp(dim=0) - math.log(len(theirs)))
+        theirs = log_confidence(shadows.probabilities, labels, shadows.least)  # (K, N)
+        return log_confidence(own, labels, shadows.least) - (theirs.logsumexp(dim=0) - math.log(len(theirs)))

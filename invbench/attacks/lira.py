@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from invbench.registry import attack, parameter
-from invbench.shadows.answers import Shadows, logit
+from invbench.shadows.answers import ZEROS, Shadows, logit
 from invbench.shadows.attack import ShadowAttack
 from invbench.shadows.normal_inverse_gamma import Groups, fitted
 
 _LEAST_VARIANCE = 1e-12  # of equal answers, as a rounding defence gives them
 
 
-@attack(game="membership")
+@attack(game="membership", versions_with=ZEROS)
 @dataclass(frozen=True, kw_only=True)
 class Lira(ShadowAttack):
     """How much likelier the victim's phi = log p / (1 - p) is under shadows with the candidate than without it.
@@ -43,7 +43,8 @@ class Lira(ShadowAttack):
     )
 
     def scores(self, own: Tensor, labels: Tensor, shadows: Shadows) -> Tensor:
-        phi, theirs = logit(own, labels), logit(shadows.probabilities, labels)  # (N,), (K, N)
+        phi = logit(own, labels, shadows.least)  # (N,)
+        theirs = logit(shadows.probabilities, labels, shadows.least)  # (K, N)
         if self.variance == "bayesian":
             return self._bayesian(phi, theirs, shadows.kept)
         mean_out, var_out = self._gaussians(theirs, ~shadows.kept)

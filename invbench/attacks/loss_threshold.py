@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from invbench.registry import attack
-from invbench.shadows.answers import Shadows, log_confidence
+from invbench.shadows.answers import ZEROS, Shadows, log_confidence
 from invbench.shadows.attack import ShadowAttack
 
 
-@attack(game="membership")
+@attack(game="membership", versions_with=ZEROS)
 @dataclass(frozen=True, kw_only=True)
 class LossThreshold(ShadowAttack):
     """Members are those with a small cross-entropy: the score is log p of the right class.
@@ -21,4 +21,4 @@ class LossThreshold(ShadowAttack):
     """
 
     def scores(self, own: Tensor, labels: Tensor, shadows: Shadows) -> Tensor:
-        return log_confidence(own, labels)
+        return log_confidence(own, labels, shadows.least)

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from invbench.registry import attack, parameter
-from invbench.shadows.answers import LEAST, Shadows, log_confidence
+from invbench.shadows.answers import LEAST, ZEROS, Shadows, log_confidence
 from invbench.shadows.attack import ShadowAttack
 
 
-@attack(game="membership")
+@attack(game="membership", versions_with=ZEROS)
 @dataclass(frozen=True, kw_only=True)
 class Rmia(ShadowAttack):
     """The share of other pictures z whose likelihood ratio is at least `gamma` times smaller than the candidate's.
@@ -34,7 +34,7 @@ class Rmia(ShadowAttack):
     a: float = parameter(0.3, at_least=0, at_most=1, help="offline: slope of the confidence with x in that without")
 
     def scores(self, own: Tensor, labels: Tensor, shadows: Shadows) -> Tensor:
-        ratio = log_confidence(own, labels) - self._log_evidence(shadows, labels)
+        ratio = log_confidence(own, labels, shadows.least) - self._log_evidence(shadows, labels)
         others = ratio.sort().values
         below = torch.searchsorted(others, ratio - math.log(self.gamma), right=True).double()
         itself = float(self.gamma <= 1)  # every candidate passes its own test there, and no other
@@ -42,7 +42,7 @@ class Rmia(ShadowAttack):
 
     def _log_evidence(self, shadows: Shadows, labels: Tensor) -> Tensor:
         """log P(x), `(N,)`."""
-        confidence = log_confidence(shadows.probabilities, labels).exp()  # (K, N)
+        confidence = log_confidence(shadows.probabilities, labels, shadows.least).exp()  # (K, N)
         if self.mode == "online":
             return confidence.mean(dim=0).clamp_min(LEAST).log()
         out = ~shadows.kept

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from invbench.numbers.ranking import TruePositiveRate
 from invbench.observation import MembershipGuess, MembershipObservation
-from invbench.shadows.answers import Shadows, log_confidence, logit, shadows_of
+from invbench.shadows.answers import LEAST, LEAST_DEFENDED, Shadows, log_confidence, logit, shadows_of
 from invbench.shadows.thresholds import best_threshold
 
 EVERY = [
@@ -182,8 +182,8 @@ def test_answers_rounded_to_0_do_not_drown_what_the_others_tell(variance: str) -
     labels, shadows, own = seen.public.candidates.labels, shadows_of(seen), seen.answer(seen.public.candidates.images)
     lira = attack("lira", variance=variance)
     bare, rounded = (
-        area(lira.scores(change(own), labels, Shadows(change(shadows.probabilities), shadows.kept)), member)  # type: ignore[attr-defined]
-        for change in (torch.clone, lambda answers: (answers * 20).round() / 20)
+        area(lira.scores(change(own), labels, Shadows(change(shadows.probabilities), shadows.kept, least)), member)  # type: ignore[attr-defined]
+        for change, least in ((torch.clone, LEAST), (lambda answers: (answers * 20).round() / 20, LEAST_DEFENDED))
     )
     assert bare > 0.8
     assert rounded > bare - 0.03
