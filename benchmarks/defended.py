@@ -106,7 +106,7 @@ GROUPS = {
     ),
     "model,linear,answers": Group("digits", 10, "linear", BLACK, ANSWERS, CLASSES, WRONG, 2),
     "membership,lenet": Group(
-        *("natural", 3, "{name: lenet, activation: relu}", MEMBERSHIP),
+        *("natural", 3, "{name: lenet, activation: relu, start: pytorch}", MEMBERSHIP),
         [*_private("noise: 0.3", "epsilon: 8"), SHORTER, SMOOTH, *ANSWERS],
         {"auc": 0.5, "tpr_at_fpr_0.01": 0.01},
         ("other_accuracy", "accuracy on others"),
@@ -115,7 +115,7 @@ GROUPS = {
         *(
             "{name: pydoc, characters: 50000}",
             10,
-            "{name: gpt, width: 64, pairs: 512, training_steps: 200}",
+            "{name: gpt, width: 64, pairs: 512, training_steps: 1000}",
             EXTRACTION,
         ),
         ["deduplication", *_private("noise: 0.3", "epsilon: 8"), SHORTER, SMOOTH],
@@ -271,7 +271,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
         "true positives that of false ones. Attribute: VKORC1 of 1,250 held-out people of 5,000, the synthetic "
         "warfarin cohort. Model: ten digits, 2 seeds. "
         "Membership: 120 candidates of `natural`, 30 epochs, 3 victims, 8 shadows. Extraction: ten canaries of 4 "
-        "digits (13.3 bits), 16 times each in 50,000 characters, 200 steps. Epsilon at delta 1e-5, by RDP.",
+        "digits (13.3 bits), 16 times each in 50,000 characters, 1,000 steps. Epsilon at delta 1e-5, by RDP.",
         command=" ".join(["python benchmarks/defended.py", *_asked(settings.groups)]),
         columns=[
             *("attacked", "defence", "epsilon", "leak", "strongest attack", "without", "with", "chance"),
