@@ -28,7 +28,6 @@ QUESTIONS = (
     "membership",
     "faces",
     "kkt",
-    "extraction",
     "defended",
 )
 

@@ -19,7 +19,7 @@ def test_the_first_games_have_the_columns_of_their_contract() -> None:
     likeness = ("psnr_to_mean", "psnr_to_nearest", "ssim_to_mean", "ssim_to_nearest")
     found = ("class_found", "class_found_by_classifier", "confidence")
     assert tuple(sheet_of("model").by_name) == (*found, *likeness, "weight_error", "validation_error")
-    assert tuple(sheet_of("extraction").by_name) == ("exposure", "extracted", "probability")
+    assert tuple(sheet_of("extraction").by_name) == ("exposure", "extracted", "probability", "bits_per_byte")
     assert tuple(sheet_of("training-set").by_name) == ("training_found", "unseen_found", "psnr", "ssim")
 
 
@@ -39,7 +39,7 @@ def test_the_gate_puts_up_with_half_a_decibel_and_with_two_hundredths_of_anythin
 
 def test_only_a_lower_perceptual_distance_and_smaller_errors_are_a_stronger_attack() -> None:
     lower = {name for name, column in columns().items() if column.better == "lower"}
-    assert lower == {"lpips", "weight_error", "validation_error", "error", "unseen_found"}
+    assert lower == {"lpips", "weight_error", "validation_error", "error", "unseen_found", "bits_per_byte"}
     assert {columns()[name].role for name in ("validation_error", "error", "unseen_found")} == {"cost"}
     assert columns()["lpips"].gain(-0.1) == 0.1
     assert columns()["psnr"].gain(-0.1) == -0.1
