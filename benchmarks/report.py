@@ -28,6 +28,7 @@ QUESTIONS = (
     "membership",
     "faces",
     "kkt",
+    "extraction",
     "defended",
 )
 
