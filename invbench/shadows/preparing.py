@@ -11,22 +11,25 @@ import torch
 from torch import Tensor
 
 from invbench.observation import Labelled, MembershipPublic, Preparation, Tensors, log_probabilities
-from invbench.shadows.training import LANES, together, train_shadows
+from invbench.shadows.training import together, train_shadows
 
 _STAGES = frozenset({"model", "training"})
 """The stages of defences that a shadow's weights depend on; those of answers are run when it is read."""
 _TRIAL_STEPS = (1, 4)
+_ONE_BY_ONE = 4
+"""Shadows of a block where each is trained alone: what a killed run loses, and what one worker takes at a time."""
 _SPLITS = 1 << 32  # seeds of the splits, apart from those of the networks
 
 
 def shadow_models(public: MembershipPublic, count: int) -> dict[str, Preparation]:
     """`shadows`: log probabilities of `count` shadow models. Attacks that ask for as many share one artefact.
 
-    More than are trained at a time are made in blocks, the first of which is that of whoever asks for no more.
+    They are made in blocks, the first of which is that of whoever asks for no more.
     """
-    if count <= LANES:
+    size = max(together(public), _ONE_BY_ONE)
+    if count <= size:
         return {"shadows": _block(public, 0, count)}
-    blocks = {f"from {first}": _block(public, first, min(first + LANES, count)) for first in range(0, count, LANES)}
+    blocks = {f"from {first}": _block(public, first, min(first + size, count)) for first in range(0, count, size)}
     joined = Preparation(
         what=f"{count} shadows of {public.model}",
         key={"shadows": count, "candidates": public.identity},

@@ -162,6 +162,13 @@ def test_more_shadows_than_are_trained_at_a_time_begin_with_those_of_whoever_ask
     assert not torch.equal(made["log_probabilities"][16], made["log_probabilities"][0]), "a start of its own"
 
 
+def test_shadows_that_are_trained_one_by_one_are_artefacts_of_four() -> None:
+    """So that a killed run keeps what is done, and workers share the rest."""
+    ten = membership_cell("lira", settings={"shadows": 10}, model=part("model", "resnet20"))
+    blocks = preparations(ten)["shadows"].needs
+    assert [need.what.split(" shadows")[0] for need in blocks] == ["training 4", "training 4 more", "training 2 more"]
+
+
 def test_a_defence_of_answers_trains_no_shadow_anew_and_one_of_the_network_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
