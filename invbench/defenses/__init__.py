@@ -45,6 +45,9 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 NETWORK: frozenset[Stage] = frozenset({"corpus", "model", "training"})
 """The stages that change the victim itself: its weights depend on the defences that act there."""
 
+VALUE = 4
+"""Bytes of a float32, in which a client sends what no defence makes smaller."""
+
 Batch = tuple[Tensor, Tensor]
 """Normalised pictures `(B, C, H, W)`; labels `(B,)` int64, or probabilities `(B, classes)` float."""
 
@@ -116,6 +119,13 @@ class Defense:
         """
         return low, high
 
+    def message_bytes(self, shared: Update, clients: int, before: int) -> int:
+        """Bytes that one of so many clients sends a round, for `shared` as all defences left it.
+
+        `before`: what the defences listed earlier say, 4 bytes a value without any; the last decides what is sent.
+        """
+        return before
+
     def stages(self) -> tuple[Stage, ...]:
         """The stages at which it acts, in the order of `STAGES`."""
         own = {stage: getattr(type(self), stage) for stage in STAGES}
@@ -181,6 +191,13 @@ class Stack:
         for defense in reversed(self.defenses):
             low, high = defense.interval(low, high, seen)
         return low, high
+
+    def message_bytes(self, shared: Update, clients: int = 1) -> int:
+        """Bytes that one of so many clients sends a round, for `shared` as the `update` stage left it."""
+        sent = VALUE * sum(tensor.numel() for tensor in shared)
+        for defense in self.defenses:
+            sent = defense.message_bytes(shared, clients, sent)
+        return sent
 
     @property
     def leaves_open(self) -> bool:

@@ -8,7 +8,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from invbench.defenses import Context, Defense
+from invbench.defenses import VALUE, Context, Defense
+from invbench.defenses._sending import sparse_bytes, whole_bytes
 from invbench.observation import Update
 from invbench.registry import defense, parameter
 
@@ -50,6 +51,11 @@ class Quantize(Defense):
             tuple(a - half for a, half in zip(low, halves, strict=True)),
             tuple(b + half for b, half in zip(high, halves, strict=True)),
         )
+
+    def message_bytes(self, shared: Update, clients: int, before: int) -> int:
+        """`bits` a coordinate, packed, and each tensor's largest magnitude; zeros left out where that is shorter."""
+        every = sum(whole_bytes(self.bits * tensor.numel()) + VALUE for tensor in shared)
+        return min(every, sparse_bytes(shared, every))
 
     def _quantised(self, tensor: Tensor, generator: torch.Generator) -> Tensor:
         if not tensor.any():

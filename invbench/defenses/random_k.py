@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from invbench.defenses import Context, Defense, flatten
+from invbench.defenses._sending import sparse_bytes
 from invbench.defenses._sparse import hides_which, kept_count, only
 from invbench.observation import Update
 from invbench.registry import defense, parameter
@@ -67,3 +68,7 @@ class RandomK(Defense):
             tuple(torch.where(t != 0, a / factor, -torch.inf) for a, t in zip(low, seen, strict=True)),
             tuple(torch.where(t != 0, b / factor, torch.inf) for b, t in zip(high, seen, strict=True)),
         )
+
+    def message_bytes(self, shared: Update, clients: int, before: int) -> int:
+        """The values that were kept and their places: the seed of the draw is the client's secret."""
+        return sparse_bytes(shared, before)

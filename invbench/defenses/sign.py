@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from invbench.defenses import Context, Defense
+from invbench.defenses._sending import whole_bytes
 from invbench.observation import Update
 from invbench.registry import defense
 
@@ -24,3 +25,8 @@ class Sign(Defense):
     def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
         """A sign that is not the expected one counts as two standard deviations."""
         return tuple(m.sign() for m in expected), tuple(torch.ones_like(v) for v in variance)
+
+    def message_bytes(self, shared: Update, clients: int, before: int) -> int:
+        """One bit a coordinate, as signSGD sends; two where some are exactly zero."""
+        zeros = any(bool((tensor == 0).any()) for tensor in shared)
+        return whole_bytes((2 if zeros else 1) * sum(tensor.numel() for tensor in shared))

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from invbench.defenses import Context, Defense, flatten
+from invbench.defenses._sending import sparse_bytes
 from invbench.defenses._sparse import hides_which, kept_count, only
 from invbench.observation import Update
 from invbench.registry import defense, parameter
@@ -53,6 +54,10 @@ class TopK(Defense):
             tuple(torch.where(t != 0, a, -least) for a, t in zip(low, seen, strict=True)),
             tuple(torch.where(t != 0, b, least) for b, t in zip(high, seen, strict=True)),
         )
+
+    def message_bytes(self, shared: Update, clients: int, before: int) -> int:
+        """The values that were kept and their places."""
+        return sparse_bytes(shared, before)
 
     def _hidden(self, seen: Update) -> bool:
         return hides_which(seen, kept_count(self.fraction, sum(map(Tensor.numel, seen))))

@@ -1,0 +1,34 @@
+"""What a client sends, in bytes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from invbench.defenses import Context, Defense, Stack
+from invbench.defenses.gaussian import Gaussian
+from invbench.defenses.quantize import Quantize
+from invbench.defenses.random_k import RandomK
+from invbench.defenses.sign import Sign
+from invbench.defenses.top_k import TopK
+
+
+@pytest.mark.parametrize(
+    ("stack", "sent"),
+    [
+        ((), 4 * 1000),
+        ((Gaussian(std=0.1),), 4 * 1000),
+        ((Sign(),), 1000 / 8),
+        ((Quantize(bits=8),), 1000 + 2 * 4),
+        ((TopK(fraction=0.01), Quantize(bits=8)), 11 + 13),  # a hundredth of all bytes, and the places
+        ((TopK(fraction=0.01),), 10 * 4 + 13),  # ten places of ten bits
+        ((TopK(fraction=0.5),), 500 * 4 + 125),  # a bit a coordinate is shorter
+        ((RandomK(fraction=0.01),), 10 * 4 + 13),
+        ((TopK(fraction=0.01), Gaussian(std=0.1)), 4 * 1000),  # noise filled the zeros
+    ],
+)
+def test_a_message_is_as_long_as_what_is_packed(stack: tuple[Defense, ...], sent: float) -> None:
+    drawn = torch.randn(1000, generator=torch.Generator().manual_seed(0))
+    update = (drawn[:800].reshape(8, 100), drawn[800:])
+    defended = Stack(stack).at("update", update, Context(torch.Generator().manual_seed(1)))
+    assert Stack(stack).message_bytes(defended) == sent
