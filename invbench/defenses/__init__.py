@@ -53,6 +53,19 @@ Batch = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
+class Round:
+    """What everybody knows of a round of clients: `batch` examples in what one of them takes a gradient of.
+
+    `one_gradient`: whether a client shares the mean gradient of its batch itself. `mixing`: whether BatchNorm uses the
+    batch's own statistics.
+    """
+
+    batch: int
+    one_gradient: bool = True
+    mixing: bool = False
+
+
+@dataclass(frozen=True)
 class Context:
     """What a defence may use beside the value itself: `generator`, the client's own CPU stream."""
 
@@ -62,8 +75,18 @@ class Context:
 class Defense:
     """A defence's stages, each of which leaves its value as it is unless a defence has that method of its own."""
 
-    hides_scale: bool = False
-    """Whether it multiplies an update by a factor that only the client knows."""
+    @property
+    def hides_scale(self) -> bool:
+        """Whether it multiplies an update by a factor that only the client knows."""
+        return False
+
+    @property
+    def shortens(self) -> bool:
+        """Whether its `update` stage makes no update longer, by L2 norm and by L1 norm, whatever it draws.
+
+        Its draws may not depend on the update. Then a clip before it still bounds what comes after it.
+        """
+        return False
 
     leaves_out: bool = False
     """Whether it leaves entries of an update out, which are then seen as zeros that are no numbers of the client's."""
@@ -84,6 +107,10 @@ class Defense:
     def training_notes(self, training: Training) -> tuple[str, ...]:
         """What a reader of results must know of a training, as all defences left it, that it took part in."""
         return ()
+
+    def of_round(self, round: Round) -> Defense:
+        """Itself with every setting filled in that the round decides; ValueError with why it cannot take part."""
+        return self
 
     def inputs(self, batch: Batch, context: Context) -> Batch:
         return batch

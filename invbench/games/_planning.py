@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from invbench.cell import Cell
 from invbench.core.errors import in_words
 from invbench.defenses import Defense, Stage
-from invbench.games._batches import pictures_of, positions_of, protocol_of, target_pool, wanted_of
+from invbench.games._batches import pictures_of, positions_of, protocol_of, round_of, target_pool, wanted_of
 from invbench.protocol._batch_norm import use_batch_statistics
 from invbench.scoring.controls import exact_already
 from invbench.victims import architecture, model_of, pool_of, shape_of, usual_training, why_untrainable
@@ -32,7 +32,17 @@ def why_unplayable(cell: Cell) -> str | None:
 
 def _of_other_kind(cell: Cell) -> str | None:
     why = not_of_pictures(cell) or idle_defense(cell, STAGES)
-    return why or (None if model_of(cell).trained else idle_untrained(cell, STAGES))
+    return why or _no_round(cell) or (None if model_of(cell).trained else idle_untrained(cell, STAGES))
+
+
+def _no_round(cell: Cell) -> str | None:
+    """Which of the cell's defences cannot take part in its rounds, and why."""
+    for choice in cell.defense or ():
+        try:
+            choice.build(Defense).of_round(round_of(cell))
+        except ValueError as error:
+            return f"defence {choice.name}: {error}"
+    return None
 
 
 def not_of_pictures(cell: Cell) -> str | None:

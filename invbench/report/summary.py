@@ -123,10 +123,14 @@ def field(value: object) -> object:
 
 
 def _metrics(figures: Sequence[Figures]) -> list[str]:
-    """Metrics of the games present in the sheets' order, then what nothing describes, by name."""
-    games = {one.record.names["game"] for one in figures}
-    known = dict.fromkeys(column.name for s in every_sheet() if s.game in games for column in s.columns)
-    return [*known, *sorted(set[str]().union(*(one.scores for one in figures)) - known.keys())]
+    """Metrics of the games present in the sheets' order, then what nothing describes, by name.
+
+    A limit that no cell has is left out: nothing there has one.
+    """
+    games, found = {one.record.names["game"] for one in figures}, set[str]().union(*(one.scores for one in figures))
+    columns = [column for s in every_sheet() if s.game in games for column in s.columns]
+    known = dict.fromkeys(c.name for c in columns if c.role != "limit" or c.name in found)
+    return [*known, *sorted(found - known.keys())]
 
 
 def _controls_by_name(figures: Sequence[Figures]) -> list[tuple[str, str]]:
