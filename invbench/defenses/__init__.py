@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from invbench.defenses._contract import check_kept
-from invbench.observation import Update
+from invbench.observation import Public, Update
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,6 +52,19 @@ Batch = tuple[Tensor, Tensor]
 """Normalised pictures `(B, C, H, W)`; labels `(B,)` int64, or probabilities `(B, classes)` float."""
 
 
+@dataclass(frozen=True, eq=False)
+class Client:
+    """What a client has at hand when it defends itself.
+
+    `network`: the global model in the client's mode, a copy of its own with which it computes. `batch`: before stage
+    `inputs` its own pictures and labels, after it those of which it computes.
+    """
+
+    public: Public
+    network: nn.Module
+    batch: Batch
+
+
 @dataclass(frozen=True)
 class Round:
     """What everybody knows of a round of clients: `batch` examples in what one of them takes a gradient of.
@@ -67,9 +80,14 @@ class Round:
 
 @dataclass(frozen=True)
 class Context:
-    """What a defence may use beside the value itself: `generator`, the client's own CPU stream."""
+    """What a defence may use beside the value itself: `generator`, the client's own CPU stream.
+
+    `client`: whose pictures or update it is, at the stages `inputs`, `per_example` and `update`; None elsewhere, and
+    where an attacker computes what to expect.
+    """
 
     generator: torch.Generator
+    client: Client | None = None
 
 
 class Defense:
@@ -99,6 +117,17 @@ class Defense:
 
     def training(self, training: Training, context: Context) -> Training:
         return training
+
+    def unsupported(self, network: nn.Module, batch_size: int) -> str | None:
+        """Why it cannot act on clients with such a network (on the meta device) and so many pictures each, or None."""
+        return None
+
+    def on(self, network: nn.Module) -> Defense:
+        """The same defence, for whoever asks it of updates of this network (maybe on the meta device).
+
+        Asked of a defence whose `seen_as` or `interval` depend on which layer a tensor belongs to.
+        """
+        return self
 
     def untrainable(self, network: nn.Module, training: Training) -> str | None:
         """Why it cannot take part in such a training of such a network (maybe on the meta device), or None."""
@@ -197,6 +226,10 @@ class Stack:
                 check_kept(type(defense).__name__, stage, value, given)
                 value = given
         return value
+
+    def on(self, network: nn.Module) -> Stack:
+        """The same defences, of updates of this network."""
+        return Stack(tuple(defense.on(network) for defense in self.defenses))
 
     def acts(self, stage: Stage) -> bool:
         """Whether any of them acts at this stage."""

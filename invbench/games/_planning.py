@@ -89,6 +89,9 @@ def _no_victim(cell: Cell) -> str | None:
         return f"{name} cannot train on one picture: {why}"
     if model.trained and (why := why_untrainable(cell, network, usual_training(cell))) is not None:
         return why
+    for defense in cell.defense or ():
+        if (why := defense.build(Defense).unsupported(network, cell.batch_size or 1)) is not None:
+            return f"defence {defense.name}: {why}"
     by_batch = protocol_of(cell).batch_norm == "train" and _smallest_batch(cell, network) == 1
     if by_batch and (why := _one_is_too_few(network, shape_of(pool))) is not None:
         return f"{name} cannot normalise by a batch of one picture: {why}"
