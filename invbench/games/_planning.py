@@ -31,8 +31,20 @@ def why_unplayable(cell: Cell) -> str | None:
 
 
 def _of_other_kind(cell: Cell) -> str | None:
-    why = not_of_pictures(cell) or idle_defense(cell, STAGES)
+    why = not_of_pictures(cell) or idle_defense(cell, STAGES) or _no_round(cell)
     return why or (None if model_of(cell).trained else idle_untrained(cell, STAGES))
+
+
+def _no_round(cell: Cell) -> str | None:
+    """Why the cell's clients hold no round with one of its defences."""
+    choices, clients = cell.defense or (), protocol_of(cell).clients
+    summing = [choice.name for choice in choices if "aggregate" in choice.build(Defense).stages()]
+    if len(summing) > 1:
+        return f"defences {' and '.join(summing)} would each make one update of the clients' updates"
+    for choice in choices:
+        if (why := choice.build(Defense).why_no_round(clients)) is not None:
+            return f"defence {choice.name}: {why}"
+    return None
 
 
 def not_of_pictures(cell: Cell) -> str | None:

@@ -17,7 +17,7 @@ from invbench.core.randomness import stream
 from invbench.data import ImagePool
 from invbench.defenses import Context, Defense
 from invbench.games import Deal, Game, Rerun, Scores
-from invbench.games._batches import batches, protocol_of, target_pool, wanted_of
+from invbench.games._batches import batches, clients_seen, protocol_of, target_pool, wanted_of
 from invbench.games._planning import why_unplayable
 from invbench.metrics import lpips_note, ssim_note
 from invbench.observation import Guess, Public, PublicDefense, Update, UpdateObservation, too_many
@@ -75,7 +75,7 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
             protocol=cell.protocol.name,
             protocol_settings=dict(cell.protocol.settings),
             defenses=tuple(PublicDefense(d.name, d.build(Defense).public_parameters()) for d in cell.defense or ()),
-            clients=protocol.clients,
+            clients=clients_seen(cell),
         )
 
     def artefacts(self, cell: Cell) -> Sequence[Artefact]:
@@ -185,7 +185,18 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         if wanted_of(self.cell) < public.pictures:
             wanted = wanted_of(self.cell)
             aimed = f"the attack aims at one of {public.clients} clients: {wanted} pictures a target count"
-        found = (*self.pool.notes, *self._said_nothing(), shared, ssim_note(shape), perceptual, undetermined, aimed)
+        clients = protocol_of(self.cell).clients
+        rounds = [note for defense in stack_of(self.cell).defenses for note in defense.round_notes(clients)]
+        found = (
+            *self.pool.notes,
+            *rounds,
+            *self._said_nothing(),
+            shared,
+            ssim_note(shape),
+            perceptual,
+            undetermined,
+            aimed,
+        )
         if model_of(self.cell).trained:
             found += training_notes(self.cell, usual_training(self.cell))
         return tuple(note for note in found if note)
@@ -231,19 +242,18 @@ def _in_mode(network: nn.Module, protocol: UpdateProtocol) -> nn.Module:
 def _observe(
     cell: Cell, public: Public, network: nn.Module, batch: Truth, index: int, device: torch.device
 ) -> UpdateObservation:
-    number = cell.offset + index
+    number, clients = cell.offset + index, protocol_of(cell).clients
     labels = torch.from_numpy(batch.labels).to(device)
     names = [d.key for d in cell.defense or ()]
-    contexts = [
-        Context(stream("client", cell.seed, names, number * public.clients + client))
-        for client in range(public.clients)
-    ]
+    contexts = [Context(stream("client", cell.seed, names, number * clients + client)) for client in range(clients)]
     images = _normalised(batch.images, public, device)
     return UpdateObservation(
         public=public,
         model=copy.deepcopy(network),
         update=observed_update(public, network, images, labels, stack_of(cell), contexts),
-        labels=labels.clone() if public.labels == "known" else None,  # the truth's memory stays behind the wall
+        labels=labels[: public.pictures].clone()
+        if public.labels == "known"
+        else None,  # the truth's memory stays behind the wall
         generator=stream("attack", cell.seed, cell.attack.key, number),
         device=device,
     )

@@ -25,11 +25,12 @@ def observed_update(
     whose stream its protocol's choices and its defences draw in turn.
     """
     with torch.no_grad():  # a graph would lead an attacker from the update back to the pictures
-        batches = zip(images.chunk(public.clients), labels.chunk(public.clients), contexts, strict=True)
+        batches = zip(images.chunk(len(contexts)), labels.chunk(len(contexts)), contexts, strict=True)
         sent = [_sent(public, network, *batch, stack) for batch in batches]
         aggregated = stack.at("aggregate", sent, contexts[0])
         seen = aggregated[0] if len(aggregated) == 1 else mean(aggregated)
-        if stack.defenses and not _finite(seen) and _finite(simulate(public, copy.deepcopy(network), images, labels)):
+        every = replace(public, clients=len(contexts))
+        if stack.defenses and not _finite(seen) and _finite(simulate(every, copy.deepcopy(network), images, labels)):
             names = ", ".join(type(defense).__name__ for defense in stack.defenses)
             raise BrokenContract(f"defence {names}: the update is finite without it and not with it")
         return seen
