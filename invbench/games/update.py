@@ -16,8 +16,9 @@ from invbench.core.artefacts import Artefact
 from invbench.core.randomness import stream
 from invbench.data import ImagePool
 from invbench.defenses import Context, Defense
-from invbench.games import Deal, Game, Rerun, Scores
+from invbench.games import Craft, Deal, Game, Rerun, Scores
 from invbench.games._batches import batches, clients_seen, protocol_of, target_pool, wanted_of
+from invbench.games._crafted import crafted
 from invbench.games._planning import why_unplayable
 from invbench.metrics import lpips_note, ssim_note
 from invbench.observation import Guess, Public, PublicDefense, Update, UpdateObservation, too_many
@@ -83,11 +84,16 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
 
     def deal(self, cell: Cell, device: torch.device) -> UpdateDeal:
         """Build the victim, then compute and defend every client's update."""
+        return self.deal_crafted(cell, device, None)
+
+    def deal_crafted(self, cell: Cell, device: torch.device, craft: Craft | None) -> UpdateDeal:
+        """The same, of clients each of whom is given what a malicious server crafts for it."""
         pool, public = pool_of(cell), self.public(cell)
         public = replace(public, network=copy.deepcopy(public.network))  # the attack's, to change
         network = _in_mode(victim(cell).to(device), protocol_of(cell))
         behind = batches(cell, pool)
-        observations = tuple(_observe(cell, public, network, batch, k, device) for k, batch in enumerate(behind))
+        given = None if craft is None else crafted(public, network, protocol_of(cell).clients, craft)
+        observations = tuple(_observe(cell, public, network, given, batch, k, device) for k, batch in enumerate(behind))
         truths = tuple(truth.first(wanted_of(cell)) for truth in behind)
         empty = tuple(_why_empty(seen.update) for seen in observations)
         return UpdateDeal(cell=cell, observations=observations, truths=truths, pool=pool, empty=empty)
@@ -240,7 +246,13 @@ def _in_mode(network: nn.Module, protocol: UpdateProtocol) -> nn.Module:
 
 
 def _observe(
-    cell: Cell, public: Public, network: nn.Module, batch: Truth, index: int, device: torch.device
+    cell: Cell,
+    public: Public,
+    network: nn.Module,
+    given: Sequence[nn.Module] | None,
+    batch: Truth,
+    index: int,
+    device: torch.device,
 ) -> UpdateObservation:
     number, clients = cell.offset + index, protocol_of(cell).clients
     labels = torch.from_numpy(batch.labels).to(device)
@@ -249,8 +261,8 @@ def _observe(
     images = _normalised(batch.images, public, device)
     return UpdateObservation(
         public=public,
-        model=copy.deepcopy(network),
-        update=observed_update(public, network, images, labels, stack_of(cell), contexts),
+        model=copy.deepcopy(network if given is None else given[0]),
+        update=observed_update(public, network, images, labels, stack_of(cell), contexts, given),
         labels=labels[: public.pictures].clone()
         if public.labels == "known"
         else None,  # the truth's memory stays behind the wall

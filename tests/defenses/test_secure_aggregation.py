@@ -71,7 +71,7 @@ def test_the_pictures_of_clients_that_are_not_in_the_sum_are_not_attacked(tmp_pa
     seen = dealt.observations[0]
     assert (seen.public.clients, seen.public.pictures, len(seen.labels)) == (2, 2, 2)
     assert any("the sum of 2 of 4 clients" in note for note in dealt.notes)
-    assert [len(target) for target in dealt.controls()["grey"]["psnr"]] == [2]
+    assert [len(truth.images) for truth in dealt.truths] == [2]
 
 
 @pytest.mark.parametrize(
