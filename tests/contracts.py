@@ -27,10 +27,10 @@ from invbench.cell import Cell, Choice
 from invbench.core.parameters import Parameter
 from invbench.data import BadData, Dataset, ImagePool, Pool
 from invbench.defenses import STAGES, Defense
-from invbench.games import game_of
 from invbench.matrix.blocks import Batches, Block, Data, Limits
 from invbench.models import ImageModel
 from invbench.play.asking import why_unsupported
+from invbench.play.dealing import dealt
 from invbench.play.preparing import prepared
 
 BRIEF = {
@@ -264,7 +264,7 @@ def answered(attacks: Sequence[str], elsewhere: Path) -> tuple[dict[str, list[An
 
 def _observed(cell: Cell) -> bytes:
     """The cell's observations, pickled: whoever answers has his own copy."""
-    return pickle.dumps(list(prepared(cell, game_of(cell).deal(cell, torch.device("cpu")).observations)))
+    return pickle.dumps(list(prepared(cell, dealt(cell, torch.device("cpu")).observations)))
 
 
 def _sites() -> list[str]:

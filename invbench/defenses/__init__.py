@@ -182,6 +182,18 @@ class Defense:
         """
         return before
 
+    def why_no_round(self, clients: int) -> str | None:
+        """Why no round of so many clients comes to an end with it, or nothing is computed by it here; else None."""
+        return None
+
+    def clients_seen(self, clients: int) -> int:
+        """The updates of how many clients, the first of so many, are in what the server sees."""
+        return clients
+
+    def round_notes(self, clients: int) -> tuple[str, ...]:
+        """What a reader of results must know of a round of so many clients with it."""
+        return ()
+
     def stages(self) -> tuple[Stage, ...]:
         """The stages at which it acts, in the order of `STAGES`."""
         own = {stage: getattr(type(self), stage) for stage in STAGES}
@@ -258,6 +270,12 @@ class Stack:
         for defense in self.defenses:
             sent = defense.message_bytes(shared, clients, sent)
         return sent
+
+    def clients_seen(self, clients: int) -> int:
+        """The updates of how many clients, the first of so many, are in what the server sees."""
+        for defense in self.defenses:
+            clients = defense.clients_seen(clients)
+        return clients
 
     @property
     def leaves_open(self) -> bool:

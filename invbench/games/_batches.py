@@ -9,7 +9,7 @@ from invbench.data import ImagePool
 from invbench.defenses import Defense, Round, Stack
 from invbench.protocol import UpdateProtocol
 from invbench.scoring.reconstruction import Array, Truth
-from invbench.victims import model_of
+from invbench.victims import model_of, stack_of
 
 
 def protocol_of(cell: Cell) -> UpdateProtocol:
@@ -34,15 +34,20 @@ def round_stack(cell: Cell) -> Stack:
 
 
 def pictures_of(cell: Cell) -> int:
-    """Pictures behind one update, of all its clients."""
+    """Pictures of all clients of a round."""
     assert cell.batch_size is not None
     return cell.batch_size * protocol_of(cell).clients
 
 
+def clients_seen(cell: Cell) -> int:
+    """Whose updates are in what the server sees, the first of the protocol's clients: some may drop out or collude."""
+    return stack_of(cell).clients_seen(protocol_of(cell).clients)
+
+
 def wanted_of(cell: Cell) -> int:
-    """How many of them are the truth: all, or those of the client that the attack aims at."""
+    """How many of them are the truth: those that the server sees, or those of the client that the attack aims at."""
     assert cell.batch_size is not None
-    return cell.batch_size if cell.attack.part.facts["aims"] == "client" else pictures_of(cell)
+    return cell.batch_size * (1 if cell.attack.part.facts["aims"] == "client" else clients_seen(cell))
 
 
 def target_pool(cell: Cell, pool: ImagePool) -> Array:
