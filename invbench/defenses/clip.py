@@ -21,6 +21,7 @@ class Clip(Defense):
     """
 
     hides_scale = True
+    smooth = True
 
     norm: float = parameter(help="largest L2 norm of the whole update", unit="the update's own", above=0)
 

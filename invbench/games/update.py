@@ -6,6 +6,7 @@ import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from invbench.data import ImagePool
 from invbench.defenses import Context, Defense
 from invbench.games import Deal, Game, Rerun, Scores
 from invbench.games._batches import batches, protocol_of, target_pool, wanted_of
+from invbench.games._limits import Limits, limit_artefacts, limits_of
 from invbench.games._planning import why_unplayable
 from invbench.metrics import lpips_note, ssim_note
 from invbench.observation import Guess, Public, PublicDefense, Update, UpdateObservation, too_many
@@ -79,7 +81,8 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
         )
 
     def artefacts(self, cell: Cell) -> Sequence[Artefact]:
-        return victim_artefacts(cell)
+        noisy = stack_of(cell).adds_noise(cell.batch_size or 1)
+        return (*victim_artefacts(cell), *(limit_artefacts(cell, self.public(cell)) if noisy else ()))
 
     def deal(self, cell: Cell, device: torch.device) -> UpdateDeal:
         """Build the victim, then compute and defend every client's update."""
@@ -149,6 +152,14 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         empty = name == "mean" and told is None
         return {metric: [None] * len(values) for metric, values in scores.items()} if empty else scores
 
+    def limits(self) -> Scores:
+        """What the noise of the clients' defences leaves to attackers of a stated kind; one value a target."""
+        return self._limits.scores
+
+    @cached_property
+    def _limits(self) -> Limits:
+        return limits_of(self.cell, self.observations[0].public)
+
     def arrays(self, answers: Sequence[Guess]) -> dict[str, Array]:
         """`originals` and `reconstructions` `(targets, B, C, H, W)` and their labels `(targets, B)` (-1: none)."""
         matched = self._matched(answers)
@@ -188,7 +199,7 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         found = (*self.pool.notes, *self._said_nothing(), shared, ssim_note(shape), perceptual, undetermined, aimed)
         if model_of(self.cell).trained:
             found += training_notes(self.cell, usual_training(self.cell))
-        return tuple(note for note in found if note)
+        return (*(note for note in found if note), *self._limits.notes)
 
     def _shared(self) -> dict[str, Tensor] | None:
         """Which entries some client sent of the first target's update, by parameter name; None where all are."""

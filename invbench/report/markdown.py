@@ -44,7 +44,8 @@ def document(results: Results, figures: Sequence[Figures], links_from: Path) -> 
     for game, of_game in grouped(figures, lambda one: one.record.names["game"]).items():
         parts += crossings(of_game, str(game))
     if any(one.scores for one in figures):
-        parts.append(legend(list({one.record.names["game"]: one.sheet for one in figures if one.scores}.values())))
+        sheets = {one.record.names["game"]: one.sheet for one in figures if one.scores}
+        parts.append(legend(list(sheets.values()), set().union(*(one.scores for one in figures))))
     axes = ("game", "dataset", "batch_size", "protocol")
     groups = [*grouped(figures, lambda one: tuple(one.record.names[axis] for axis in axes)).values()]
     limits = room(groups)

@@ -113,10 +113,15 @@ def field(value: object) -> object:
 
 
 def _metrics(figures: Sequence[Figures]) -> list[str]:
-    """Metrics of the games present in the sheets' order, then what nothing describes, by name."""
+    """Metrics of the games present in the sheets' order, then what nothing describes, by name.
+
+    A limit has columns where some cell has a value.
+    """
     games = {one.record.names["game"] for one in figures}
-    known = dict.fromkeys(column.name for s in every_sheet() if s.game in games for column in s.columns)
-    return [*known, *sorted(set[str]().union(*(one.scores for one in figures)) - known.keys())]
+    found = set[str]().union(*(one.scores for one in figures))
+    every = [column for s in every_sheet() if s.game in games for column in s.columns]
+    known = dict.fromkeys(column.name for column in every if column.role != "limit" or column.name in found)
+    return [*known, *sorted(found - known.keys())]
 
 
 def _controls_by_name(figures: Sequence[Figures]) -> list[tuple[str, str]]:
