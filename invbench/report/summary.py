@@ -125,11 +125,12 @@ def field(value: object) -> object:
 def _metrics(figures: Sequence[Figures]) -> list[str]:
     """Metrics of the games present in the sheets' order, then what nothing describes, by name.
 
-    A limit that no cell has is left out: nothing there has one.
+    A limit has columns where some cell has a value.
     """
-    games, found = {one.record.names["game"] for one in figures}, set[str]().union(*(one.scores for one in figures))
-    columns = [column for s in every_sheet() if s.game in games for column in s.columns]
-    known = dict.fromkeys(c.name for c in columns if c.role != "limit" or c.name in found)
+    games = {one.record.names["game"] for one in figures}
+    found = set[str]().union(*(one.scores for one in figures))
+    every = [column for s in every_sheet() if s.game in games for column in s.columns]
+    known = dict.fromkeys(column.name for column in every if column.role != "limit" or column.name in found)
     return [*known, *sorted(found - known.keys())]
 
 
