@@ -30,6 +30,7 @@ QUESTIONS = (
     "kkt",
     "extraction",
     "defended",
+    "audit",
 )
 
 
