@@ -160,7 +160,7 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         return {metric: [None] * len(values) for metric, values in scores.items()} if empty else scores
 
     def limits(self) -> Scores:
-        """What the defences guarantee, and what their noise leaves to attackers of a stated kind; one value a target."""
+        """What the defences guarantee and what their noise leaves to attackers of a stated kind; one value a target."""
         return {**self._guaranteed.limits(self.cell), **self._limits.scores}
 
     @cached_property

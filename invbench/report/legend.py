@@ -60,7 +60,7 @@ def _values(sheet: GameSheet, measured: Collection[str]) -> list[str]:
 
 
 def _no_leak(column: Column) -> str:
-    what = {"cost": "a cost", "limit": "a limit to what can leak"}[column.role]
+    what = {"cost": "a cost", "limit": "a bound"}[column.role]
     return f"{_capital(column.written)} is {what}, and no leak: {column.better} is better."
 
 
