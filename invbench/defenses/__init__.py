@@ -127,6 +127,9 @@ class Defense:
     Rounding has none that does: its derivative is 0. torch.func must be able to differentiate it forward, in float64.
     """
 
+    signs: bool = False
+    """Whether it leaves nothing of a value but its sign."""
+
     def corpus(self, passages: list[str], context: Context) -> list[str]:
         return passages
 
@@ -312,6 +315,13 @@ class Stack:
     def hides_scale(self) -> bool:
         """Whether what is shared may be a multiple, by an unknown factor, of what the client computed."""
         return any(defense.hides_scale for defense in self.defenses)
+
+    @property
+    def signs_alone(self) -> bool:
+        """Whether what is shared tells the signs of values and nothing else of them: a factor may follow, no noise."""
+        acting = [defense for defense in self.defenses if "update" in defense.stages()]
+        last = max((place for place, defense in enumerate(acting) if defense.signs), default=None)
+        return last is not None and all(defense.hides_scale for defense in acting[last + 1 :])
 
     @property
     def leaves_out(self) -> bool:
