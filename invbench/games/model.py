@@ -19,7 +19,7 @@ from invbench.core.randomness import stream
 from invbench.data import ImagePool
 from invbench.defenses import Context, Defense
 from invbench.games import Deal, Game, Rerun, Scores
-from invbench.games._classes import chance, known_classes, private_pictures, private_pool, why_unplayable
+from invbench.games._classes import STAGES, chance, known_classes, private_pictures, private_pool, why_unplayable
 from invbench.games._guaranteed import of_training
 from invbench.metrics import ssim_note
 from invbench.observation import Confidences, Inversion, ModelObservation, ModelPublic, Oracle, PublicDefense
@@ -59,6 +59,8 @@ class ModelGame(Game[ModelPublic, ModelObservation, Inversion]):
     The model is always trained, on the data set's training pool (`trained` says nothing here). Targets are classes:
     the `targets` from number `offset` on.
     """
+
+    stages = STAGES
 
     def unsupported(self, cell: Cell) -> str | None:
         return why_unplayable(cell)
