@@ -174,11 +174,12 @@ class ModelDeal(Deal[ModelObservation, Inversion]):
         sure = [self._confidences(row)[np.arange(len(row)), self._classes] for row in rows]
         said = ["no answer" if answer.image is None else "" for answer in answers]
         texts = [
-            [f"{label}: {of_mean:.2f}", f"{of_nearest:.2f}", missing or f"{of_answer:.2f}"]
-            for label, of_mean, of_nearest, of_answer, missing in zip(self._classes, *sure, said, strict=True)
+            [f"confidence {of_mean:.2f}", f"confidence {of_nearest:.2f}", missing or f"confidence {of_answer:.2f}"]
+            for of_mean, of_nearest, of_answer, missing in zip(*sure, said, strict=True)
         ]
         title += f", defence {names['defense']}; under each picture the model's confidence that it is of the class"
-        return {"grid.png": classes_png([list(column) for column in zip(*rows, strict=True)], texts, title)}
+        heads = [f"class {label}" for label in self._classes]
+        return {"grid.png": classes_png([list(column) for column in zip(*rows, strict=True)], texts, heads, title)}
 
     @property
     def notes(self) -> tuple[str, ...]:
