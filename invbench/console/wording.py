@@ -55,6 +55,21 @@ def folded(words: str, width: int, indent: str = "") -> str:
     return "\n".join(lines) if lines else words
 
 
+def broken(words: str, width: int) -> str:
+    """Words in lines of at most `width` columns, broken at blanks, and after `_ - , + ( =` where one alone has more;
+    never within what stands between those."""
+    lines = [""]
+    for word in words.split():
+        pieces = [word] if len(word) <= width else re.findall(r"[^_,+(=-]*[_,+(=-]+|[^_,+(=-]+", word)
+        for number, piece in enumerate(pieces):
+            blank = " " if number == 0 and lines[-1] else ""
+            if lines[-1] and len(f"{lines[-1]}{blank}{piece}") > width:
+                lines.append(piece)
+            else:
+                lines[-1] += f"{blank}{piece}"
+    return "\n".join(lines)
+
+
 class Namer:
     """How to call each of these cells in a line: `dlg lenet b1 none`.
 

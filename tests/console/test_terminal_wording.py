@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from invbench import matrix
 from invbench.console import tables
 from invbench.console.plan import _in_words, _sum, only_failures
-from invbench.console.wording import cell_namer, cells_of_games, count, duration, fitted, folded, reflowed
+from invbench.console.wording import broken, cell_namer, cells_of_games, count, duration, fitted, folded, reflowed
 from invbench.gate import Verdict
 from invbench.play.forecasting import Forecast
 
@@ -83,6 +83,19 @@ def test_folded_lines_fit_and_no_word_is_broken(words: list[str]) -> None:
     lines = folded(" ".join(words), 40, "    ").split("\n")
     assert max(map(len, lines)) <= 40
     assert [word for line in lines for word in line.split()] == words
+
+
+def test_long_names_are_broken_at_their_signs() -> None:
+    assert broken("tpr_at_fpr_0.001", 14) == "tpr_at_fpr_\n0.001"
+    assert broken("inverting-gradients lenet", 12) == "inverting-\ngradients\nlenet"
+    assert broken("label_accuracy", 14) == "label_accuracy"
+    assert broken("", 14) == ""
+
+
+@settings(deadline=None)
+@given(words=st.text("ab-_(=, ", max_size=40), width=st.integers(1, 20))
+def test_breaking_loses_nothing_but_blanks(words: str, width: int) -> None:
+    assert broken(words, width).replace("\n", "").replace(" ", "") == words.replace(" ", "")
 
 
 def test_a_plan_in_which_nothing_but_failures_is_left_is_told_from_others() -> None:
