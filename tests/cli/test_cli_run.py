@@ -41,7 +41,7 @@ def test_a_run_says_how_each_cell_ended_and_where_to_look(finished: FinishedRun)
     done = finished.done
     assert done.exit_code == 0
     first, *lines = done.stderr.splitlines()
-    assert first == "6 cells of game update: 6 to compute, 0 kept from before"
+    assert first == "6 cells (5 of game update, 1 of game attribute): 6 to compute, 0 kept from before"
     assert [line[:5] for line in lines] == [f"[{k}/6]" for k in range(1, 7)]
     said = "\n".join(line[6:] for line in lines)
     assert f"{EXACT} mlp(width=8) b2 none  unsupported: needs batch_size 1, not 2" in said
@@ -157,7 +157,7 @@ def test_a_dry_run_forecasts_and_writes_nothing_at_all(tmp_path: Path) -> None:
     [refused] = [line.strip() for line in lines if "unsupported:" in line]
     assert refused.startswith("unsupported: needs batch_size 1, not 2: ")
     assert max(map(len, lines)) <= 80
-    counts = lines.index("6 cells of game update: 5 to compute, 1 unsupported")
+    counts = lines.index("6 cells (5 of game update, 1 of game attribute): 5 to compute, 1 unsupported")
     costs = joined("\n".join(lines[counts + 1 :]))
     assert re.match(r"attacks: at most [\d.]+ s with 2 workers on cpu(, [1-9]\d* MB each)?; ", costs)
 
