@@ -14,9 +14,9 @@ from invbench.core.sources import VICTIM, hash_of
 from invbench.core.theirs import PartRaised, theirs
 from invbench.core.training import Training
 from invbench.data import ImagePool
-from invbench.defenses import Context
+from invbench.defenses import Context, Defense, Stack
 from invbench.federation import Federation
-from invbench.games._batches import protocol_of
+from invbench.games._batches import protocol_of, round_of
 from invbench.games._planning import STAGES, idle_defense, no_network, not_of_pictures
 from invbench.games.update import UpdateGame
 from invbench.observation import Public
@@ -85,6 +85,10 @@ def why_unsupported(federation: Federation) -> str | None:
         return f"{cell.dataset.short} has no pictures to train on, or none that are held out"
     if (why := why_untrainable(cell, architecture(cell), training)) is not None:
         return why
+    try:
+        _in_rounds(federation)
+    except ValueError as error:
+        return str(error)
     if _training(federation).private is not None and cell.protocol is not None and cell.protocol.name != "fedsgd":
         return f"a private training takes one gradient a round: protocol fedsgd, not {cell.protocol.name}"
     return None
@@ -150,8 +154,15 @@ def _trained(federation: Federation, device: str, few: int | None) -> tuple[Tens
     defended_by = [*drawn_by, [d.key for d in cell.defense or ()]]
     clients = clients_of(pool.labels[pool.train], utility, *drawn_by)
     pictures = _pictures(pool, pool.train, public, device)
-    rounds = federate(public, network, pictures, clients, stack_of(cell), training, utility, drawn_by, defended_by)
+    stack = _in_rounds(federation)
+    rounds = federate(public, network, pictures, clients, stack, training, utility, drawn_by, defended_by)
     return correct(network, _pictures(pool, pool.trained_targets, public, device)), rounds
+
+
+def _in_rounds(federation: Federation) -> Stack:
+    """The cell's defences as they act in rounds of the training's batches; ValueError with why one cannot."""
+    cell = replace(federation.cell, batch_size=federation.utility.batch_size)
+    return Stack(tuple(choice.build(Defense).of_round(round_of(cell)) for choice in cell.defense or ()))
 
 
 def _training(federation: Federation) -> Training:
