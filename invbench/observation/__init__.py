@@ -18,6 +18,7 @@ from invbench.observation.attribute import (
     AttributePublic,
 )
 from invbench.observation.extraction import ExtractionGuess, ExtractionObservation, ExtractionPublic, Tokenizer
+from invbench.observation.informed import InformedGuess, InformedObservation, InformedPublic
 from invbench.observation.membership import (
     Architecture,
     Labelled,
@@ -54,6 +55,9 @@ __all__ = [
     "ExtractionPublic",
     "Failed",
     "Guess",
+    "InformedGuess",
+    "InformedObservation",
+    "InformedPublic",
     "Inversion",
     "Json",
     "Known",
