@@ -19,6 +19,7 @@ from invbench.observation.attribute import (
 )
 from invbench.observation.audit import AuditGuess, AuditObservation, AuditPublic
 from invbench.observation.extraction import ExtractionGuess, ExtractionObservation, ExtractionPublic, Tokenizer
+from invbench.observation.informed import InformedGuess, InformedObservation, InformedPublic
 from invbench.observation.membership import (
     Architecture,
     Labelled,
@@ -58,6 +59,9 @@ __all__ = [
     "ExtractionPublic",
     "Failed",
     "Guess",
+    "InformedGuess",
+    "InformedObservation",
+    "InformedPublic",
     "Inversion",
     "Json",
     "Known",
