@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from invbench.defenses._contract import check_kept
-from invbench.observation import Update
+from invbench.observation import Public, Update
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,18 +52,60 @@ Batch = tuple[Tensor, Tensor]
 """Normalised pictures `(B, C, H, W)`; labels `(B,)` int64, or probabilities `(B, classes)` float."""
 
 
+@dataclass(frozen=True, eq=False)
+class Client:
+    """What a client has at hand when it defends itself.
+
+    `network`: the global model in the client's mode, a copy of its own with which it computes. `batch`: before stage
+    `inputs` its own pictures and labels, after it those of which it computes.
+    """
+
+    public: Public
+    network: nn.Module
+    batch: Batch
+
+
+@dataclass(frozen=True)
+class Round:
+    """What everybody knows of a round of `clients`: `batch` examples in what one of them takes a gradient of.
+
+    `one_gradient`: whether a client shares the mean gradient of its batch itself. `mixing`: whether BatchNorm uses the
+    batch's own statistics.
+    """
+
+    batch: int
+    one_gradient: bool = True
+    mixing: bool = False
+    clients: int = 1
+
+
 @dataclass(frozen=True)
 class Context:
-    """What a defence may use beside the value itself: `generator`, the client's own CPU stream."""
+    """What a defence may use beside the value itself: `generator`, the client's own CPU stream.
+
+    `client`: whose pictures or update it is, at the stages `inputs`, `per_example` and `update`; None elsewhere, and
+    where an attacker computes what to expect.
+    """
 
     generator: torch.Generator
+    client: Client | None = None
 
 
 class Defense:
     """A defence's stages, each of which leaves its value as it is unless a defence has that method of its own."""
 
-    hides_scale: bool = False
-    """Whether it multiplies an update by a factor that only the client knows."""
+    @property
+    def hides_scale(self) -> bool:
+        """Whether it multiplies an update by a factor that only the client knows."""
+        return False
+
+    @property
+    def shortens(self) -> bool:
+        """Whether its `update` stage makes no update longer, by L2 norm and by L1 norm, whatever it draws.
+
+        Its draws may not depend on the update. Then a clip before it still bounds what comes after it.
+        """
+        return False
 
     leaves_out: bool = False
     """Whether it leaves entries of an update out, which are then seen as zeros that are no numbers of the client's."""
@@ -77,6 +119,17 @@ class Defense:
     def training(self, training: Training, context: Context) -> Training:
         return training
 
+    def unsupported(self, network: nn.Module, batch_size: int) -> str | None:
+        """Why it cannot act on clients with such a network (on the meta device) and so many pictures each, or None."""
+        return None
+
+    def on(self, network: nn.Module) -> Defense:
+        """The same defence, for whoever asks it of updates of this network (maybe on the meta device).
+
+        Asked of a defence whose `seen_as` or `interval` depend on which layer a tensor belongs to.
+        """
+        return self
+
     def untrainable(self, network: nn.Module, training: Training) -> str | None:
         """Why it cannot take part in such a training of such a network (maybe on the meta device), or None."""
         return None
@@ -84,6 +137,10 @@ class Defense:
     def training_notes(self, training: Training) -> tuple[str, ...]:
         """What a reader of results must know of a training, as all defences left it, that it took part in."""
         return ()
+
+    def of_round(self, round: Round) -> Defense:
+        """Itself with every setting filled in that the round decides; ValueError with why it cannot take part."""
+        return self
 
     def inputs(self, batch: Batch, context: Context) -> Batch:
         return batch
@@ -125,10 +182,6 @@ class Defense:
         `before`: what the defences listed earlier say, 4 bytes a value without any; the last decides what is sent.
         """
         return before
-
-    def why_no_round(self, clients: int) -> str | None:
-        """Why no round of so many clients comes to an end with it, or nothing is computed by it here; else None."""
-        return None
 
     def clients_seen(self, clients: int) -> int:
         """The updates of how many clients, the first of so many, are in what the server sees."""
@@ -182,6 +235,10 @@ class Stack:
                 check_kept(type(defense).__name__, stage, value, given)
                 value = given
         return value
+
+    def on(self, network: nn.Module) -> Stack:
+        """The same defences, of updates of this network."""
+        return Stack(tuple(defense.on(network) for defense in self.defenses))
 
     def acts(self, stage: Stage) -> bool:
         """Whether any of them acts at this stage."""

@@ -1,4 +1,4 @@
-"""Which pictures are behind the update of each target of a cell of clients."""
+"""Which pictures are behind the update of each target of a cell of clients, and which defences stand before it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import numpy as np
 
 from invbench.cell import Cell
 from invbench.data import ImagePool
+from invbench.defenses import Defense, Round, Stack
 from invbench.protocol import UpdateProtocol
 from invbench.scoring.reconstruction import Array, Truth
 from invbench.victims import model_of, stack_of
@@ -15,6 +16,22 @@ def protocol_of(cell: Cell) -> UpdateProtocol:
     """The cell's protocol."""
     assert cell.protocol is not None
     return cell.protocol.build(UpdateProtocol)
+
+
+def round_of(cell: Cell) -> Round:
+    """What is public of the cell's rounds."""
+    assert cell.batch_size is not None
+    protocol = protocol_of(cell)
+    shared = protocol.multiple(cell.batch_size)
+    mixing = protocol.batch_norm == "train"
+    exact = shared.exact and shared.factor == 1.0
+    return Round(cell.batch_size, one_gradient=exact, mixing=mixing, clients=protocol.clients)
+
+
+def round_stack(cell: Cell) -> Stack:
+    """The cell's defences as they act in its rounds; ValueError with why one of them cannot."""
+    round = round_of(cell)
+    return Stack(tuple(choice.build(Defense).of_round(round) for choice in cell.defense or ()))
 
 
 def pictures_of(cell: Cell) -> int:

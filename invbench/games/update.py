@@ -6,6 +6,7 @@ import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -17,8 +18,9 @@ from invbench.core.randomness import stream
 from invbench.data import ImagePool
 from invbench.defenses import Context, Defense
 from invbench.games import Craft, Deal, Game, Rerun, Scores
-from invbench.games._batches import batches, clients_seen, protocol_of, target_pool, wanted_of
+from invbench.games._batches import batches, clients_seen, protocol_of, round_stack, target_pool, wanted_of
 from invbench.games._crafted import crafted
+from invbench.games._guaranteed import Guaranteed, of_round
 from invbench.games._planning import why_unplayable
 from invbench.metrics import lpips_note, ssim_note
 from invbench.observation import Guess, Public, PublicDefense, Update, UpdateObservation, too_many
@@ -75,7 +77,7 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
             std=std,
             protocol=cell.protocol.name,
             protocol_settings=dict(cell.protocol.settings),
-            defenses=tuple(PublicDefense(d.name, d.build(Defense).public_parameters()) for d in cell.defense or ()),
+            defenses=tuple(PublicDefense(name, defense.public_parameters()) for name, defense in _defenses(cell)),
             clients=clients_seen(cell),
         )
 
@@ -193,19 +195,22 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
             aimed = f"the attack aims at one of {public.clients} clients: {wanted} pictures a target count"
         clients = protocol_of(self.cell).clients
         rounds = [note for defense in stack_of(self.cell).defenses for note in defense.round_notes(clients)]
-        found = (
-            *self.pool.notes,
-            *rounds,
-            *self._said_nothing(),
-            shared,
-            ssim_note(shape),
-            perceptual,
-            undetermined,
-            aimed,
-        )
+        found = (*self.pool.notes, *rounds, *self._said_nothing(), shared, ssim_note(shape), perceptual)
+        found += (undetermined, aimed)
         if model_of(self.cell).trained:
             found += training_notes(self.cell, usual_training(self.cell))
+        found += self._guaranteed.notes
         return tuple(note for note in found if note)
+
+    def limits(self) -> Scores:
+        """What the defences guarantee, where they guarantee anything."""
+        return self._guaranteed.limits(self.cell)
+
+    @cached_property
+    def _guaranteed(self) -> Guaranteed:
+        """What they guarantee; `identified` looks for each picture among so many candidates."""
+        candidates = min(reconstruction.CANDIDATES, len(target_pool(self.cell, self.pool)))
+        return of_round(_defenses(self.cell), candidates)
 
     def _shared(self) -> dict[str, Tensor] | None:
         """Which entries some client sent of the first target's update, by parameter name; None where all are."""
@@ -241,6 +246,13 @@ def _why_empty(update: Update) -> str:
     return "" if any(bool(tensor.any()) for tensor in update) else "zero: nothing was shared"
 
 
+def _defenses(cell: Cell) -> list[tuple[str, Defense]]:
+    """The cell's defences by name, as they act in its rounds."""
+    return [
+        (choice.name, defense) for choice, defense in zip(cell.defense or (), round_stack(cell).defenses, strict=True)
+    ]
+
+
 def _in_mode(network: nn.Module, protocol: UpdateProtocol) -> nn.Module:
     return use_batch_statistics(network) if protocol.batch_norm == "train" else network
 
@@ -256,16 +268,15 @@ def _observe(
 ) -> UpdateObservation:
     number, clients = cell.offset + index, protocol_of(cell).clients
     labels = torch.from_numpy(batch.labels).to(device)
+    known = labels[: public.pictures].clone() if public.labels == "known" else None  # the truth's own memory stays here
     names = [d.key for d in cell.defense or ()]
     contexts = [Context(stream("client", cell.seed, names, number * clients + client)) for client in range(clients)]
     images = _normalised(batch.images, public, device)
     return UpdateObservation(
         public=public,
         model=copy.deepcopy(network if given is None else given[0]),
-        update=observed_update(public, network, images, labels, stack_of(cell), contexts, given),
-        labels=labels[: public.pictures].clone()
-        if public.labels == "known"
-        else None,  # the truth's memory stays behind the wall
+        update=observed_update(public, network, images, labels, round_stack(cell), contexts, given),
+        labels=known,
         generator=stream("attack", cell.seed, cell.attack.key, number),
         device=device,
     )

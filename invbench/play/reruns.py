@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -39,7 +40,7 @@ def rerun_scores(cell: Cell, device: str) -> dict[str, Scores]:
 
 
 def _artefact(name: str, rerun: Rerun[Any], device: str) -> Artefact:
-    cell = rerun.cell
+    cell = replace(rerun.cell, attack=rerun.cell.attack.told_of(rerun.cell.defense))
     theirs = sorted(metric for metric in registry.plugin_names("metric") if metric_of(metric.replace("-", "_")))
     metrics = [registry.module_of("metric", metric) for metric in theirs]
     code = hash_of((*ATTACKER, *VICTIM, *GAME), *cell.classes, *metrics)

@@ -27,15 +27,15 @@ The last column is the beginning of the cell's id, for `invbench show DIR CELL`;
 cell's pictures, where it has any."""
 
 
-def legend(sheets: Sequence[GameSheet]) -> str:
-    """The legend of a report of these games, as Markdown."""
+def legend(sheets: Sequence[GameSheet], beside: Sequence[str] = ()) -> str:
+    """The legend of a report of these games, as Markdown; `beside`: sentences on what stands beside their columns."""
     known = [sheet for sheet in sheets if sheet.plain is None]
     values = dict.fromkeys(sentence for sheet in known for sentence in _values(sheet))
     margins = dict.fromkeys(_margin(sheet, one) for sheet in known for one in sheet.evidence)
     points = [" ".join([*values, ARROWS]), CONTROLS]
     points += [FINDING.format(margins=_listed(list(margins)))] if margins else []
     points += dict.fromkeys(" ".join(sheet.said.legend) for sheet in known if sheet.said.legend)
-    return "How to read the tables:\n\n" + "\n".join(map(_point, [*points, LAST]))
+    return "How to read the tables:\n\n" + "\n".join(map(_point, [*points, *beside, LAST]))
 
 
 def _values(sheet: GameSheet) -> list[str]:

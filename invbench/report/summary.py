@@ -9,7 +9,9 @@ from typing import Any
 import pandas as pd
 
 from invbench.core.printing import one_line
+from invbench.report import naive
 from invbench.report.figures import Figures, figures_of_all
+from invbench.report.naive import pairs_of
 from invbench.report.settings import PARTS
 from invbench.sheets import every_sheet
 from invbench.store import AXES, Results
@@ -58,10 +60,12 @@ class _Table:
         self.metrics = _metrics(figures)
         self.by_name = _controls_by_name(figures)
         self.settings = _settings(figures)
+        self.pairs = pairs_of(figures)
+        beside = [naive.TITLE] if self.pairs.by_twin else []
         spreads = [f"{metric}_{part}" for metric in self.metrics for part in ("mean", "std", "ci_low", "ci_high")]
         controls = [f"control_{metric}_mean" for metric in self.metrics]
         controls += [f"control_{control}_{metric}_mean" for control, metric in self.by_name]
-        first = ["cell", *AXES, "status", *COUNTS, *spreads, *controls, *COST, "certified", "device", "reason"]
+        first = ["cell", *AXES, "status", *COUNTS, *spreads, *controls, *beside, *COST, "certified", "device", "reason"]
         self.columns = [*first, *self.settings]
 
     def rows(self) -> list[dict[str, Any]]:
@@ -86,6 +90,7 @@ class _Table:
             *spreads,
             *(control.mean if (control := one.strongest.get(metric)) else None for metric in self.metrics),
             *(one.controls.get(metric, nothing).get(control) for control, metric in self.by_name),
+            *([self._naive(one)] if self.pairs.by_twin else []),
             attack / record.targets if attack is not None and record.targets else None,
             one.evaluations,
             record.seconds.get("cell"),
@@ -95,6 +100,11 @@ class _Table:
             record.reason,
             *(settings.get(name) for name in self.settings),
         ]
+
+    def _naive(self, one: Figures) -> float | None:
+        """The leading metric's mean of the same attack told of no defence; None where that has none, or was not run."""
+        twin = self.pairs.of(one)
+        return None if twin is None else naive.value(twin)
 
     def _not_run(self, id: str) -> list[Any]:
         known = {"cell": id, "status": NOT_RUN}
@@ -113,10 +123,14 @@ def field(value: object) -> object:
 
 
 def _metrics(figures: Sequence[Figures]) -> list[str]:
-    """Metrics of the games present in the sheets' order, then what nothing describes, by name."""
-    games = {one.record.names["game"] for one in figures}
-    known = dict.fromkeys(column.name for s in every_sheet() if s.game in games for column in s.columns)
-    return [*known, *sorted(set[str]().union(*(one.scores for one in figures)) - known.keys())]
+    """Metrics of the games present in the sheets' order, then what nothing describes, by name.
+
+    A limit that no cell has is left out: nothing there has one.
+    """
+    games, found = {one.record.names["game"] for one in figures}, set[str]().union(*(one.scores for one in figures))
+    columns = [column for s in every_sheet() if s.game in games for column in s.columns]
+    known = dict.fromkeys(c.name for c in columns if c.role != "limit" or c.name in found)
+    return [*known, *sorted(found - known.keys())]
 
 
 def _controls_by_name(figures: Sequence[Figures]) -> list[tuple[str, str]]:

@@ -10,7 +10,7 @@ from hashlib import sha256
 import torch
 from torch import Tensor, nn
 
-from invbench.defenses import Context, Stack, mean
+from invbench.defenses import Client, Context, Stack, mean
 from invbench.defenses._contract import BrokenContract
 from invbench.observation import Public, Update
 from invbench.protocol._precision import multiplying
@@ -64,7 +64,9 @@ def _sent(public: Public, network: nn.Module, images: Tensor, labels: Tensor, co
     """One client's update, defended; of copies, so that no part reaches the truth or the next client's victim."""
     network, images, labels = copy.deepcopy(network), images.clone(), labels.clone()
     draws = protocol_of(public).draw(len(images), context.generator)
+    context = replace(context, client=Client(public, network, (images, labels)))
     images, labels = stack.at("inputs", (images, labels), context)
+    context = replace(context, client=Client(public, network, (images, labels)))
     step = defended_gradient(stack, context)
     with multiplying(protocol_of(public).precision):
         shared = simulate(replace(public, clients=1), network, images, labels, gradient=step, draws=draws)

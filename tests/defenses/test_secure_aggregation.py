@@ -79,7 +79,7 @@ def test_the_pictures_of_clients_that_are_not_in_the_sum_are_not_attacked(tmp_pa
     [
         ({"dropouts": 2}, "fewer are left than its threshold 3"),
         ({"colluding": 3}, "the shares of 3 colluding clients open every mask"),
-        ({"threshold": 1, "dropouts": 3, "colluding": 1}, "open every mask"),
+        ({"threshold": 1, "dropouts": 3, "colluding": 1}, "none is left"),
     ],
 )
 def test_a_round_that_ends_without_a_sum_or_hides_nothing_is_unsupported(
