@@ -35,7 +35,7 @@ from invbench.play.preparing import prepared
 
 BRIEF = {
     **{"iterations": 3, "restarts": 2, "evaluations": 4, "training_steps": 10, "steps": 2, "epochs": 2, "shadows": 4},
-    **{"digits": 2, "samples": 5, "depth": 1},
+    **{"digits": 2, "samples": 5, "depth": 1, "canaries": 10},
 }
 """Settings, of whatever part has them, that keep a cell short."""
 TARGETS, CELLS = 3, 5
@@ -94,7 +94,7 @@ def names(kind: str) -> list[str]:
     return [name for name, fields in every.items() if not any(_free(field) for field in fields if field.required)]
 
 
-def choice(kind: str, name: str, **given: Any) -> Choice:
+def choice(kind: str, name: str, /, **given: Any) -> Choice:
     """The part with brief settings; one that must be given is its first word, 0.5, or the least whole number."""
     part = registry.load(kind, name)
     needed = {key: _some(field) for key, field in part.parameters.items() if field.required}

@@ -91,6 +91,18 @@ class Context:
     client: Client | None = None
 
 
+@dataclass(frozen=True)
+class Noise:
+    """Independent noise on every entry of what one client sends, for the limits beside a measured attack.
+
+    `variance`: of Gaussian noise of equal Fisher information, 1 / I, on what the last stage that it acts at leaves; of
+    stage `per_example` on the mean of the batch. `behind`: the smooth steps that it takes there before the noise.
+    """
+
+    variance: float
+    behind: tuple[Defense, ...] = ()
+
+
 class Defense:
     """A defence's stages, each of which leaves its value as it is unless a defence has that method of its own."""
 
@@ -109,6 +121,15 @@ class Defense:
 
     leaves_out: bool = False
     """Whether it leaves entries of an update out, which are then seen as zeros that are no numbers of the client's."""
+
+    smooth: bool = False
+    """Whether, noise apart, it draws nothing and has a derivative almost everywhere that tells all of what it does.
+
+    Rounding has none that does: its derivative is 0. torch.func must be able to differentiate it forward, in float64.
+    """
+
+    signs: bool = False
+    """Whether it leaves nothing of a value but its sign."""
 
     def corpus(self, passages: list[str], context: Context) -> list[str]:
         return passages
@@ -175,6 +196,10 @@ class Defense:
         defence that does not say leaves nothing open.
         """
         return low, high
+
+    def noise_sent(self, batch_size: int) -> Noise | None:
+        """The noise that it adds to what a client with such a batch sends; None where it adds none."""
+        return None
 
     def message_bytes(self, shared: Update, clients: int, before: int) -> int:
         """Bytes that one of so many clients sends a round, for `shared` as all defences left it.
@@ -279,10 +304,21 @@ class Stack:
         """Whether any of them has a rule of its own by which several values become one."""
         return any(type(defense).interval is not Defense.interval for defense in self.defenses)
 
+    def adds_noise(self, batch_size: int) -> bool:
+        """Whether any of them adds noise to what a client with such a batch sends."""
+        return any(defense.noise_sent(batch_size) is not None for defense in self.defenses)
+
     @property
     def hides_scale(self) -> bool:
         """Whether what is shared may be a multiple, by an unknown factor, of what the client computed."""
         return any(defense.hides_scale for defense in self.defenses)
+
+    @property
+    def signs_alone(self) -> bool:
+        """Whether what is shared tells the signs of values and nothing else of them: a factor may follow, no noise."""
+        acting = [defense for defense in self.defenses if "update" in defense.stages()]
+        last = max((place for place, defense in enumerate(acting) if defense.signs), default=None)
+        return last is not None and all(defense.hides_scale for defense in acting[last + 1 :])
 
     @property
     def leaves_out(self) -> bool:

@@ -23,6 +23,7 @@ class Clip(Defense):
 
     hides_scale = True
     shortens = True
+    smooth = True
 
     norm: float = parameter(help="largest norm of the whole update", unit="the update's own", above=0)
     p: Norm = parameter("l2", later=True, help="which norm: Euclidean, or the sum of magnitudes")

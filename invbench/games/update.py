@@ -21,6 +21,7 @@ from invbench.games import Craft, Deal, Game, Rerun, Scores
 from invbench.games._batches import batches, clients_seen, protocol_of, round_stack, target_pool, wanted_of
 from invbench.games._crafted import crafted
 from invbench.games._guaranteed import Guaranteed, of_round
+from invbench.games._limits import Limits, limit_artefacts, limits_of
 from invbench.games._planning import why_unplayable
 from invbench.metrics import lpips_note, ssim_note
 from invbench.observation import Guess, Public, PublicDefense, Update, UpdateObservation, too_many
@@ -82,7 +83,8 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
         )
 
     def artefacts(self, cell: Cell) -> Sequence[Artefact]:
-        return victim_artefacts(cell)
+        noisy = stack_of(cell).adds_noise(cell.batch_size or 1)
+        return (*victim_artefacts(cell), *(limit_artefacts(cell, self.public(cell)) if noisy else ()))
 
     def deal(self, cell: Cell, device: torch.device) -> UpdateDeal:
         """Build the victim, then compute and defend every client's update."""
@@ -157,6 +159,14 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         empty = name == "mean" and told is None
         return {metric: [None] * len(values) for metric, values in scores.items()} if empty else scores
 
+    def limits(self) -> Scores:
+        """What the defences guarantee and what their noise leaves to attackers of a stated kind; one value a target."""
+        return {**self._guaranteed.limits(self.cell), **self._limits.scores}
+
+    @cached_property
+    def _limits(self) -> Limits:
+        return limits_of(self.cell, self.observations[0].public)
+
     def arrays(self, answers: Sequence[Guess]) -> dict[str, Array]:
         """`originals` and `reconstructions` `(targets, B, C, H, W)` and their labels `(targets, B)` (-1: none)."""
         matched = self._matched(answers)
@@ -199,12 +209,8 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         found += (undetermined, aimed)
         if model_of(self.cell).trained:
             found += training_notes(self.cell, usual_training(self.cell))
-        found += self._guaranteed.notes
+        found += (*self._guaranteed.notes, *self._limits.notes)
         return tuple(note for note in found if note)
-
-    def limits(self) -> Scores:
-        """What the defences guarantee, where they guarantee anything."""
-        return self._guaranteed.limits(self.cell)
 
     @cached_property
     def _guaranteed(self) -> Guaranteed:

@@ -1,8 +1,8 @@
 """Differential privacy: what a stack of defences guarantees, and how far that lets anybody reconstruct.
 
 `rounds.py`: of what clients share. `trainings.py`: of trained weights. `reconstruction.py`: the bound on reconstruction
-that follows. `audit.py`: what an audit proves that a mechanism does not keep. A guarantee is of a whole stack, for the order of its steps decides; where none holds, the reason in
-words stands in its place.
+that follows. `audit.py`: what an audit proves that a mechanism does not keep. A guarantee is of a whole stack, for the
+order of its steps decides; where none holds, the reason in words stands in its place.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from invbench.defenses import Client, Context, Stack, mean
 from invbench.defenses._contract import BrokenContract
 from invbench.observation import Public, Update
+from invbench.protocol import Gradient
+from invbench.protocol._gradient import gradient
 from invbench.protocol._precision import multiplying
 from invbench.updates.simulation import defended_gradient, protocol_of, simulate
 
@@ -37,7 +39,7 @@ def observed_update(
         raise ValueError("clients were given different models and compare them (model_check): they share nothing")
     with torch.no_grad():  # a graph would lead an attacker from the update back to the pictures
         batches = zip(networks, images.chunk(len(contexts)), labels.chunk(len(contexts)), contexts, strict=True)
-        sent = [_sent(public, *batch, stack) for batch in batches]
+        sent = [sent_by_one(public, *batch, stack) for batch in batches]
         aggregated = stack.at("aggregate", sent, contexts[0])
         seen = aggregated[0] if len(aggregated) == 1 else mean(aggregated)
         every = replace(public, clients=len(contexts))
@@ -60,14 +62,25 @@ def _finite(update: Update) -> bool:
     return all(bool(tensor.isfinite().all()) for tensor in update)
 
 
-def _sent(public: Public, network: nn.Module, images: Tensor, labels: Tensor, context: Context, stack: Stack) -> Update:
-    """One client's update, defended; of copies, so that no part reaches the truth or the next client's victim."""
+def sent_by_one(
+    public: Public,
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    context: Context,
+    stack: Stack,
+    gradient: Gradient = gradient,
+) -> Update:
+    """One client's update, defended; of copies, so that no part reaches the truth or the next client's victim.
+
+    `gradient`: that of a batch, before defences act on its examples.
+    """
     network, images, labels = copy.deepcopy(network), images.clone(), labels.clone()
     draws = protocol_of(public).draw(len(images), context.generator)
     context = replace(context, client=Client(public, network, (images, labels)))
     images, labels = stack.at("inputs", (images, labels), context)
     context = replace(context, client=Client(public, network, (images, labels)))
-    step = defended_gradient(stack, context)
+    step = defended_gradient(stack, context, gradient)
     with multiplying(protocol_of(public).precision):
         shared = simulate(replace(public, clients=1), network, images, labels, gradient=step, draws=draws)
     return stack.at("update", shared, context)

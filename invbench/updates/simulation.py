@@ -69,11 +69,11 @@ def stack_of(public: Public) -> Stack:
     return Stack(tuple(_defense(d.name, d.parameters).on(public.network) for d in public.defenses))
 
 
-def defended_gradient(stack: Stack, context: Context) -> Gradient:
+def defended_gradient(stack: Stack, context: Context, gradient: Gradient = gradient) -> Gradient:
     """The mean gradient of a batch behind the defences that act on its examples."""
     if not stack.acts("per_example"):
         return gradient
-    return mean_of_examples(lambda gradients: mean(stack.at("per_example", gradients, context)))
+    return mean_of_examples(lambda gradients: mean(stack.at("per_example", gradients, context)), gradient)
 
 
 def multiple_of(public: Public) -> Multiple:
