@@ -24,7 +24,8 @@ def round_of(cell: Cell) -> Round:
     protocol = protocol_of(cell)
     shared = protocol.multiple(cell.batch_size)
     mixing = protocol.batch_norm == "train"
-    return Round(cell.batch_size, one_gradient=shared.exact and shared.factor == 1.0, mixing=mixing)
+    exact = shared.exact and shared.factor == 1.0
+    return Round(cell.batch_size, one_gradient=exact, mixing=mixing, clients=protocol.clients)
 
 
 def round_stack(cell: Cell) -> Stack:

@@ -31,23 +31,20 @@ def why_unplayable(cell: Cell) -> str | None:
 
 
 def _of_other_kind(cell: Cell) -> str | None:
-    why = not_of_pictures(cell) or idle_defense(cell, STAGES) or _no_round(cell)
-    return why or (None if model_of(cell).trained else idle_untrained(cell, STAGES))
+    why = not_of_pictures(cell) or idle_defense(cell, STAGES)
+    return why or _no_round(cell) or (None if model_of(cell).trained else idle_untrained(cell, STAGES))
 
 
 def _no_round(cell: Cell) -> str | None:
-    """Why the cell's clients hold no round with one of its defences."""
-    choices, round, clients = cell.defense or (), round_of(cell), protocol_of(cell).clients
-    summing = [choice.name for choice in choices if "aggregate" in choice.build(Defense).stages()]
+    """Which of the cell's defences cannot take part in its rounds, and why."""
+    summing = [choice.name for choice in cell.defense or () if "aggregate" in choice.build(Defense).stages()]
     if len(summing) > 1:
-        return f"defences {' and '.join(summing)} would each make one update of the clients' updates"
-    for choice in choices:
+        return f"defences {' and '.join(summing)} would each make one update of all clients' updates"
+    for choice in cell.defense or ():
         try:
-            why = choice.build(Defense).of_round(round).why_no_round(clients)
+            choice.build(Defense).of_round(round_of(cell))
         except ValueError as error:
-            why = str(error)
-        if why is not None:
-            return f"defence {choice.name}: {why}"
+            return f"defence {choice.name}: {error}"
     return None
 
 

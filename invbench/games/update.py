@@ -205,16 +205,8 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
             aimed = f"the attack aims at one of {public.clients} clients: {wanted} pictures a target count"
         clients = protocol_of(self.cell).clients
         rounds = [note for defense in stack_of(self.cell).defenses for note in defense.round_notes(clients)]
-        found = (
-            *self.pool.notes,
-            *rounds,
-            *self._said_nothing(),
-            shared,
-            ssim_note(shape),
-            perceptual,
-            undetermined,
-            aimed,
-        )
+        found = (*self.pool.notes, *rounds, *self._said_nothing(), shared, ssim_note(shape), perceptual)
+        found += (undetermined, aimed)
         if model_of(self.cell).trained:
             found += training_notes(self.cell, usual_training(self.cell))
         found += (*self._guaranteed.notes, *self._limits.notes)
@@ -282,6 +274,7 @@ def _observe(
 ) -> UpdateObservation:
     number, clients = cell.offset + index, protocol_of(cell).clients
     labels = torch.from_numpy(batch.labels).to(device)
+    known = labels[: public.pictures].clone() if public.labels == "known" else None  # the truth's own memory stays here
     names = [d.key for d in cell.defense or ()]
     contexts = [Context(stream("client", cell.seed, names, number * clients + client)) for client in range(clients)]
     images = _normalised(batch.images, public, device)
@@ -289,9 +282,7 @@ def _observe(
         public=public,
         model=copy.deepcopy(network if given is None else given[0]),
         update=observed_update(public, network, images, labels, round_stack(cell), contexts, given),
-        labels=labels[: public.pictures].clone()
-        if public.labels == "known"
-        else None,  # the truth's memory stays behind the wall
+        labels=known,
         generator=stream("attack", cell.seed, cell.attack.key, number),
         device=device,
     )
