@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_cells import make_cell
+from small_cells import make_cell, write_pool
 from torch.nn.functional import cross_entropy
 
 from invbench.core.artefacts import fetch
@@ -30,6 +30,9 @@ ALL = {"participation": 1.0, "optimizer": "sgd", "rounds": 1}
 
 
 def federation(folder: Path, utility: Utility | None = None, **said: Any) -> Federation:
+    if "dataset" not in said and not (folder / "pool.npz").exists():
+        drawn = np.random.default_rng(0).integers(0, 256, (12, 3, 16, 16), dtype=np.uint8)
+        write_pool(folder / "pool.npz", drawn)
     found = federation_of(make_cell(folder, **said), utility or Utility(rounds=2, clients=2))
     assert found is not None
     return found
