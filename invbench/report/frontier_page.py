@@ -63,8 +63,8 @@ def _how(frontier: Frontier) -> str:
         f"Accuracy: {utility['rounds']} rounds of {records[0].clients} of {utility['clients']} clients ({split}), each "
         f"with {utility['batch_size']} pictures whatever batch is attacked, by {text(utility['optimizer'])} at a peak "
         f"rate of {utility['lr']:g}; on {records[0].held_out:,} held-out pictures, intervals {over}. Leak: the "
-        f"strongest attack by {text(frontier.metric.written)}, chosen after the fact. ★, and a full mark: no other row leaks "
-        "less at no less accuracy, or as much at more."
+        f"strongest attack by {text(frontier.metric.written)}, chosen after the fact. ★, and a full mark: no other row "
+        "leaks less at no less accuracy, or as much at more."
     )
 
 
