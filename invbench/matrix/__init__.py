@@ -15,6 +15,7 @@ from invbench.cell import Cell
 from invbench.federation import Federation, Utility, federations_of
 from invbench.matrix import values
 from invbench.matrix.blocks import Batches, Block, Limits, read_data, read_grid, read_include
+from invbench.matrix.bounds import refuse_out_of_bounds
 from invbench.matrix.choices import Reader
 from invbench.matrix.errors import Errors, MatrixError, MatrixErrors
 from invbench.matrix.excluding import Exclusion, read_exclusion
@@ -70,7 +71,8 @@ def load(path: Path | str, sets: Sequence[str] = ()) -> Matrix:
     kept += [cell for block in included for cell in block.cells(limits)]
     if not kept:
         errors.add(tree.entries["grid"].place, "every cell of the grid is excluded")
-        errors.check()
+    refuse_out_of_bounds(kept, tree, errors)
+    errors.check()
     unique: dict[str, Cell] = {}
     for cell in kept:
         unique.setdefault(cell.id, cell)

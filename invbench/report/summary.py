@@ -10,7 +10,9 @@ from typing import Any
 import pandas as pd
 
 from invbench.core.printing import one_line
+from invbench.report import naive
 from invbench.report.figures import Figures, figures_of_all
+from invbench.report.naive import pairs_of
 from invbench.report.settings import PARTS
 from invbench.report.utility import COLUMNS as UTILITY
 from invbench.report.utility import Cost, costs
@@ -61,12 +63,15 @@ class _Table:
         self.metrics = _metrics(figures)
         self.by_name = _controls_by_name(figures)
         self.settings = _settings(figures)
+        self.pairs = pairs_of(figures)
+        beside = [naive.TITLE] if self.pairs.by_twin else []
         spreads = [f"{metric}_{part}" for metric in self.metrics for part in ("mean", "std", "ci_low", "ci_high")]
         controls = [f"control_{metric}_mean" for metric in self.metrics]
         controls += [f"control_{control}_{metric}_mean" for control, metric in self.by_name]
         self.utility = utility
         used = [f"utility_{name}" for name in UTILITY] if utility else []
-        first = ["cell", *AXES, "status", *COUNTS, *spreads, *controls, *COST, *used, "certified", "device", "reason"]
+        beside += [*COST, *used]
+        first = ["cell", *AXES, "status", *COUNTS, *spreads, *controls, *beside, "certified", "device", "reason"]
         self.columns = [*first, *self.settings]
 
     def rows(self) -> list[dict[str, Any]]:
@@ -91,6 +96,7 @@ class _Table:
             *spreads,
             *(control.mean if (control := one.strongest.get(metric)) else None for metric in self.metrics),
             *(one.controls.get(metric, nothing).get(control) for control, metric in self.by_name),
+            *([self._naive(one)] if self.pairs.by_twin else []),
             attack / record.targets if attack is not None and record.targets else None,
             one.evaluations,
             record.seconds.get("cell"),
@@ -101,6 +107,11 @@ class _Table:
             record.reason,
             *(settings.get(name) for name in self.settings),
         ]
+
+    def _naive(self, one: Figures) -> float | None:
+        """The leading metric's mean of the same attack told of no defence; None where that has none, or was not run."""
+        twin = self.pairs.of(one)
+        return None if twin is None else naive.value(twin)
 
     def _used(self, id: str) -> list[float | None]:
         """What the cell's defences cost in use."""
@@ -123,10 +134,15 @@ def field(value: object) -> object:
 
 
 def _metrics(figures: Sequence[Figures]) -> list[str]:
-    """Metrics of the games present in the sheets' order, then what nothing describes, by name."""
+    """Metrics of the games present in the sheets' order, then what nothing describes, by name.
+
+    A limit has columns where some cell has a value.
+    """
     games = {one.record.names["game"] for one in figures}
-    known = dict.fromkeys(column.name for s in every_sheet() if s.game in games for column in s.columns)
-    return [*known, *sorted(set[str]().union(*(one.scores for one in figures)) - known.keys())]
+    found = set[str]().union(*(one.scores for one in figures))
+    every = [column for s in every_sheet() if s.game in games for column in s.columns]
+    known = dict.fromkeys(column.name for column in every if column.role != "limit" or column.name in found)
+    return [*known, *sorted(found - known.keys())]
 
 
 def _controls_by_name(figures: Sequence[Figures]) -> list[tuple[str, str]]:

@@ -66,7 +66,7 @@ def protocol_of(public: Public) -> UpdateProtocol:
 
 def stack_of(public: Public) -> Stack:
     """The declared defences, as parts."""
-    return Stack(tuple(_defense(d.name, d.parameters) for d in public.defenses))
+    return Stack(tuple(_defense(d.name, d.parameters).on(public.network) for d in public.defenses))
 
 
 def defended_gradient(stack: Stack, context: Context, gradient: Gradient = gradient) -> Gradient:
