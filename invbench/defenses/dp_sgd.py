@@ -153,6 +153,13 @@ class DpSgd(Defense):
             return str(error)
         return None
 
+    def _rounds_notes(self, training: Training) -> tuple[str, ...]:
+        """Of a training whose rounds are those of clients: what its epsilon does not cover."""
+        assert self.rounds is not None
+        if training.steps <= self.rounds:
+            return ()
+        return (f"dp-sgd: {training.steps} rounds of training, and epsilon is of {self.rounds}",)
+
     def training(self, training: Training, context: Context) -> Training:
         seed = int(torch.randint(2**62, (), generator=context.generator))
         batch = self._batch(_examples(training))
@@ -160,6 +167,8 @@ class DpSgd(Defense):
 
     def training_notes(self, training: Training) -> tuple[str, ...]:
         """q, steps and noise, and the epsilon that follows, or why none was computed."""
+        if self.rounds is not None:
+            return self._rounds_notes(training)
         assert training.private is not None
         examples, noise, batch = _examples(training), training.private.noise, training.private.batch
         rate = batch / examples
