@@ -32,10 +32,10 @@ def why_unplayable(cell: Cell) -> str | None:
 
 def _of_other_kind(cell: Cell) -> str | None:
     why = not_of_pictures(cell) or idle_defense(cell, STAGES)
-    return why or _no_round(cell) or (None if model_of(cell).trained else idle_untrained(cell, STAGES))
+    return why or no_round(cell) or (None if model_of(cell).trained else idle_untrained(cell, STAGES))
 
 
-def _no_round(cell: Cell) -> str | None:
+def no_round(cell: Cell) -> str | None:
     """Which of the cell's defences cannot take part in its rounds, and why."""
     summing = [choice.name for choice in cell.defense or () if "aggregate" in choice.build(Defense).stages()]
     if len(summing) > 1:
@@ -92,12 +92,19 @@ def _no_victim(cell: Cell) -> str | None:
         return f"{name} cannot train on one picture: {why}"
     if model.trained and (why := why_untrainable(cell, network, usual_training(cell))) is not None:
         return why
-    for defense in cell.defense or ():
-        if (why := defense.build(Defense).unsupported(network, cell.batch_size or 1)) is not None:
-            return f"defence {defense.name}: {why}"
+    if (why := unfit_defense(cell)) is not None:
+        return why
     by_batch = protocol_of(cell).batch_norm == "train" and _smallest_batch(cell, network) == 1
     if by_batch and (why := _one_is_too_few(network, shape_of(pool))) is not None:
         return f"{name} cannot normalise by a batch of one picture: {why}"
+    return None
+
+
+def unfit_defense(cell: Cell) -> str | None:
+    """Which of the cell's defences cannot act on such a network, and why."""
+    for defense in cell.defense or ():
+        if (why := defense.build(Defense).unsupported(architecture(cell), cell.batch_size or 1)) is not None:
+            return f"defence {defense.name}: {why}"
     return None
 
 
