@@ -19,6 +19,9 @@ from invbench.core.parts import ADAPTIVE
 RESULTS_VERSION = 1
 """Raised by hand when a change of the code changes what every cell computes; a part has a version of its own."""
 
+MALICIOUS = " (malicious server)"
+"""After the name of an attack whose server gives clients weights of its own."""
+
 F = TypeVar("F")
 
 
@@ -164,7 +167,7 @@ class Cell:
         return {
             "game": self.game,
             "dataset": self.dataset.short,
-            "attack": self.attack.short,
+            "attack": self.attack.short + (MALICIOUS if self.attack.part.facts["server"] == "malicious" else ""),
             "model": self.model.short,
             "batch_size": self.batch_size,
             "defense": defense_name(self.defense),

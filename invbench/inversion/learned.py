@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from invbench.core import progress
 from invbench.defenses import Context
 from invbench.observation import Labelled, Public, Update, UpdateObservation
-from invbench.updates.client import observed_update
+from invbench.updates.client import sent_by_one
 from invbench.updates.simulation import stack_of
 
 BATCH = 32
@@ -91,12 +91,13 @@ def too_few(public: Public) -> str | None:
 
 
 def _updates(seen: UpdateObservation, own: Labelled) -> list[Update]:
-    """What a client with each of these pictures would send, as the server would see it."""
+    """What a client with each of these pictures would send: a sum of one adds no more than rounding."""
     stack, public, found = stack_of(seen.public), seen.public, list[Update]()
     images, labels = own.images.to(seen.device), own.labels.to(seen.device)
     for k in range(len(own)):
         client = Context(torch.Generator().manual_seed((k << 2) + _CLIENTS))
-        found.append(observed_update(public, seen.model, images[k : k + 1], labels[k : k + 1], stack, [client]))
+        with torch.no_grad():
+            found.append(sent_by_one(public, seen.model, images[k : k + 1], labels[k : k + 1], client, stack))
         if k % BATCH == 0:
             progress.report("own updates", k + 1, len(own))
     return found

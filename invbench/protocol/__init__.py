@@ -71,6 +71,10 @@ class UpdateProtocol(Protocol, ABC):
         0, later=True, at_least=0, unit="pictures", help="the attacker's own, labelled: not attacked, not trained on"
     )
 
+    model_check: bool = parameter(
+        False, later=True, help="clients compare hashes of the models that they were given before they share anything"
+    )
+
     @abstractmethod
     def share(
         self,

@@ -48,7 +48,8 @@ def document(results: Results, figures: Sequence[Figures], links_from: Path) -> 
         parts += crossings(of_game, str(game), pairs)
     if any(one.scores for one in figures):
         sheets = {one.record.names["game"]: one.sheet for one in figures if one.scores}
-        parts.append(legend(list(sheets.values()), [LEGEND] if pairs.by_twin else []))
+        measured = set().union(*(one.scores for one in figures))
+        parts.append(legend(list(sheets.values()), measured, [LEGEND] if pairs.by_twin else []))
     axes = ("game", "dataset", "batch_size", "protocol")
     groups = [*grouped(figures, lambda one: tuple(one.record.names[axis] for axis in axes)).values()]
     limits = room(groups)

@@ -133,6 +133,8 @@ def _table(figures: Sequence[Figures], link: Link, pairs: Pairs) -> str:
     columns.append([str(one.record.targets) for one in figures])
     for metric in layout.metrics:
         column = figures[0].sheet.column(metric)
+        if column.role == "limit" and not any(metric in one.scores for one in figures):
+            continue
         header.append(text(wording.column_title(column)))
         columns.append(_metric_cells(figures, column, layout.spread))
         if metric == figures[0].sheet.first and any(pairs.of(one) for one in figures):

@@ -66,14 +66,14 @@ def protocol_of(public: Public) -> UpdateProtocol:
 
 def stack_of(public: Public) -> Stack:
     """The declared defences, as parts."""
-    return Stack(tuple(_defense(d.name, d.parameters) for d in public.defenses))
+    return Stack(tuple(_defense(d.name, d.parameters).on(public.network) for d in public.defenses))
 
 
-def defended_gradient(stack: Stack, context: Context) -> Gradient:
+def defended_gradient(stack: Stack, context: Context, gradient: Gradient = gradient) -> Gradient:
     """The mean gradient of a batch behind the defences that act on its examples."""
     if not stack.acts("per_example"):
         return gradient
-    return mean_of_examples(lambda gradients: mean(stack.at("per_example", gradients, context)))
+    return mean_of_examples(lambda gradients: mean(stack.at("per_example", gradients, context)), gradient)
 
 
 def multiple_of(public: Public) -> Multiple:
