@@ -27,15 +27,15 @@ from invbench.cell import Cell, Choice
 from invbench.core.parameters import Parameter
 from invbench.data import BadData, Dataset, ImagePool, Pool
 from invbench.defenses import STAGES, Defense
-from invbench.games import game_of
 from invbench.matrix.blocks import Batches, Block, Data, Limits
 from invbench.models import ImageModel
 from invbench.play.asking import why_unsupported
+from invbench.play.dealing import dealt
 from invbench.play.preparing import prepared
 
 BRIEF = {
     **{"iterations": 3, "restarts": 2, "evaluations": 4, "training_steps": 10, "steps": 2, "epochs": 2, "shadows": 4},
-    **{"digits": 2, "samples": 5, "depth": 1},
+    **{"digits": 2, "samples": 5, "depth": 1, "canaries": 10},
 }
 """Settings, of whatever part has them, that keep a cell short."""
 TARGETS, CELLS = 3, 5
@@ -94,7 +94,7 @@ def names(kind: str) -> list[str]:
     return [name for name, fields in every.items() if not any(_free(field) for field in fields if field.required)]
 
 
-def choice(kind: str, name: str, **given: Any) -> Choice:
+def choice(kind: str, name: str, /, **given: Any) -> Choice:
     """The part with brief settings; one that must be given is its first word, 0.5, or the least whole number."""
     part = registry.load(kind, name)
     needed = {key: _some(field) for key, field in part.parameters.items() if field.required}
@@ -264,7 +264,7 @@ def answered(attacks: Sequence[str], elsewhere: Path) -> tuple[dict[str, list[An
 
 def _observed(cell: Cell) -> bytes:
     """The cell's observations, pickled: whoever answers has his own copy."""
-    return pickle.dumps(list(prepared(cell, game_of(cell).deal(cell, torch.device("cpu")).observations)))
+    return pickle.dumps(list(prepared(cell, dealt(cell, torch.device("cpu")).observations)))
 
 
 def _sites() -> list[str]:

@@ -116,6 +116,8 @@ def _shaped(stage: Stage, value: Any) -> Iterator[Tensor]:
         yield copy.deepcopy(value)(value_at("inputs", ())[0]).detach()
     elif stage == "inputs":
         yield value[0]
+    elif stage == "aggregate":
+        yield from value[0]  # there may be fewer updates: their sum alone
     elif stage == "corpus":
         return  # passages may go
     else:

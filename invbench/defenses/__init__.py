@@ -66,6 +66,19 @@ class Client:
 
 
 @dataclass(frozen=True)
+class Round:
+    """What everybody knows of a round of clients: `batch` examples in what one of them takes a gradient of.
+
+    `one_gradient`: whether a client shares the mean gradient of its batch itself. `mixing`: whether BatchNorm uses the
+    batch's own statistics.
+    """
+
+    batch: int
+    one_gradient: bool = True
+    mixing: bool = False
+
+
+@dataclass(frozen=True)
 class Context:
     """What a defence may use beside the value itself: `generator`, the client's own CPU stream.
 
@@ -77,14 +90,45 @@ class Context:
     client: Client | None = None
 
 
+@dataclass(frozen=True)
+class Noise:
+    """Independent noise on every entry of what one client sends, for the limits beside a measured attack.
+
+    `variance`: of Gaussian noise of equal Fisher information, 1 / I, on what the last stage that it acts at leaves; of
+    stage `per_example` on the mean of the batch. `behind`: the smooth steps that it takes there before the noise.
+    """
+
+    variance: float
+    behind: tuple[Defense, ...] = ()
+
+
 class Defense:
     """A defence's stages, each of which leaves its value as it is unless a defence has that method of its own."""
 
-    hides_scale: bool = False
-    """Whether it multiplies an update by a factor that only the client knows."""
+    @property
+    def hides_scale(self) -> bool:
+        """Whether it multiplies an update by a factor that only the client knows."""
+        return False
+
+    @property
+    def shortens(self) -> bool:
+        """Whether its `update` stage makes no update longer, by L2 norm and by L1 norm, whatever it draws.
+
+        Its draws may not depend on the update. Then a clip before it still bounds what comes after it.
+        """
+        return False
 
     leaves_out: bool = False
     """Whether it leaves entries of an update out, which are then seen as zeros that are no numbers of the client's."""
+
+    smooth: bool = False
+    """Whether, noise apart, it draws nothing and has a derivative almost everywhere that tells all of what it does.
+
+    Rounding has none that does: its derivative is 0. torch.func must be able to differentiate it forward, in float64.
+    """
+
+    signs: bool = False
+    """Whether it leaves nothing of a value but its sign."""
 
     def corpus(self, passages: list[str], context: Context) -> list[str]:
         return passages
@@ -113,6 +157,10 @@ class Defense:
     def training_notes(self, training: Training) -> tuple[str, ...]:
         """What a reader of results must know of a training, as all defences left it, that it took part in."""
         return ()
+
+    def of_round(self, round: Round) -> Defense:
+        """Itself with every setting filled in that the round decides; ValueError with why it cannot take part."""
+        return self
 
     def inputs(self, batch: Batch, context: Context) -> Batch:
         return batch
@@ -156,12 +204,28 @@ class Defense:
         """
         return low, high
 
+    def noise_sent(self, batch_size: int) -> Noise | None:
+        """The noise that it adds to what a client with such a batch sends; None where it adds none."""
+        return None
+
     def message_bytes(self, shared: Update, clients: int, before: int) -> int:
         """Bytes that one of so many clients sends a round, for `shared` as all defences left it.
 
         `before`: what the defences listed earlier say, 4 bytes a value without any; the last decides what is sent.
         """
         return before
+
+    def why_no_round(self, clients: int) -> str | None:
+        """Why no round of so many clients comes to an end with it, or nothing is computed by it here; else None."""
+        return None
+
+    def clients_seen(self, clients: int) -> int:
+        """The updates of how many clients, the first of so many, are in what the server sees."""
+        return clients
+
+    def round_notes(self, clients: int) -> tuple[str, ...]:
+        """What a reader of results must know of a round of so many clients with it."""
+        return ()
 
     def stages(self) -> tuple[Stage, ...]:
         """The stages at which it acts, in the order of `STAGES`."""
@@ -244,15 +308,32 @@ class Stack:
         """Buffers of the network that one picture's gradient tells, and of which parameter: see `Defense.told`."""
         return {name: of for defense in self.defenses for name, of in defense.told(network).items()}
 
+    def clients_seen(self, clients: int) -> int:
+        """The updates of how many clients, the first of so many, are in what the server sees."""
+        for defense in self.defenses:
+            clients = defense.clients_seen(clients)
+        return clients
+
     @property
     def leaves_open(self) -> bool:
         """Whether any of them has a rule of its own by which several values become one."""
         return any(type(defense).interval is not Defense.interval for defense in self.defenses)
 
+    def adds_noise(self, batch_size: int) -> bool:
+        """Whether any of them adds noise to what a client with such a batch sends."""
+        return any(defense.noise_sent(batch_size) is not None for defense in self.defenses)
+
     @property
     def hides_scale(self) -> bool:
         """Whether what is shared may be a multiple, by an unknown factor, of what the client computed."""
         return any(defense.hides_scale for defense in self.defenses)
+
+    @property
+    def signs_alone(self) -> bool:
+        """Whether what is shared tells the signs of values and nothing else of them: a factor may follow, no noise."""
+        acting = [defense for defense in self.defenses if "update" in defense.stages()]
+        last = max((place for place, defense in enumerate(acting) if defense.signs), default=None)
+        return last is not None and all(defense.hides_scale for defense in acting[last + 1 :])
 
     @property
     def leaves_out(self) -> bool:

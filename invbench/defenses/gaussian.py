@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from invbench.defenses import Context, Defense
+from invbench.defenses import Context, Defense, Noise
 from invbench.defenses._noise import add_noise
 from invbench.observation import Update
 from invbench.registry import defense, parameter
@@ -20,10 +20,15 @@ class Gaussian(Defense):
     No epsilon by itself: without a clip before it the update's sensitivity is unbounded.
     """
 
+    smooth = True
+
     std: float = parameter(help="standard deviation of the noise", unit="the update's own", at_least=0)
 
     def update(self, shared: Update, context: Context) -> Update:
         return add_noise(shared, lambda n: self.std * torch.randn(n, generator=context.generator, dtype=torch.float64))
+
+    def noise_sent(self, batch_size: int) -> Noise | None:
+        return Noise(self.std**2) if self.std > 0 else None
 
     def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
         return expected, tuple(tensor + self.std**2 for tensor in variance)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from invbench.defenses import Context, Defense
+from invbench.defenses import Context, Defense, Noise
 from invbench.defenses._noise import add_noise
 from invbench.observation import Update
 from invbench.registry import defense, parameter
@@ -22,6 +22,8 @@ class Laplace(Defense):
     No epsilon by itself: without a clip before it the update's sensitivity is unbounded.
     """
 
+    smooth = True
+
     std: float = parameter(
         help="standard deviation of the noise; its scale is std / sqrt(2)", unit="the update's own", at_least=0
     )
@@ -32,6 +34,10 @@ class Laplace(Defense):
             return self.std / math.sqrt(2) * standard_laplace(uniform)
 
         return add_noise(shared, draw)
+
+    def noise_sent(self, batch_size: int) -> Noise | None:
+        """The score of a Laplace location is sign / b, its Fisher information 1 / b^2, twice a normal's of its std."""
+        return Noise(self.std**2 / 2) if self.std > 0 else None
 
     def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
         return expected, tuple(tensor + self.std**2 for tensor in variance)

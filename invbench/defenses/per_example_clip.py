@@ -19,6 +19,7 @@ class PerExampleClip(Defense):
     """
 
     hides_scale = True
+    smooth = True
 
     norm: float = parameter(help="largest L2 norm of one example's gradient", unit="the gradient's own", above=0)
 

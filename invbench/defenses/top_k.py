@@ -28,6 +28,7 @@ class TopK(Defense):
     """
 
     leaves_out = True
+    shortens = True
 
     fraction: float = parameter(help="share of coordinates kept", above=0, at_most=1)
     feedback_rounds: int = parameter(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from invbench.cell import Cell
 from invbench.core.errors import in_words
 from invbench.defenses import Defense, Stage
-from invbench.games._batches import pictures_of, positions_of, protocol_of, target_pool, wanted_of
+from invbench.games._batches import pictures_of, positions_of, protocol_of, round_of, target_pool, wanted_of
 from invbench.protocol._batch_norm import use_batch_statistics
 from invbench.scoring.controls import exact_already
 from invbench.victims import architecture, model_of, pool_of, shape_of, usual_training, why_untrainable
@@ -31,8 +31,24 @@ def why_unplayable(cell: Cell) -> str | None:
 
 
 def _of_other_kind(cell: Cell) -> str | None:
-    why = not_of_pictures(cell) or idle_defense(cell, STAGES)
+    why = not_of_pictures(cell) or idle_defense(cell, STAGES) or _no_round(cell)
     return why or (None if model_of(cell).trained else idle_untrained(cell, STAGES))
+
+
+def _no_round(cell: Cell) -> str | None:
+    """Why the cell's clients hold no round with one of its defences."""
+    choices, round, clients = cell.defense or (), round_of(cell), protocol_of(cell).clients
+    summing = [choice.name for choice in choices if "aggregate" in choice.build(Defense).stages()]
+    if len(summing) > 1:
+        return f"defences {' and '.join(summing)} would each make one update of the clients' updates"
+    for choice in choices:
+        try:
+            why = choice.build(Defense).of_round(round).why_no_round(clients)
+        except ValueError as error:
+            why = str(error)
+        if why is not None:
+            return f"defence {choice.name}: {why}"
+    return None
 
 
 def not_of_pictures(cell: Cell) -> str | None:

@@ -6,6 +6,7 @@ import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -16,8 +17,11 @@ from invbench.core.artefacts import Artefact
 from invbench.core.randomness import stream
 from invbench.data import ImagePool
 from invbench.defenses import Context, Defense
-from invbench.games import Deal, Game, Rerun, Scores
-from invbench.games._batches import batches, protocol_of, target_pool, wanted_of
+from invbench.games import Craft, Deal, Game, Rerun, Scores
+from invbench.games._batches import batches, clients_seen, protocol_of, round_stack, target_pool, wanted_of
+from invbench.games._crafted import crafted
+from invbench.games._guaranteed import Guaranteed, of_round
+from invbench.games._limits import Limits, limit_artefacts, limits_of
 from invbench.games._planning import why_unplayable
 from invbench.metrics import lpips_note, ssim_note
 from invbench.observation import Guess, Public, PublicDefense, Update, UpdateObservation, too_many
@@ -74,20 +78,26 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
             std=std,
             protocol=cell.protocol.name,
             protocol_settings=dict(cell.protocol.settings),
-            defenses=tuple(PublicDefense(d.name, d.build(Defense).public_parameters()) for d in cell.defense or ()),
-            clients=protocol.clients,
+            defenses=tuple(PublicDefense(name, defense.public_parameters()) for name, defense in _defenses(cell)),
+            clients=clients_seen(cell),
         )
 
     def artefacts(self, cell: Cell) -> Sequence[Artefact]:
-        return victim_artefacts(cell)
+        noisy = stack_of(cell).adds_noise(cell.batch_size or 1)
+        return (*victim_artefacts(cell), *(limit_artefacts(cell, self.public(cell)) if noisy else ()))
 
     def deal(self, cell: Cell, device: torch.device) -> UpdateDeal:
         """Build the victim, then compute and defend every client's update."""
+        return self.deal_crafted(cell, device, None)
+
+    def deal_crafted(self, cell: Cell, device: torch.device, craft: Craft | None) -> UpdateDeal:
+        """The same, of clients each of whom is given what a malicious server crafts for it."""
         pool, public = pool_of(cell), self.public(cell)
         public = replace(public, network=copy.deepcopy(public.network))  # the attack's, to change
         network = _in_mode(victim(cell).to(device), protocol_of(cell))
         behind = batches(cell, pool)
-        observations = tuple(_observe(cell, public, network, batch, k, device) for k, batch in enumerate(behind))
+        given = None if craft is None else crafted(public, network, protocol_of(cell).clients, craft)
+        observations = tuple(_observe(cell, public, network, given, batch, k, device) for k, batch in enumerate(behind))
         truths = tuple(truth.first(wanted_of(cell)) for truth in behind)
         empty = tuple(_why_empty(seen.update) for seen in observations)
         return UpdateDeal(cell=cell, observations=observations, truths=truths, pool=pool, empty=empty)
@@ -149,6 +159,14 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         empty = name == "mean" and told is None
         return {metric: [None] * len(values) for metric, values in scores.items()} if empty else scores
 
+    def limits(self) -> Scores:
+        """What the defences guarantee and what their noise leaves to attackers of a stated kind; one value a target."""
+        return {**self._guaranteed.limits(self.cell), **self._limits.scores}
+
+    @cached_property
+    def _limits(self) -> Limits:
+        return limits_of(self.cell, self.observations[0].public)
+
     def arrays(self, answers: Sequence[Guess]) -> dict[str, Array]:
         """`originals` and `reconstructions` `(targets, B, C, H, W)` and their labels `(targets, B)` (-1: none)."""
         matched = self._matched(answers)
@@ -185,10 +203,28 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         if wanted_of(self.cell) < public.pictures:
             wanted = wanted_of(self.cell)
             aimed = f"the attack aims at one of {public.clients} clients: {wanted} pictures a target count"
-        found = (*self.pool.notes, *self._said_nothing(), shared, ssim_note(shape), perceptual, undetermined, aimed)
+        clients = protocol_of(self.cell).clients
+        rounds = [note for defense in stack_of(self.cell).defenses for note in defense.round_notes(clients)]
+        found = (
+            *self.pool.notes,
+            *rounds,
+            *self._said_nothing(),
+            shared,
+            ssim_note(shape),
+            perceptual,
+            undetermined,
+            aimed,
+        )
         if model_of(self.cell).trained:
             found += training_notes(self.cell, usual_training(self.cell))
+        found += (*self._guaranteed.notes, *self._limits.notes)
         return tuple(note for note in found if note)
+
+    @cached_property
+    def _guaranteed(self) -> Guaranteed:
+        """What they guarantee; `identified` looks for each picture among so many candidates."""
+        candidates = min(reconstruction.CANDIDATES, len(target_pool(self.cell, self.pool)))
+        return of_round(_defenses(self.cell), candidates)
 
     def _shared(self) -> dict[str, Tensor] | None:
         """Which entries some client sent of the first target's update, by parameter name; None where all are."""
@@ -224,26 +260,38 @@ def _why_empty(update: Update) -> str:
     return "" if any(bool(tensor.any()) for tensor in update) else "zero: nothing was shared"
 
 
+def _defenses(cell: Cell) -> list[tuple[str, Defense]]:
+    """The cell's defences by name, as they act in its rounds."""
+    return [
+        (choice.name, defense) for choice, defense in zip(cell.defense or (), round_stack(cell).defenses, strict=True)
+    ]
+
+
 def _in_mode(network: nn.Module, protocol: UpdateProtocol) -> nn.Module:
     return use_batch_statistics(network) if protocol.batch_norm == "train" else network
 
 
 def _observe(
-    cell: Cell, public: Public, network: nn.Module, batch: Truth, index: int, device: torch.device
+    cell: Cell,
+    public: Public,
+    network: nn.Module,
+    given: Sequence[nn.Module] | None,
+    batch: Truth,
+    index: int,
+    device: torch.device,
 ) -> UpdateObservation:
-    number = cell.offset + index
+    number, clients = cell.offset + index, protocol_of(cell).clients
     labels = torch.from_numpy(batch.labels).to(device)
     names = [d.key for d in cell.defense or ()]
-    contexts = [
-        Context(stream("client", cell.seed, names, number * public.clients + client))
-        for client in range(public.clients)
-    ]
+    contexts = [Context(stream("client", cell.seed, names, number * clients + client)) for client in range(clients)]
     images = _normalised(batch.images, public, device)
     return UpdateObservation(
         public=public,
-        model=copy.deepcopy(network),
-        update=observed_update(public, network, images, labels, stack_of(cell), contexts),
-        labels=labels.clone() if public.labels == "known" else None,  # the truth's memory stays behind the wall
+        model=copy.deepcopy(network if given is None else given[0]),
+        update=observed_update(public, network, images, labels, round_stack(cell), contexts, given),
+        labels=labels[: public.pictures].clone()
+        if public.labels == "known"
+        else None,  # the truth's memory stays behind the wall
         generator=stream("attack", cell.seed, cell.attack.key, number),
         device=device,
     )

@@ -19,7 +19,8 @@ from torch import Tensor
 from torch.func import grad_and_value, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from invbench.matching.objectives import INTERVALS, Objective
+from invbench.matching.declared import declared
+from invbench.matching.objectives import DECLARED, INTERVALS, Objective
 from invbench.matching.programs import Programs
 from invbench.matching.regularisers import total_variation
 from invbench.matching.tracing import Batched
@@ -169,14 +170,16 @@ def _known(seen: UpdateObservation, simulate: bool) -> Callable[[Update], tuple[
 
 def _held(seen: UpdateObservation, objective: Objective, simulate: bool) -> Update:
     """What an objective compares a simulated update with: the one seen, and the ends of its intervals if it asks."""
-    update = seen.update if simulate else as_gradient(seen)
     if objective not in INTERVALS:
-        return update
-    one = seen.public.clients == 1  # a mean over clients follows none of their rules
-    ends = stack_of(seen.public).interval(seen.update) if one else (seen.update, seen.update)
+        return seen.update if simulate else as_gradient(seen)
+    shared, one = seen.update, seen.public.clients == 1  # a mean over clients follows none of their rules
+    if objective in DECLARED:
+        shared, ends = declared(seen)
+    else:
+        ends = stack_of(seen.public).interval(shared) if one else (shared, shared)
     factor = 1.0 if simulate else multiple_of(seen.public).factor
-    low, high = (tuple(tensor / factor for tensor in end) for end in (ends if factor > 0 else ends[::-1]))
-    return *update, *low, *high
+    sides = (shared, *(ends if factor > 0 else ends[::-1]))
+    return tuple(tensor if factor == 1.0 else tensor / factor for side in sides for tensor in side)
 
 
 def same_weights(a: UpdateObservation, b: UpdateObservation) -> bool:

@@ -41,12 +41,30 @@ class Evidence:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Bound:
+    """A limit that the report holds a leak against: a cell whose leak is above it by more than `slack` is named.
+
+    Both are means over targets, of items that are averaged before. `decibels`: they are those of squared errors, which
+    are averaged instead of their logarithms. `words`: what the limit is of, and why a leak can be above it.
+    """
+
+    leak: str
+    limit: str
+    slack: float
+    words: str
+    decibels: bool = False
+
+    def __post_init__(self) -> None:
+        must_be_typed(self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Layout:
     """What the report's tables show: these metrics, and beside each a column for each of these controls.
 
     Without controls there is one column, of the strongest. `spread`: beside a mean stands the standard deviation
     over items, or the 95 % interval over targets. `aside`: metrics that follow, mean alone, where some cell has
-    another value than the one that says nothing.
+    another value than the one that says nothing (-1 of what is never negative: any value says something).
     """
 
     metrics: tuple[str, ...]
@@ -70,7 +88,8 @@ class Sheet:
     lowest first, then by name. `silent`: a regular expression of notes by which the game says of how many targets
     there was nothing to read, whatever the attack or the defence; its first group is that number. `remarks`: sentences
     that follow from a cell's statistics, given their values by name, those left out that are empty. `caught`: a column
-    whose statistic is a true positive rate: the report says which items several attacks find at it.
+    whose statistic is a true positive rate: the report says which items several attacks find at it. `bounds`: limits
+    that a leak should not be above.
     """
 
     columns: tuple[str | Column, ...]
@@ -85,6 +104,7 @@ class Sheet:
     silent: str = ""
     remarks: Callable[[Mapping[str, float]], Sequence[str]] | None = None
     caught: str = ""
+    bounds: tuple[Bound, ...] = ()
 
     def __post_init__(self) -> None:
         must_be_typed(self)

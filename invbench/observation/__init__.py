@@ -17,6 +17,7 @@ from invbench.observation.attribute import (
     AttributePrior,
     AttributePublic,
 )
+from invbench.observation.audit import AuditGuess, AuditObservation, AuditPublic
 from invbench.observation.extraction import ExtractionGuess, ExtractionObservation, ExtractionPublic, Tokenizer
 from invbench.observation.membership import (
     Architecture,
@@ -47,6 +48,9 @@ __all__ = [
     "AttributeObservation",
     "AttributePrior",
     "AttributePublic",
+    "AuditGuess",
+    "AuditObservation",
+    "AuditPublic",
     "Confidences",
     "CountedPrior",
     "ExtractionGuess",

@@ -68,6 +68,10 @@ class UpdateProtocol(Protocol, ABC):
         "float32", later=True, help="to which clients round what their products multiply, see protocol/_precision.py"
     )
 
+    model_check: bool = parameter(
+        False, later=True, help="clients compare hashes of the models that they were given before they share anything"
+    )
+
     @abstractmethod
     def share(
         self,

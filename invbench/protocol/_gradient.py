@@ -39,7 +39,12 @@ def gradient(network: nn.Module, parameters: Tensors, buffers: Tensors, images: 
 
 
 def per_example_gradients(
-    network: nn.Module, parameters: Tensors, buffers: Tensors, images: Tensor, labels: Tensor
+    network: nn.Module,
+    parameters: Tensors,
+    buffers: Tensors,
+    images: Tensor,
+    labels: Tensor,
+    gradient: Gradient = gradient,
 ) -> list[Update]:
     """Each example's own gradient, in the batch's order; their mean is `gradient`'s answer.
 
@@ -49,10 +54,10 @@ def per_example_gradients(
     return [gradient(network, parameters, buffers, image, label) for image, label in pairs]
 
 
-def mean_of_examples(act: Callable[[list[Update]], Update]) -> Gradient:
+def mean_of_examples(act: Callable[[list[Update]], Update], gradient: Gradient = gradient) -> Gradient:
     """A gradient computed example by example: `act` makes one update of theirs."""
 
     def whole(network: nn.Module, parameters: Tensors, buffers: Tensors, images: Tensor, labels: Tensor) -> Update:
-        return act(per_example_gradients(network, parameters, buffers, images, labels))
+        return act(per_example_gradients(network, parameters, buffers, images, labels, gradient))
 
     return whole

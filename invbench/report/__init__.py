@@ -7,6 +7,7 @@ from invbench.report.comparison import comparison
 from invbench.report.figures import figures_of_all, no_collection
 from invbench.report.markdown import document
 from invbench.report.summary import to_csv
+from invbench.report.utility import costs
 from invbench.store import Results, write_atomic
 
 __all__ = ["CellError", "cell_list", "cell_page", "comparison", "csv", "markdown", "write_files"]
@@ -15,7 +16,7 @@ __all__ = ["CellError", "cell_list", "cell_page", "comparison", "csv", "markdown
 def csv(results: Results) -> str:
     """The text of `summary.csv`."""
     with no_collection():
-        return to_csv(figures_of_all(results.each_record(settings=True)), results.plan())
+        return to_csv(figures_of_all(results.each_record(settings=True)), results.plan(), costs(results))
 
 
 def markdown(results: Results, links_from: Path) -> str:
@@ -31,5 +32,5 @@ def write_files(results: Results) -> None:
     """Write `summary.csv` and `report.md` of the cells computed so far into the results folder, each whole."""
     with no_collection():
         figures = figures_of_all(results.each_record(settings=True))
-        write_atomic(results.path / "summary.csv", to_csv(figures, results.plan()))
+        write_atomic(results.path / "summary.csv", to_csv(figures, results.plan(), costs(results)))
         write_atomic(results.path / "report.md", document(results, figures, links_from=results.path))

@@ -32,6 +32,7 @@ from invbench.report.leaks import (
     strongest_control,
     whole_cell,
 )
+from invbench.report.limited import above_limits
 from invbench.report.remarks import remarks
 from invbench.report.settings import part_settings
 from invbench.sheets import sheet_of
@@ -52,8 +53,9 @@ class Figures:
     `record` is without settings and values by target: a report holds the figures of all cells at once. A metric
     in which every item is empty is absent. `evidence`: a Leak for each metric that can show one and has scores and
     controls. `evaluations`: of all targets, None where the attack counts none. `remarks`: why statistics of the whole
-    cell have no value, or of how many items they are not. `nothing_to_read`: why the cell says nothing of attack and
-    defence, or None. `settings`: its parts' settings by name, as `defense.std`.
+    cell have no value, or of how many items they are not, and `above`: which limits its leak is above.
+    `nothing_to_read`: why the cell says nothing of attack and defence, or None. `settings`: its parts' settings by
+    name, as `defense.std`.
     """
 
     record: Record
@@ -63,6 +65,7 @@ class Figures:
     evidence: tuple[Leak, ...]
     evaluations: int | None
     remarks: tuple[str, ...] = ()
+    above: tuple[str, ...] = ()
     nothing_to_read: str | None = None
     settings: tuple[tuple[str, Any], ...] = ()
 
@@ -132,7 +135,8 @@ class _Controls(NamedTuple):
 class _Draft(NamedTuple):
     """The little of a record that its Figures are made of. `by_target`: the means of each metric of evidence.
 
-    `estimates`: the statistics of the whole cell, and `leaks` what those that are evidence are above their control.
+    `above`: which limits it is above. `estimates`: the statistics of the whole cell, and `leaks` what those that are
+    evidence are above their control.
     """
 
     record: Record
@@ -143,6 +147,7 @@ class _Draft(NamedTuple):
     estimates: Mapping[str, Estimate]
     leaks: Mapping[str, Leak]
     settings: tuple[tuple[str, Any], ...]
+    above: tuple[str, ...]
 
 
 def _drafts(records: Iterator[Record]) -> list[_Draft]:
@@ -185,10 +190,13 @@ def _draft(sheet: GameSheet, record: Record, controls: _Controls, scores: Mappin
     }
     lean = Record(**(vars(record) | LEAN | {"controls": controls.lean}))
     evaluations = sum(record.evaluations) if record.evaluations else None
+    above = above_limits(sheet, record)
     estimates, leaks = dict[str, Estimate](), dict[str, Leak]()
     if sheet.statistics:
         estimates, leaks = whole_cell(sheet, record, controls.whole, controls.strongest)
-    return _Draft(lean, controls, scores, by_target, evaluations, estimates, leaks, part_settings(record.settings))
+    return _Draft(
+        lean, controls, scores, by_target, evaluations, estimates, leaks, part_settings(record.settings), above
+    )
 
 
 def _figures(drafts: Sequence[_Draft]) -> list[Figures]:
@@ -237,7 +245,8 @@ def _proved(
         strongest=controls.strongest,
         evidence=judged,
         evaluations=draft.evaluations,
-        remarks=remarks(sheet, draft.estimates, controls.strongest, controls.full, record.targets),
+        remarks=(*draft.above, *remarks(sheet, draft.estimates, controls.strongest, controls.full, record.targets)),
+        above=draft.above,
         nothing_to_read=nothing_to_read(sheet, record, controls.strongest),
         settings=draft.settings,
     )

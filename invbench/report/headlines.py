@@ -21,7 +21,7 @@ def headlines(figures: Sequence[Figures]) -> list[str]:
     for game, of_game in grouped(figures, lambda one: one.record.names["game"]).items():
         silent = [one for one in of_game if one.nothing_to_read is not None]
         measured = [(one, one.leak) for one in of_game if one.leak is not None and one.nothing_to_read is None]
-        said = [*(_leaks(measured) if measured else []), *_not_counted(silent)]
+        said = [*(_leaks(measured) if measured else []), *_above_limits(of_game), *_not_counted(silent)]
         if said:
             lines.append(f"What leaks most in game {text(game)}:\n\n" + "\n".join(said))
     return lines
@@ -56,6 +56,18 @@ def _leaks(measured: Sequence[tuple[Figures, Leak]]) -> list[str]:
         f" {len(measured) - read - unsure} {wording.NOTHING} beyond their control{maybe}."
     )
     return lines
+
+
+def _above_limits(cells: Sequence[Figures]) -> list[str]:
+    """The cells whose leak is above a limit of theirs; the notes hold the words of each."""
+    above = [one for one in cells if one.above]
+    if not above:
+        return []
+    names = above[0].record.names
+    under = f" under {code(names['defense'])}" if names["defense"] is not None else ""
+    first = f"{wording.attacked(names)}, {wording.setting(names)}{under}"
+    which = first if len(above) == 1 else f"the first: {first}"
+    return [f"- Above a limit in {wording.cells(len(above))}: {text(above[0].above[0])} ({which})."]
 
 
 def _not_counted(silent: Sequence[Figures]) -> list[str]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from invbench.numbers.columns import Column
 from invbench.numbers.intervals import LEAST_UNITS
-from invbench.numbers.sheet import Evidence, GameSheet
+from invbench.numbers.sheet import Bound, Evidence, GameSheet
 from invbench.report import wording
 
 WIDTH = 120
@@ -27,20 +27,23 @@ The last column is the beginning of the cell's id, for `invbench show DIR CELL`;
 cell's pictures, where it has any."""
 
 
-def legend(sheets: Sequence[GameSheet]) -> str:
-    """The legend of a report of these games, as Markdown."""
+def legend(sheets: Sequence[GameSheet], measured: Collection[str] = (), beside: Sequence[str] = ()) -> str:
+    """The legend of a report of these games, as Markdown; `measured`: the metrics that some cell has a value of;
+    `beside`: sentences on what stands beside their columns."""
     known = [sheet for sheet in sheets if sheet.plain is None]
-    values = dict.fromkeys(sentence for sheet in known for sentence in _values(sheet))
+    values = dict.fromkeys(sentence for sheet in known for sentence in _values(sheet, measured))
     margins = dict.fromkeys(_margin(sheet, one) for sheet in known for one in sheet.evidence)
     points = [" ".join([*values, ARROWS]), CONTROLS]
     points += [FINDING.format(margins=_listed(list(margins)))] if margins else []
     points += dict.fromkeys(" ".join(sheet.said.legend) for sheet in known if sheet.said.legend)
-    return "How to read the tables:\n\n" + "\n".join(map(_point, [*points, LAST]))
+    points += dict.fromkeys(_bound(sheet, b) for sheet in known for b in sheet.said.bounds if b.limit in measured)
+    return "How to read the tables:\n\n" + "\n".join(map(_point, [*points, *beside, LAST]))
 
 
-def _values(sheet: GameSheet) -> list[str]:
+def _values(sheet: GameSheet, measured: Collection[str]) -> list[str]:
     """What stands in the columns of a game's tables: means with their spread, statistics of whole cells."""
-    shown = [sheet.column(metric) for metric in sheet.layout.metrics]
+    every = [sheet.column(metric) for metric in sheet.layout.metrics]
+    shown = [column for column in every if column.role != "limit" or column.name in measured]
     means = [column.written for column in shown if column.statistic is None]
     spread = {
         "std": f"mean ± standard deviation over {sheet.said.item.many}",
@@ -57,8 +60,13 @@ def _values(sheet: GameSheet) -> list[str]:
 
 
 def _no_leak(column: Column) -> str:
-    what = {"cost": "a cost", "limit": "a limit to what can leak"}[column.role]
+    what = {"cost": "a cost", "limit": "a bound"}[column.role]
     return f"{_capital(column.written)} is {what}, and no leak: {column.better} is better."
+
+
+def _bound(sheet: GameSheet, bound: Bound) -> str:
+    leak, limit = sheet.column(bound.leak), sheet.column(bound.limit)
+    return f"{_capital(limit.written)} is of {leak.written}: {bound.words}."
 
 
 def _margin(sheet: GameSheet, evidence: Evidence) -> str:

@@ -15,6 +15,7 @@ from invbench.report.crossing import ORDER, crossings
 from invbench.report.figures import Figures
 from invbench.report.headlines import counts, headlines
 from invbench.report.legend import legend
+from invbench.report.naive import LEGEND, in_words, pairs_of
 from invbench.report.naming import labels, varying
 from invbench.report.sections import Link, grouped, room, section
 from invbench.report.tables import address, code, facts, table, text
@@ -41,14 +42,18 @@ def document(results: Results, figures: Sequence[Figures], links_from: Path) -> 
     link = _links(results, links_from)
     parts = [f"# invbench: {text(results.path.resolve().name)}", counts(figures, planned=len(results.plan()))]
     parts += headlines(figures)
+    pairs = pairs_of(figures)
+    parts += in_words(results, figures, pairs)
     for game, of_game in grouped(figures, lambda one: one.record.names["game"]).items():
-        parts += crossings(of_game, str(game))
+        parts += crossings(of_game, str(game), pairs)
     if any(one.scores for one in figures):
-        parts.append(legend(list({one.record.names["game"]: one.sheet for one in figures if one.scores}.values())))
+        sheets = {one.record.names["game"]: one.sheet for one in figures if one.scores}
+        measured = set().union(*(one.scores for one in figures))
+        parts.append(legend(list(sheets.values()), measured, [LEGEND] if pairs.by_twin else []))
     axes = ("game", "dataset", "batch_size", "protocol")
     groups = [*grouped(figures, lambda one: tuple(one.record.names[axis] for axis in axes)).values()]
     limits = room(groups)
-    parts += [section(group, link, limits) for group in groups]
+    parts += [section(group, link, pairs, limits) for group in groups]
     parts += agreements(results, figures) if limits is None else []
     parts += [_without_numbers(figures, status) for status in LISTS]
     parts += [_notes(figures), _provenance(results, figures)]

@@ -1,21 +1,56 @@
 """Game `update`: what its reports, its gate and its matrix show and ask for."""
 
-from invbench.numbers.sheet import Evidence, Layout, Noun, Sheet
+from invbench.numbers.sheet import Bound, Evidence, Layout, Noun, Sheet
+
+LIMITS = ("limit_psnr_prior", "limit_psnr", "limit_psnr_dfil")
+"""Empty where the update has no noise, and then shown nowhere."""
 
 SHEET = Sheet(
-    columns=("psnr", "ssim", "lpips", "label_accuracy", "identified", "recovered", "exact"),
+    columns=(
+        "psnr",
+        "ssim",
+        "lpips",
+        "label_accuracy",
+        "identified",
+        "recovered",
+        "exact",
+        *LIMITS,
+        "epsilon",
+        "limit_rero",
+    ),
     item=Noun("picture", "pictures"),
     # LPIPS finds any busy picture, noise included, closer to a photograph than a flat one: against `grey` and `mean`
     # alone an attack that read nothing can look certain.
     evidence=(Evidence("psnr"), Evidence("identified"), Evidence("lpips", beside="noise")),
     layout=Layout(
-        metrics=("psnr", "ssim", "lpips"),
+        metrics=("psnr", *LIMITS, "ssim", "lpips"),
         spread="std",
-        aside=(("label_accuracy", 1.0), ("identified", 0.0), ("recovered", 1.0), ("exact", 0.0)),
+        aside=(
+            ("label_accuracy", 1.0),
+            ("identified", 0.0),
+            ("recovered", 1.0),
+            ("exact", 0.0),
+            ("epsilon", -1.0),
+            ("limit_rero", 1.0),
+        ),
     ),
     controls=("grey", "mean", "noise"),
     controls_by_default=("grey", "mean"),
     controls_by_name=(("grey", "psnr"), ("mean", "psnr"), ("noise", "psnr")),
     place=0,
+    bounds=(
+        Bound(
+            leak="psnr",
+            limit="limit_psnr_prior",
+            slack=1.0,
+            decibels=True,
+            words=(
+                "the least mean squared error, were the update linear in its pictures, around the true ones, and these"
+                " Gaussian like the data set's others. Neither is quite so, so it can be beaten: by what clamping to"
+                " [0, 1] cuts off where pixels are black or white, by curvature, by a better prior. The limits of"
+                " unbiased attackers hold for no other ones"
+            ),
+        ),
+    ),
     silent=r"the update of (\d+) of \d+ targets is (?:zero|not finite)",
 )

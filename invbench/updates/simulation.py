@@ -87,11 +87,11 @@ def told(public: Public, model: nn.Module) -> dict[str, int]:
     return {buffer: places[name] for buffer, name in stack_of(public).told(model).items()}
 
 
-def defended_gradient(stack: Stack, context: Context) -> Gradient:
+def defended_gradient(stack: Stack, context: Context, gradient: Gradient = gradient) -> Gradient:
     """The mean gradient of a batch behind the defences that act on its examples."""
     if not stack.acts("per_example"):
         return gradient
-    return mean_of_examples(lambda gradients: mean(stack.at("per_example", gradients, context)))
+    return mean_of_examples(lambda gradients: mean(stack.at("per_example", gradients, context)), gradient)
 
 
 def multiple_of(public: Public) -> Multiple:

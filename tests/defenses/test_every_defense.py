@@ -14,7 +14,7 @@ from invbench.defenses import Stage
 from invbench.observation import Update
 
 NAMES = registry.names("defense")
-ACTING = [(name, stage) for name in NAMES for stage in built(name).stages()]
+ACTING = [(name, stage) for name in NAMES if built(name).why_no_round(3) is None for stage in built(name).stages()]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,0 +1,195 @@
+"""How far any attack of a stated kind can get in a cell of clients whose updates are noisy.
+
+What does not depend on the strength of the noise, eigenvalues of J'J, is an artefact of each target: cells that differ
+in attack and noise share it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from invbench.cell import Cell
+from invbench.core.artefacts import Artefact, Tensors, fetch
+from invbench.core.errors import in_words
+from invbench.core.randomness import stream
+from invbench.core.sources import GAME, VICTIM, hash_of
+from invbench.data import ImagePool
+from invbench.defenses import Defense
+from invbench.games._batches import batches, protocol_of, wanted_of
+from invbench.metrics._information import Information, error_in_decibels
+from invbench.observation import Public
+from invbench.scoring import gaussian_prior
+from invbench.scoring.computing import computed
+from invbench.scoring.reconstruction import Array, Scores, Truth, by_metric
+from invbench.updates.equations import independent_equations
+from invbench.updates.information import PROBES, QUADRATURE_PROBES, Derivative, derivative, quadrature, spectrum, trace
+from invbench.updates.noisy import Noisy, noisy
+from invbench.updates.simulation import multiple_of
+from invbench.victims import network_defenses, pool_of, stack_of, victim, victim_artefacts
+
+MOST_BYTES = 4 << 30
+"""Of J in float64, above which tr(J'J) alone is estimated."""
+MOST_PIXELS = 4096
+"""Unknowns whose eigenvalues are computed exactly: minutes of a core. More have Gauss quadratures instead."""
+_WHY = "why"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Scores of a cell by metric, one value a target, and what a reader must know of them."""
+
+    scores: Scores
+    notes: tuple[str, ...]
+
+
+def where_noise_is(cell: Cell, public: Public) -> Noisy | str | None:
+    """The noise on what a client sends, why there is no limit for it, or None where there is no noise."""
+    names = [choice.name for choice in cell.defense or ()]
+    found = noisy(stack_of(cell), names, public.batch_size, multiple_of(public))
+    if not isinstance(found, Noisy):
+        return found
+    if (precision := protocol_of(cell).precision) != "float32":
+        return f"clients round to {precision}, which has no derivative"
+    if protocol_of(cell).draw(public.batch_size, torch.Generator().manual_seed(0)):
+        return f"what {public.protocol} draws is hidden"
+    return found
+
+
+def limit_artefacts(cell: Cell, public: Public) -> tuple[Artefact, ...]:
+    """The information of each target, where noise leaves only some."""
+    found = where_noise_is(cell, public)
+    if not isinstance(found, Noisy):
+        return ()
+    pool = pool_of(cell)
+    truths = batches(cell, pool)
+    sample = gaussian_prior.sample_of(pool, np.concatenate([truth.indexes for truth in truths]))
+    return tuple(_artefact(cell, public, found, pool, truth, sample) for truth in truths)
+
+
+def limits_of(cell: Cell, public: Public) -> Limits:
+    """Every metric that is a limit; nothing where there is no noise, and where none can be told why, in words."""
+    found = where_noise_is(cell, public)
+    if found is None:
+        return Limits({}, ())
+    if isinstance(found, str):
+        return Limits({}, (f"the limits are empty: {found}",))
+    made = [fetch(artefact) for artefact in limit_artefacts(cell, public)]
+    if why := [_words(tensors) for tensors in made if _WHY in tensors]:
+        return Limits({}, (f"the limits are empty: {why[0]}",))
+    variance = found.variance / (1 if _apart(cell) else public.clients)
+    informations = [_information(tensors, variance) for tensors in made]
+    scores = by_metric([computed(cell.game, {"information": one}) for one in informations])
+    return Limits(scores, tuple(_notes(cell, public, found, informations)))
+
+
+def _apart(cell: Cell) -> bool:
+    """Whether something acts on the updates of several clients together: then the limits are of all that they send."""
+    return stack_of(cell).acts("aggregate")
+
+
+def _artefact(cell: Cell, public: Public, noise: Noisy, pool: ImagePool, truth: Truth, sample: Array) -> Artefact:
+    asked, number = truth.images[: wanted_of(cell)].size, int(truth.positions[0])
+
+    def make() -> Tensors:
+        generator = stream("limits", cell.seed, number)
+        labels = torch.from_numpy(truth.labels)
+        images = torch.from_numpy(truth.images)
+        try:
+            of = derivative(public, victim(cell), images, labels, noise.steps, apart=_apart(cell))
+            return _made(of, pool, truth, sample, asked, generator)
+        except (NotImplementedError, RuntimeError) as error:  # something has no forward derivative, or draws
+            return {_WHY: torch.frombuffer(bytearray(in_words(error).encode()), dtype=torch.uint8)}
+
+    parts = [cell.model.part.cls, *(choice.part.cls for choice in cell.defense or ())]
+    assert cell.protocol is not None
+    key = {
+        "information": [cell.seed, cell.model.key, cell.data_hash, [d.key for d in network_defenses(cell)]],
+        "normalisation": cell.normalisation,
+        "protocol": cell.protocol.key,
+        "steps": [_step(defense) for defense in noise.steps.defenses],
+        "apart": _apart(cell),
+        "pictures": truth.indexes.tolist(),
+        "asked": asked,
+        "prior": gaussian_prior.named(sample),
+        "code": hash_of((*GAME, *VICTIM, "updates", "protocol"), *parts, cell.protocol.part.cls),
+    }
+    what = f"limits of target {number // len(truth.labels)} of {cell.dataset.short}, {cell.model.short}"
+    return Artefact(what, key, make, victim_artefacts(cell))
+
+
+def _step(defense: Defense) -> list[object]:
+    return [type(defense).__module__, type(defense).__qualname__, defense.public_parameters()]
+
+
+def _made(
+    of: Derivative, pool: ImagePool, truth: Truth, sample: Array, asked: int, generator: torch.Generator
+) -> Tensors:
+    """`nodes`, `weights`, `trace` (value, standard error), `facts` (pixels, spread, exact)."""
+    size, nothing = len(of.pixels), torch.zeros(0, 0, dtype=torch.float64)
+    nodes, weights, spread, exact = nothing, nothing, 0.0, False
+    if size * of.entries * 8 > MOST_BYTES:
+        found = trace(of, asked, generator)
+    else:
+        root = torch.from_numpy(gaussian_prior.root(pool, tuple(sample.tolist())))
+        spread, exact = float(root.square().sum()) * asked / len(root), size <= MOST_PIXELS
+        if exact:
+            nodes, weights, total = spectrum(of, root, asked)
+            found = total, 0.0
+        else:
+            found = trace(of, asked, generator)
+            nodes, weights = quadrature(of, root, asked, generator)
+    facts = torch.tensor([asked, spread, exact], dtype=torch.float64)
+    return {"nodes": nodes, "weights": weights, "trace": torch.tensor(found, dtype=torch.float64), "facts": facts}
+
+
+def _information(tensors: Tensors, variance: float) -> Information:
+    pixels, spread, exact = tensors["facts"].tolist()
+    total, error = tensors["trace"].tolist()
+    nodes, weights = tensors["nodes"].numpy(), tensors["weights"].numpy()
+    return Information(int(pixels), variance, total, error, nodes, weights, spread, bool(exact))
+
+
+def _words(tensors: Tensors) -> str:
+    return bytes(tensors[_WHY].tolist()).decode()
+
+
+def _notes(cell: Cell, public: Public, noise: Noisy, found: Sequence[Information]) -> list[str]:
+    notes = []
+    if noise.after:
+        names = ", ".join(noise.after)
+        notes.append(f"the limits are of the noisy update before {names}, which can only lower them")
+    if _apart(cell):
+        notes.append("the limits are of what each client sends by itself: who sees less is below them")
+    without = sum(not one.full_rank for one in found)
+    if without:
+        notes.append(f"limit_psnr is empty for {without} of {len(found)} targets: {_why_no_bound(public, found[0])}")
+    if not found[0].nodes.size:
+        notes.append("limit_psnr_prior is empty: the derivative of what is sent takes more than 4 GiB")
+    elif not found[0].exact:
+        error = max(error_in_decibels(*one.prior_error()) for one in found)
+        notes.append(
+            f"limit_psnr_prior is estimated by {QUADRATURE_PROBES} random quadratures, never too low on average:"
+            f" standard error of a target at most {error:.2g} dB"
+        )
+    if any(one.trace_error for one in found):
+        error = max(error_in_decibels(one.trace, one.trace_error) for one in found)
+        notes.append(
+            f"limit_psnr_dfil is estimated by {PROBES} random probes: standard error of a target at most {error:.2g} dB"
+        )
+    return notes
+
+
+def _why_no_bound(public: Public, information: Information) -> str:
+    unknowns = math.prod(public.image_shape) * public.pictures
+    if information.exact:
+        return "some direction of the pictures changes nothing that is sent"
+    if independent_equations(public.network, public.image_shape, public.pictures) < unknowns:
+        return "the update tells fewer numbers than its pictures have, so no attacker is unbiased"
+    if not information.nodes.size:
+        return "the derivative of what is sent takes more than 4 GiB"
+    return f"its inverse is computed for at most {MOST_PIXELS:,} pixels of a batch, of which there are {unknowns:,}"

@@ -1,0 +1,24 @@
+"""A cell's deal: of an honest server, or of a malicious one that gives each client weights of its attack's making."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from invbench.cell import Cell
+from invbench.core.attack import Attack, UpdateAttack
+from invbench.games import Deal, game_of
+
+
+def dealt(cell: Cell, device: torch.device) -> Deal[Any, Any]:
+    """What the cell's attack sees, and what scores its answers; ValueError where it crafts and does not say so."""
+    attack: Attack[Any, Any, Any]
+    attack, crafts = cell.attack.build(Attack), cell.attack.part.facts["server"] == "malicious"
+    own = isinstance(attack, UpdateAttack) and type(attack).craft is not UpdateAttack.craft
+    if own != crafts:
+        marked = '@attack(server="malicious")'
+        raise ValueError(f"attack {cell.attack.name}: {marked} goes with a method craft(public, weights, client)")
+    if isinstance(attack, UpdateAttack) and crafts:
+        return game_of(cell).deal_crafted(cell, device, attack.craft)
+    return game_of(cell).deal(cell, device)
