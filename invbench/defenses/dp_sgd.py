@@ -10,7 +10,7 @@ from torch import nn
 
 from invbench.core.private import Private
 from invbench.core.training import Training, batch_size
-from invbench.defenses import Context, Defense, Round, Stage
+from invbench.defenses import Context, Defense, Noise, Round, Stage
 from invbench.defenses._accountant import (
     NOT_INSTALLED,
     Accountant,
@@ -22,6 +22,7 @@ from invbench.defenses._accountant import (
 )
 from invbench.defenses._noise import add_noise
 from invbench.defenses._norm import clipped
+from invbench.defenses.per_example_clip import PerExampleClip
 from invbench.observation import Update
 from invbench.registry import defense, parameter
 
@@ -120,6 +121,15 @@ class DpSgd(Defense):
 
     def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
         return expected, variance if self.rounds is None else tuple(tensor + self._std**2 for tensor in variance)
+
+    def noise_sent(self, batch_size: int) -> Noise | None:
+        """On the mean of clipped gradients, which this game's clients have `batch_size` of."""
+        if self.rounds is None:
+            return None
+        noise = self.of_round(Round(batch_size))._of_round[1]
+        if not noise:
+            return None
+        return Noise((noise * self.clip / batch_size) ** 2, behind=(PerExampleClip(norm=self.clip),))
 
     @property
     def _of_round(self) -> tuple[int, float]:

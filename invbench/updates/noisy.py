@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from invbench.defenses import Defense, Noise, Stack, Stage
 from invbench.protocol import Multiple
@@ -33,7 +33,7 @@ def noisy(stack: Stack, names: Sequence[str], batch_size: int, one_gradient: Mul
     noise on what they add up to.
     """
     acting = [
-        _Acting(stage, name, defense, _noise(stage, defense, batch_size))
+        _acting(stage, name, defense, batch_size)
         for stage in _STAGES
         for name, defense in zip(names, stack.defenses, strict=True)
         if stage in defense.stages()
@@ -42,7 +42,9 @@ def noisy(stack: Stack, names: Sequence[str], batch_size: int, one_gradient: Mul
         return None
     steps, after, variance = list[Defense](), list[str](), 0.0
     for one in acting:
-        if after or (variance and (one.noise is None or one.noise.behind)):
+        if one.first and not after and not variance:
+            steps += one.first
+        elif after or (variance and (one.noise is None or one.noise.behind)):
             after.append(one.name)
         elif one.noise is None and not one.defense.smooth:
             return f"{one.name} comes before the noise and has no derivative that tells what it does"
@@ -60,15 +62,24 @@ def noisy(stack: Stack, names: Sequence[str], batch_size: int, one_gradient: Mul
 
 @dataclass(frozen=True)
 class _Acting:
-    """A defence at one of its stages, and the noise that it adds there."""
+    """A defence at one of its stages, and the noise that it adds there.
+
+    `first`: where its noise comes at a later stage, the steps that it takes here.
+    """
 
     stage: Stage
     name: str
     defense: Defense
     noise: Noise | None
+    first: tuple[Defense, ...] = ()
 
 
-def _noise(stage: Stage, defense: Defense, batch_size: int) -> Noise | None:
-    """Its noise, which counts at the last stage that it acts at before updates are brought together."""
-    last = [one for one in _STAGES if one in defense.stages()][-1]
-    return defense.noise_sent(batch_size) if stage == last else None
+def _acting(stage: Stage, name: str, defense: Defense, batch_size: int) -> _Acting:
+    """Its noise counts at the last stage that it acts at before updates are brought together."""
+    own = [one for one in _STAGES if one in defense.stages()]
+    noise = defense.noise_sent(batch_size)
+    if noise is None or len(own) == 1:
+        return _Acting(stage, name, defense, noise)
+    if stage == own[-1]:
+        return _Acting(stage, name, defense, replace(noise, behind=()))
+    return _Acting(stage, name, defense, None, noise.behind if stage == own[0] else ())

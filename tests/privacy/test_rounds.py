@@ -68,6 +68,9 @@ def test_laplace_noise_has_an_epsilon_after_an_l1_clip_alone() -> None:
         ([CLIP, ("gaussian", {"std": 0.0})], "clipping alone"),
         ([CLIP, BITS, NOISE], "quantize, after the clip and before any noise, may make an update longer"),
         ([CLIP, ("sign", {}), NOISE], "sign, after the clip"),
+        ([CLIP, ("top-k", {"fraction": 0.1, "feedback_rounds": 3}), NOISE], "top-k, after the clip"),
+        ([CLIP, ("qsgd", {}), NOISE], "qsgd, after the clip"),
+        ([("mixup", {}), DP], "mixup acts on a batch before dp-sgd clips its examples"),
         ([CLIP, ("random-k", {"fraction": 0.5, "rescale": True}), NOISE], "random-k, after the clip"),
         ([BITS], "nothing in the stack"),
         ([("per-example-clip", {"norm": 1.0}), NOISE], "no clip before it"),
@@ -85,6 +88,7 @@ def test_what_guarantees_nothing_says_why(stack: list[tuple[str, dict[str, objec
 
 def test_what_comes_after_the_noise_is_free_and_what_shortens_before_it_keeps_the_bound() -> None:
     plain = epsilon(CLIP, NOISE)
+    assert epsilon(CLIP, ("prune", {}), ("partial", {}), NOISE) == plain
     for stack in (
         [CLIP, NOISE, TOP_K],
         [CLIP, NOISE, BITS],

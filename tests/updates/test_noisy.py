@@ -8,6 +8,7 @@ import torch
 
 from invbench.defenses import Context, Defense, Noise, Stack
 from invbench.defenses.clip import Clip
+from invbench.defenses.dp_sgd import DpSgd
 from invbench.defenses.gaussian import Gaussian
 from invbench.defenses.laplace import Laplace
 from invbench.defenses.per_example_clip import PerExampleClip
@@ -68,6 +69,14 @@ def test_laplace_noise_has_the_fisher_information_of_its_own_density():
     information = float(torch.trapezoid(density * score.square(), x))
     assert noise is not None
     assert 1 / noise.variance == pytest.approx(information, rel=1e-3)
+
+
+def test_dp_sgd_clips_examples_before_its_noise_whatever_noise_stands_in_the_list_before_it():
+    clip, noisy_sum = PerExampleClip(norm=2.0), DpSgd(clip=2.0, noise=3.0, rounds=1)
+    assert found(noisy_sum, TopK(fraction=0.1)) == Noisy(Stack((clip,)), pytest.approx((3 * 2 / 4) ** 2), ("TopK",))
+    assert found(Gaussian(std=1.0), noisy_sum) == Noisy(Stack((clip,)), pytest.approx(1 + (3 * 2 / 4) ** 2))
+    assert found(DpSgd(noise=3.0), Clip(norm=1.0)) is None, "it acts on the victim's training"
+    assert found(DpSgd(noise=0.0, rounds=1)) is None
 
 
 def test_noise_on_the_mean_of_examples_counts_where_one_gradient_is_sent():
