@@ -28,7 +28,6 @@ class TopK(Defense):
     """
 
     leaves_out = True
-    shortens = True
 
     fraction: float = parameter(help="share of coordinates kept", above=0, at_most=1)
     feedback_rounds: int = parameter(
@@ -39,6 +38,10 @@ class TopK(Defense):
         unit="rounds",
         help="earlier rounds whose left-out rest is added first",
     )
+
+    @property
+    def shortens(self) -> bool:
+        return not self.feedback_rounds  # what is remembered is added
 
     def update(self, shared: Update, context: Context) -> Update:
         return self._kept(self._remembered(shared))
