@@ -67,7 +67,7 @@ class Client:
 
 @dataclass(frozen=True)
 class Round:
-    """What everybody knows of a round of clients: `batch` examples in what one of them takes a gradient of.
+    """What everybody knows of a round of `clients`: `batch` examples in what one of them takes a gradient of.
 
     `one_gradient`: whether a client shares the mean gradient of its batch itself. `mixing`: whether BatchNorm uses the
     batch's own statistics.
@@ -76,6 +76,7 @@ class Round:
     batch: int
     one_gradient: bool = True
     mixing: bool = False
+    clients: int = 1
 
 
 @dataclass(frozen=True)
@@ -217,10 +218,6 @@ class Defense:
         `before`: what the defences listed earlier say, 4 bytes a value without any; the last decides what is sent.
         """
         return before
-
-    def why_no_round(self, clients: int) -> str | None:
-        """Why no round of so many clients comes to an end with it, or nothing is computed by it here; else None."""
-        return None
 
     def clients_seen(self, clients: int) -> int:
         """The updates of how many clients, the first of so many, are in what the server sees."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from invbench import registry
 from invbench.defenses import Context, Defense, Stack, mean
-from invbench.observation import Public, Tensors, Update, UpdateObservation
+from invbench.observation import Public, PublicDefense, Tensors, Update, UpdateObservation
 from invbench.protocol import NO_DRAWS, Gradient, Multiple, UpdateProtocol
 from invbench.protocol._gradient import gradient, mean_of_examples
 
@@ -73,7 +73,12 @@ def protocol_of(public: Public) -> UpdateProtocol:
 
 def stack_of(public: Public) -> Stack:
     """The declared defences, as parts."""
-    return Stack(tuple(_defense(d.name, d.parameters).on(public.network) for d in public.defenses))
+    return Stack(tuple(defense.on(public.network) for defense in declared(public.defenses).defenses))
+
+
+def declared(defenses: Sequence[PublicDefense]) -> Stack:
+    """Defences that an attacker is told of, as parts."""
+    return Stack(tuple(_defense(d.name, d.parameters) for d in defenses))
 
 
 def told(public: Public, model: nn.Module) -> dict[str, int]:
