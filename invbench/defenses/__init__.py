@@ -123,6 +123,9 @@ class Defense:
     leaves_out: bool = False
     """Whether it leaves entries of an update out, which are then seen as zeros that are no numbers of the client's."""
 
+    reads_pictures: bool = False
+    """Whether its `update` stage reads the client's pictures, too: behind noise it is more than post-processing."""
+
     smooth: bool = False
     """Whether, noise apart, it draws nothing and has a derivative almost everywhere that tells all of what it does.
 

@@ -50,7 +50,7 @@ class Limits:
 def where_noise_is(cell: Cell, public: Public) -> Noisy | str | None:
     """The noise on what a client sends, why there is no limit for it, or None where there is no noise."""
     names = [choice.name for choice in cell.defense or ()]
-    found = noisy(stack_of(cell), names, public.batch_size, multiple_of(public))
+    found = noisy(stack_of(cell).on(public.network), names, public.batch_size, multiple_of(public))
     if not isinstance(found, Noisy):
         return found
     if cell.attack.part.facts["server"] == "malicious":

@@ -42,6 +42,8 @@ def noisy(stack: Stack, names: Sequence[str], batch_size: int, one_gradient: Mul
         return None
     steps, after, variance = list[Defense](), list[str](), 0.0
     for one in acting:
+        if variance and one.defense.reads_pictures:
+            return f"{one.name} stands behind the noise and reads the client's pictures again"
         if one.first and not after and not variance:
             steps += one.first
         elif after or (variance and (one.noise is None or one.noise.behind)):

@@ -28,9 +28,9 @@ def client(images: Tensor, labels: Tensor, seed: int = 0) -> Context:
 @pytest.mark.parametrize("alpha", [0.2, 1.0, 5.0])
 def test_shares_are_drawn_from_beta(alpha: float) -> None:
     generator = seeded(1)
-    drawn = torch.tensor([beta(alpha, generator) for _ in range(1500)])
-    assert float(drawn.mean()) == pytest.approx(0.5, abs=0.05)
-    assert float(drawn.var()) == pytest.approx(0.25 / (2 * alpha + 1), rel=0.12)
+    drawn = torch.tensor([beta(alpha, generator) for _ in range(400)])
+    assert float(drawn.mean()) == pytest.approx(0.5, abs=0.08)
+    assert float(drawn.var()) == pytest.approx(0.25 / (2 * alpha + 1), rel=0.3)
 
 
 def test_every_picture_is_a_mixture_of_two_and_its_label_of_theirs() -> None:
@@ -73,7 +73,7 @@ def test_instahide_hides_signs_and_its_labels_follow_the_weights() -> None:
 
 
 def test_no_picture_weighs_more_than_the_largest_weight() -> None:
-    for seed in range(20):
+    for seed in range(5):
         three = InstaHide(k=3)._weights(30, seeded(seed))
         alone = three[(three > 0).sum(dim=1) == 3]  # no picture was met twice
         assert float(alone.max()) <= LARGEST

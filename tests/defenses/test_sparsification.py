@@ -94,7 +94,7 @@ def test_all_coordinates_are_the_update_itself(kind: type[TopK] | type[RandomK],
 
 
 @given(update=updates(zeros=False), fraction=st.floats(0.05, 1), rounds=st.integers(0, 6))
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 def test_what_error_feedback_sends_and_remembers_is_all_that_was_computed(
     update: Update, fraction: float, rounds: int
 ) -> None:
