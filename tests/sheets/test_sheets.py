@@ -18,6 +18,7 @@ from invbench.matrix.errors import Errors
 from invbench.matrix.values import read_controls
 from invbench.scoring.computing import computed
 from invbench.sheets import Clash, columns, every_sheet, metric_of, sheet_of
+from invbench.sheets.update import LIMITS
 
 MAE = '''
 """Mean absolute error."""
@@ -76,8 +77,8 @@ def test_sheets_and_metrics_are_read_without_torch() -> None:
 def test_a_metric_of_another_package_stands_after_ours_in_every_table_of_its_game(tmp_path: Path) -> None:
     with plugged(tmp_path, {"metrics.mae": mae(), "metrics.a-second": mae("a_second")}):
         sheet = sheet_of("update")
-        assert list(sheet.by_name)[-3:] == ["exact", "a_second", "mae"]
-        assert sheet.layout.metrics == ("psnr", "ssim", "lpips", "a_second", "mae")
+        assert list(sheet.by_name)[-3:] == ["limit_psnr_dfil", "a_second", "mae"]
+        assert sheet.layout.metrics == ("psnr", *LIMITS, "ssim", "lpips", "a_second", "mae")
         assert [one.metric for one in sheet.evidence] == ["psnr", "identified", "lpips"], (
             "no evidence of its own accord"
         )
@@ -128,7 +129,7 @@ def test_a_metric_whose_file_was_deleted_leaves_the_sheet_with_its_other_columns
         with pytest.warns(UserWarning, match="game update has no ssim"):
             sheet = sheet_of("update")
         assert "ssim" not in sheet.by_name
-        assert sheet.layout.metrics == ("psnr", "lpips")
+        assert sheet.layout.metrics == ("psnr", *LIMITS, "lpips")
         monkeypatch.undo()
 
 
