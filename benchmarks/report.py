@@ -30,6 +30,8 @@ QUESTIONS = (
     "kkt",
     "extraction",
     "defended",
+    "aggregation",
+    "audit",
 )
 
 

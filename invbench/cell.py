@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
 from invbench import registry
+from invbench.core.parts import ADAPTIVE
 
 RESULTS_VERSION = 1
 """Raised by hand when a change of the code changes what every cell computes; a part has a version of its own."""
+
+MALICIOUS = " (malicious server)"
+"""After the name of an attack whose server gives clients weights of its own."""
 
 F = TypeVar("F")
 
@@ -47,10 +51,12 @@ class Choice:
         """JSON form, for random streams: a part draws the same whatever its version.
 
         Paths are left out: content is hashed, not place. A data set's is the cell's own; another part that reads files
-        says it itself, as `content`. So are settings left out that a part got later, at their defaults.
+        says it itself, as `content`. So are settings left out that a part got later, at their defaults; and whether an
+        attack is adaptive: what it is told changes none of its draws.
         """
         later = registry.later_settings(self.kind, self.name)
-        own = ((k, v) for k, v in self.settings if not isinstance(v, Path) and not (k in later and later[k] == v))
+        said = ((k, v) for k, v in self.settings if not isinstance(v, Path) and not (k in later and later[k] == v))
+        own = ((k, v) for k, v in said if self.adaptive or k != ADAPTIVE)
         plain = {k: list(v) if isinstance(v, tuple) else v for k, v in own}
         return {"name": self.name, **plain, **self._content}
 
@@ -70,7 +76,23 @@ class Choice:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """The same with the part's version, which is counted from 2: JSON form for ids and records."""
-        return self.key | _version("version", self.kind, self.name)
+        return self.key | self.told | _version("version", self.kind, self.name)
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether it is an attack that is told of the declared defences, or no attack."""
+        return self.kind != "attack" or dict(self.settings).get(ADAPTIVE) is not False
+
+    @property
+    def told(self) -> dict[str, bool]:
+        """What enters ids of what an attack is told: `adaptive: false`, nothing where it knows the defences."""
+        return {} if self.adaptive else {ADAPTIVE: False}
+
+    def told_of(self, defense: tuple[Choice, ...] | None) -> Choice:
+        """The attack itself; where no defence is declared there is nothing to know, and it is its adaptive twin."""
+        if self.adaptive or defense:
+            return self
+        return replace(self, settings=tuple((k, True if k == ADAPTIVE else v) for k, v in self.settings))
 
 
 @dataclass(frozen=True)
@@ -104,7 +126,9 @@ class Cell:
             "data": self.data_hash,
             **_version("data_version", "dataset", self.dataset.name),
             "normalisation": self.normalisation,
-            "attack": self.attack.key | _version("version", "attack", self.attack.name, self._declared),
+            "attack": self.attack.key
+            | self.attack.told
+            | _version("version", "attack", self.attack.name, self._declared),
             "model": self.model.identity,
             "batch_size": self.batch_size,
             "defense": None if self.defense is None else [d.identity for d in self.defense],
@@ -143,7 +167,7 @@ class Cell:
         return {
             "game": self.game,
             "dataset": self.dataset.short,
-            "attack": self.attack.short,
+            "attack": self.attack.short + (MALICIOUS if self.attack.part.facts["server"] == "malicious" else ""),
             "model": self.model.short,
             "batch_size": self.batch_size,
             "defense": defense_name(self.defense),

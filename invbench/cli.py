@@ -25,6 +25,7 @@ from invbench.console.streams import patient_streams
 
 if TYPE_CHECKING:
     from invbench.cell import Cell
+    from invbench.federation import Federation
     from invbench.gate import Direction
     from invbench.matrix import Matrix
     from invbench.runs.executors import Crew
@@ -127,13 +128,14 @@ def run(
     for option, given in (("--ray-address", ray_address), ("--gpus-per-cell", gpus_per_cell)):
         if executor != "ray" and given is not None:
             raise Refused(f"{option} needs --executor ray")
-    read, cells, name = _read(matrix, sets, only, shard)
+    read, cells, trainings, name = _read(matrix, sets, only, shard)
     for warning in () if quiet else read.warnings:
         say(f"warning: {warning}", err=True)
     from invbench import report
     from invbench.console import plan, progress, tables
     from invbench.runs.run import is_done
     from invbench.runs.run import run as run_cells
+    from invbench.runs.trainings import of_trainings
     from invbench.store import Results, environment
     from invbench.store.fresh import of_before
 
@@ -147,19 +149,23 @@ def run(
             before = of_before(results)
             done = {cell.id for cell in cells if not fresh and cell.id not in before and is_done(results, cell)}
             outcomes = plan.print_plan(cells, lambda cell: cell.id in done, where, crew.workers, read.threads)
+            plan.print_trainings(trainings, results, fresh, where, crew.workers)
             _refuse_idle(matrix, outcomes, shard)
             return 0
         facts = {"device": where, "threads": read.threads, "executor": executor, "workers": crew.workers}
         facts = {**environment(), **facts, "command": sys.argv[1:]}
         listen = stack.enter_context(progress.progress_display(quiet, cells, crew.workers))
         conclude = report.write_files
-        records = run_cells(read, cells, results, facts, crew=crew, fresh=fresh, listen=listen, conclude=conclude)
+        records = run_cells(
+            read, cells, results, facts, crew=crew, fresh=fresh, trainings=trainings, listen=listen, conclude=conclude
+        )
     if not quiet:
         tables.print_outcome(records, results.path)
     _refuse_idle(matrix, [record.status for record in records], shard)
     if lost := len(cells) - len(records):
         say(f"{results.path}: {lost} of {len(cells)} cells have no record any more", err=True)
-    return int(bool(lost) or any(record.status in ("failed", "timeout") for record in records))
+    ended = [*(record.status for record in records), *of_trainings(trainings, results)]
+    return int(bool(lost) or bool({"failed", "timeout"} & set(ended)))
 
 
 def _refuse_idle(matrix: Path, outcomes: Iterable[str], shard: str | None) -> None:
@@ -173,15 +179,20 @@ def _refuse_idle(matrix: Path, outcomes: Iterable[str], shard: str | None) -> No
         )
 
 
-def _read(matrix: Path, sets: Sequence[str], only: Sequence[str], shard: str | None) -> tuple[Matrix, list[Cell], str]:
-    """The matrix, those of its cells that are asked for, and the name of their results."""
+def _read(
+    matrix: Path, sets: Sequence[str], only: Sequence[str], shard: str | None
+) -> tuple[Matrix, list[Cell], list[Federation], str]:
+    """The matrix, those of its cells that are asked for, the trainings of their defences, the name of their results."""
     from invbench.matrix import load, select
     from invbench.runs.shards import read_shard
 
     part = read_shard(shard) if shard is not None else None
     read = load(matrix, sets)
     cells = select(read.cells, only) if only else list(read.cells)
-    return read, part.of(cells) if part else cells, f"{read.name}-{part}" if part else read.name
+    trainings = list({one.id: one for cell in cells if (one := read.federations.get(cell.id)) is not None}.values())
+    if part is None:
+        return read, cells, trainings, read.name
+    return read, part.of(cells), part.of(trainings), f"{read.name}-{part}"
 
 
 def _here(device: str, workers: int | None, threads: int) -> tuple[Crew, str]:

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from invbench.core.marks import attack, dataset, defense, game, model, protocol
 from invbench.core.parameters import Parameter, nearest_name, parameter
-from invbench.core.parts import BadSettings, BrokenPart, Part, Problem, UnknownName, place_of
+from invbench.core.parts import COMMON, BadSettings, BrokenPart, Part, Problem, UnknownName, place_of
 from invbench.core.theirs import PartRaised, theirs
 
 __all__ = [
@@ -170,9 +170,11 @@ def _marked(module: ModuleType, kind: str) -> tuple[type, Mapping[str, Any]]:
     ]
     if len(found) != 1:
         raise BrokenPart(f"{module.__name__} must hold exactly one class marked as {kind}, not {len(found)}")
-    undeclared = [
-        f.name for f in getattr(found[0], "__dataclass_fields__", {}).values() if "parameter" not in f.metadata
-    ]
+    fields = getattr(found[0], "__dataclass_fields__", {})
+    if taken := COMMON.get(kind, {}).keys() & fields.keys():
+        every = f"every {kind} has that setting, and invbench acts on it"
+        raise BrokenPart(f"{module.__file__}: {found[0].__name__} declares {min(taken)!r}: {every}")
+    undeclared = [f.name for f in fields.values() if "parameter" not in f.metadata]
     if undeclared:
         raise BrokenPart(
             f"{module.__file__}: {found[0].__name__}.{undeclared[0]} must be declared by parameter(...),"

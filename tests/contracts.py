@@ -27,17 +27,19 @@ from invbench.cell import Cell, Choice
 from invbench.core.parameters import Parameter
 from invbench.data import BadData, Dataset, ImagePool, Pool
 from invbench.defenses import STAGES, Defense
-from invbench.games import game_of
 from invbench.matrix.blocks import Batches, Block, Data, Limits
 from invbench.models import ImageModel
 from invbench.play.asking import why_unsupported
+from invbench.play.dealing import dealt
 from invbench.play.preparing import prepared
 
 BRIEF = {
     **{"iterations": 3, "restarts": 2, "evaluations": 4, "training_steps": 10, "steps": 2, "epochs": 2, "shadows": 4},
-    **{"digits": 2, "samples": 5, "depth": 1},
+    **{"digits": 2, "samples": 5, "depth": 1, "canaries": 10},
 }
 """Settings, of whatever part has them, that keep a cell short."""
+SOME = {"public": 20}
+"""Counts that are 0 where nobody asks for any, and what is then asked for."""
 TARGETS, CELLS = 3, 5
 """Observations of a cell; cells of an attack at most."""
 MODELS = 3
@@ -94,7 +96,7 @@ def names(kind: str) -> list[str]:
     return [name for name, fields in every.items() if not any(_free(field) for field in fields if field.required)]
 
 
-def choice(kind: str, name: str, **given: Any) -> Choice:
+def choice(kind: str, name: str, /, **given: Any) -> Choice:
     """The part with brief settings; one that must be given is its first word, 0.5, or the least whole number."""
     part = registry.load(kind, name)
     needed = {key: _some(field) for key, field in part.parameters.items() if field.required}
@@ -109,8 +111,8 @@ def variants(kind: str, name: str) -> list[Choice]:
         others: Sequence[Any] = [word for word in field.choices if word != dict(found[0].settings)[key]][:1]
         if field.annotation is bool:
             others = [not field.default]
-        elif field.annotation is int and field.default == 1:
-            others = [2]
+        elif field.annotation is int and (field.default == 1 or key in SOME):
+            others = [SOME.get(key, 2)]
         found += [choice(kind, name, **{key: other}) for other in others]
     return found
 
@@ -264,7 +266,7 @@ def answered(attacks: Sequence[str], elsewhere: Path) -> tuple[dict[str, list[An
 
 def _observed(cell: Cell) -> bytes:
     """The cell's observations, pickled: whoever answers has his own copy."""
-    return pickle.dumps(list(prepared(cell, game_of(cell).deal(cell, torch.device("cpu")).observations)))
+    return pickle.dumps(list(prepared(cell, dealt(cell, torch.device("cpu")).observations)))
 
 
 def _sites() -> list[str]:

@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 from contracts import choice
+from made_updates import public
 from torch import Tensor, nn
 
 from invbench.core.regression import Regression
 from invbench.core.training import Training
-from invbench.defenses import Context, Defense, Stack, Stage
+from invbench.defenses import Client, Context, Defense, Stack, Stage
 from invbench.observation import Update
 from invbench.victims.training import train
 
@@ -45,7 +46,16 @@ def value_at(stage: Stage, update: Update) -> Any:
 
 
 def act(defense: Defense, stage: Stage, value: Any, seed: int) -> Any:
-    return Stack((defense,)).at(stage, value, Context(seeded(seed)))  # type: ignore[call-overload]
+    return Stack((defense,)).at(stage, value, Context(seeded(seed), client_of(stage, value)))  # type: ignore[call-overload]
+
+
+def client_of(stage: Stage, value: Any) -> Client | None:
+    """Whose value it is: a client whose network takes the pictures, or has parameters of the update's shapes."""
+    if stage not in ("inputs", "update"):
+        return None
+    network = value_at("model", ()) if stage == "inputs" else nn.ParameterList([t.detach().clone() for t in value])
+    batch = value if stage == "inputs" else value_at("inputs", ())
+    return Client(public(network, (3, 2, 2), classes=4, batch=3), network, batch)
 
 
 def check_stage(defense: Defense, stage: Stage, update: Update, seed: int) -> None:
@@ -106,6 +116,8 @@ def _shaped(stage: Stage, value: Any) -> Iterator[Tensor]:
         yield copy.deepcopy(value)(value_at("inputs", ())[0]).detach()
     elif stage == "inputs":
         yield value[0]
+    elif stage == "aggregate":
+        yield from value[0]  # there may be fewer updates: their sum alone
     elif stage == "corpus":
         return  # passages may go
     else:

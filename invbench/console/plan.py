@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,9 +16,13 @@ from invbench.console.wording import cell_namer, count, duration, fitted
 from invbench.core.artefacts import Artefact
 from invbench.core.execution import multiply_in_float32
 from invbench.core.theirs import PartRaised, theirs
+from invbench.federation import Federation
 from invbench.play.asking import needed, with_unplayable
+from invbench.play.federating import Trial, forecast_of, untrainable, what_of
 from invbench.play.forecasting import Forecast, forecast
 from invbench.play.outcomes import Played
+from invbench.runs.trainings import trainings_left
+from invbench.store import Results
 
 MOST_CELLS = 200
 """Cells told one by one; above that, a line tells a group of them."""
@@ -57,6 +62,33 @@ def print_plan(
     if slow := sum(fate.slow for fate in told):
         say(f"warning: {count(slow, 'cell')} may take longer than the time limit; a higher `timeout`?", err=True)
     return counts
+
+
+def print_trainings(trainings: Sequence[Federation], results: Results, fresh: bool, device: str, workers: int) -> None:
+    """What becomes of the trainings that say what defences cost, a line each up to `MOST_CELLS`, then the sums."""
+    if not trainings:
+        return
+    left = {training.id for training in trainings_left(trainings, results, fresh)}
+    outcomes, seconds = Counter[str](), 0.0
+    known: dict[str, Trial] = {}
+    for training in trainings:
+        outcome, words = "kept", "done before, kept"
+        if training.id in left and (record := untrainable(training)) is not None:
+            outcome, words = record.status, f"{record.status}: {record.reason}"
+        elif training.id in left:
+            alike = json.dumps({**training.settings, "seed": 0}, sort_keys=True)
+            if alike not in known:
+                known[alike] = forecast_of(training, device)
+            cost = known[alike]
+            seconds += cost.seconds or 0.0
+            outcome, words = "to make", f"about {duration(cost.seconds)}" if cost.seconds else cost.reason
+        outcomes[outcome] += 1
+        if len(trainings) <= MOST_CELLS:
+            say(f"{training.id[:8]}  {what_of(training)}: {words}")
+    counts = ", ".join(f"{number} {what}" for what, number in outcomes.items())
+    say(f"{count(len(trainings), 'training')} for utility: {counts}")
+    if seconds:
+        say(f"utility: about {duration(seconds / workers)} with {count(workers, 'worker')} on {device}")
 
 
 @dataclass(frozen=True)

@@ -159,7 +159,10 @@ class _Display:
 
 
 def _planned(news: Planned) -> str:
-    return f"{count(news.to_compute, 'cell')} to compute, {news.kept} kept from before"
+    cells = f"{count(news.to_compute, 'cell')} to compute, {news.kept} kept from before"
+    if not news.to_train and not news.trained:
+        return cells
+    return f"{cells}; {count(news.to_train, 'training')} for their utility to make, {news.trained} kept"
 
 
 def _more_unplayable(hidden: int) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Generic, Self, TypeVar
 
 from invbench.core import progress
-from invbench.observation import Failed, Guess, Observation, Preparation, Public, UpdateObservation
+from invbench.observation import Failed, Guess, Observation, Preparation, Public, Tensors, UpdateObservation
 
 Known = TypeVar("Known")
 Seen = TypeVar("Seen", bound=Observation[object])
@@ -63,3 +63,11 @@ class Attack(Generic[Known, Seen, Said]):
 
 class UpdateAttack(Attack[Public, UpdateObservation, Guess]):
     """An attack of game `update`."""
+
+    def craft(self, public: Public, weights: Tensors, client: int) -> Tensors:
+        """A malicious server's: weights and buffers, by name, that this client is given in place of the global ones.
+
+        Called for each client of a round, from 0 on, before any computes; names, shapes and types are kept. An attack
+        that has it says `@attack(server="malicious")`. Its observation's `model` is what the first client was given.
+        """
+        return weights

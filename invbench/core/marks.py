@@ -13,6 +13,7 @@ def attack(
     game: str,
     aims: Literal["all", "client"] = "all",
     closed_form: Literal["certified", "plain"] | None = None,
+    server: Literal["honest", "malicious"] = "honest",
     version: int = 1,
     versions_with: Mapping[str, int] | None = None,
 ) -> Callable[[T], T]:
@@ -20,6 +21,7 @@ def attack(
 
     `game`: its threat model's name. `aims`: `all` pictures behind an update, or those of one `client` of several.
     `closed_form`: it solves for the pictures, and can say that an answer is the only one (`certified`) or cannot.
+    `server`: one that gives clients weights of its own (`UpdateAttack.craft`) is `malicious`, and every table says so.
     `version`, here and below: raised when a change of the code changes what the part computes; cells of the part then
     have another id, and no others. `versions_with`: by a defence's name, that of the cells that declare it, where a
     change moved those alone.
@@ -27,7 +29,15 @@ def attack(
     beside = dict(versions_with or {})
     for declared in beside.values():
         _check_version(declared)
-    return _mark("attack", game=game, aims=aims, closed_form=closed_form, version=version, versions_with=beside)
+    return _mark(
+        "attack",
+        game=game,
+        aims=aims,
+        closed_form=closed_form,
+        server=server,
+        version=version,
+        versions_with=beside,
+    )
 
 
 def model(*, data: str, version: int = 1) -> Callable[[T], T]:

@@ -7,7 +7,7 @@ import difflib
 import math
 import sys
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import UnionType
@@ -27,6 +27,7 @@ class Parameter:
     at_least: float | None = None
     below: float | None = None
     at_most: float | None = None
+    within: str = ""  # the protocol's setting that it may not be above
     later: bool = False  # added to a published part: at its default it is no part of a cell's id
 
     @property
@@ -50,7 +51,8 @@ class Parameter:
         """The bounds in words: `above 0, at most 1`."""
         words = ("above", "at_least", "below", "at_most")
         given = [(word.replace("_", " "), getattr(self, word)) for word in words]
-        return ", ".join(f"{word} {bound:g}" for word, bound in given if bound is not None)
+        own = [f"{word} {bound:g}" for word, bound in given if bound is not None]
+        return ", ".join([*own, *([f"at most the protocol's {self.within}"] if self.within else [])])
 
     def _check_bounds(self, number: float) -> None:
         inside = (
@@ -60,7 +62,7 @@ class Parameter:
             and (self.at_most is None or number <= self.at_most)
         )
         if not inside:
-            raise ValueError(f"must be {self.bounds()}, not {number:g}")
+            raise ValueError(f"must be {replace(self, within='').bounds()}, not {number:g}")
 
 
 def parameter(
@@ -72,15 +74,18 @@ def parameter(
     at_least: float | None = None,
     below: float | None = None,
     at_most: float | None = None,
+    within: str = "",
     later: bool = False,
 ) -> Any:
     """A dataclass field with its meaning, unit and bounds; without a default it must be given.
+
+    `within`: a defence's setting that may not be above this one of the protocol's, as a threshold above `clients`.
 
     `later`: the field was added to a part that has results already, and its default is what the part did before.
     Cells that leave it at its default keep their id and their random streams.
     """
     bounds = {"above": above, "at_least": at_least, "below": below, "at_most": at_most}
-    facts = {"help": help, "unit": unit, "later": later, **bounds}
+    facts = {"help": help, "unit": unit, "within": within, "later": later, **bounds}
     return dataclasses.field(default=default, metadata={"parameter": facts})
 
 

@@ -16,6 +16,20 @@ from invbench.core.theirs import PartRaised, theirs
 
 F = TypeVar("F")
 
+ADAPTIVE = "adaptive"
+COMMON: Mapping[str, Mapping[str, Parameter]] = {
+    "attack": {
+        ADAPTIVE: Parameter(
+            ADAPTIVE,
+            bool,
+            True,
+            later=True,
+            help="whether the attacker knows which defences are declared; false: the same attack, told of none",
+        )
+    }
+}
+"""Settings that every part of a kind has, beside those that its class declares: they are not handed to the class."""
+
 
 class UnknownName(Refusal):
     """No part of that kind has that name; `nearest` is the closest one, or None."""
@@ -57,7 +71,8 @@ class Part:
 
     @property
     def parameters(self) -> dict[str, Parameter]:
-        return parameters_of(self.cls)
+        """All of its settings: those that its class declares, then those that every part of its kind has."""
+        return {**parameters_of(self.cls), **COMMON.get(self.kind, {})}
 
     @property
     def text(self) -> str:
@@ -118,7 +133,8 @@ class Part:
         A class that was written without its base gets it, and with it the base's defaults; BrokenPart where it lacks
         something that has none, or raises another error than a ValueError of its settings.
         """
-        values = self.settings(settings)
+        every, own = self.settings(settings), parameters_of(self.cls)
+        values = {key: value for key, value in every.items() if key in own}
         try:
             with theirs(ValueError):
                 cls = _faced(self.cls, face)

@@ -22,7 +22,7 @@ A defence keeps every tensor's shape, type and device, changes none of its input
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from invbench.defenses._contract import check_kept
-from invbench.observation import Update
+from invbench.observation import Public, Update
 
 if TYPE_CHECKING:
     from torch import nn
@@ -52,11 +52,43 @@ Batch = tuple[Tensor, Tensor]
 """Normalised pictures `(B, C, H, W)`; labels `(B,)` int64, or probabilities `(B, classes)` float."""
 
 
+@dataclass(frozen=True, eq=False)
+class Client:
+    """What a client has at hand when it defends itself.
+
+    `network`: the global model in the client's mode, a copy of its own with which it computes. `batch`: before stage
+    `inputs` its own pictures and labels, after it those of which it computes.
+    """
+
+    public: Public
+    network: nn.Module
+    batch: Batch
+
+
+@dataclass(frozen=True)
+class Round:
+    """What everybody knows of a round of `clients`: `batch` examples in what one of them takes a gradient of.
+
+    `one_gradient`: whether a client shares the mean gradient of its batch itself. `mixing`: whether BatchNorm uses the
+    batch's own statistics.
+    """
+
+    batch: int
+    one_gradient: bool = True
+    mixing: bool = False
+    clients: int = 1
+
+
 @dataclass(frozen=True)
 class Context:
-    """What a defence may use beside the value itself: `generator`, the client's own CPU stream."""
+    """What a defence may use beside the value itself: `generator`, the client's own CPU stream.
+
+    `client`: whose pictures or update it is, at the stages `inputs`, `per_example` and `update`; None elsewhere, and
+    where an attacker computes what to expect.
+    """
 
     generator: torch.Generator
+    client: Client | None = None
 
 
 @dataclass(frozen=True)
@@ -74,8 +106,18 @@ class Noise:
 class Defense:
     """A defence's stages, each of which leaves its value as it is unless a defence has that method of its own."""
 
-    hides_scale: bool = False
-    """Whether it multiplies an update by a factor that only the client knows."""
+    @property
+    def hides_scale(self) -> bool:
+        """Whether it multiplies an update by a factor that only the client knows."""
+        return False
+
+    @property
+    def shortens(self) -> bool:
+        """Whether its `update` stage makes no update longer, by L2 norm and by L1 norm, whatever it draws.
+
+        Its draws may not depend on the update. Then a clip before it still bounds what comes after it.
+        """
+        return False
 
     leaves_out: bool = False
     """Whether it leaves entries of an update out, which are then seen as zeros that are no numbers of the client's."""
@@ -86,6 +128,9 @@ class Defense:
     Rounding has none that does: its derivative is 0. torch.func must be able to differentiate it forward, in float64.
     """
 
+    signs: bool = False
+    """Whether it leaves nothing of a value but its sign."""
+
     def corpus(self, passages: list[str], context: Context) -> list[str]:
         return passages
 
@@ -95,6 +140,17 @@ class Defense:
     def training(self, training: Training, context: Context) -> Training:
         return training
 
+    def unsupported(self, network: nn.Module, batch_size: int) -> str | None:
+        """Why it cannot act on clients with such a network (on the meta device) and so many pictures each, or None."""
+        return None
+
+    def on(self, network: nn.Module) -> Defense:
+        """The same defence, for whoever asks it of updates of this network (maybe on the meta device).
+
+        Asked of a defence whose `seen_as` or `interval` depend on which layer a tensor belongs to.
+        """
+        return self
+
     def untrainable(self, network: nn.Module, training: Training) -> str | None:
         """Why it cannot take part in such a training of such a network (maybe on the meta device), or None."""
         return None
@@ -102,6 +158,10 @@ class Defense:
     def training_notes(self, training: Training) -> tuple[str, ...]:
         """What a reader of results must know of a training, as all defences left it, that it took part in."""
         return ()
+
+    def of_round(self, round: Round) -> Defense:
+        """Itself with every setting filled in that the round decides; ValueError with why it cannot take part."""
+        return self
 
     def inputs(self, batch: Batch, context: Context) -> Batch:
         return batch
@@ -120,6 +180,14 @@ class Defense:
 
     def regression(self, regression: Regression, context: Context) -> Regression:
         return regression
+
+    def told(self, network: nn.Module) -> Mapping[str, str]:
+        """Buffers of the network that an attacker fills with the gradient of a parameter, each the name of its own.
+
+        What a client drew is not known. For one picture such a gradient may tell what the draw did, so that the layers
+        below can be simulated without it.
+        """
+        return {}
 
     def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
         """What an attacker can expect after its `update` stage: mean and variance of every coordinate.
@@ -147,6 +215,14 @@ class Defense:
         `before`: what the defences listed earlier say, 4 bytes a value without any; the last decides what is sent.
         """
         return before
+
+    def clients_seen(self, clients: int) -> int:
+        """The updates of how many clients, the first of so many, are in what the server sees."""
+        return clients
+
+    def round_notes(self, clients: int) -> tuple[str, ...]:
+        """What a reader of results must know of a round of so many clients with it."""
+        return ()
 
     def stages(self) -> tuple[Stage, ...]:
         """The stages at which it acts, in the order of `STAGES`."""
@@ -193,6 +269,10 @@ class Stack:
                 value = given
         return value
 
+    def on(self, network: nn.Module) -> Stack:
+        """The same defences, of updates of this network."""
+        return Stack(tuple(defense.on(network) for defense in self.defenses))
+
     def acts(self, stage: Stage) -> bool:
         """Whether any of them acts at this stage."""
         return any(stage in defense.stages() for defense in self.defenses)
@@ -221,6 +301,16 @@ class Stack:
             sent = defense.message_bytes(shared, clients, sent)
         return sent
 
+    def told(self, network: nn.Module) -> Mapping[str, str]:
+        """Buffers of the network that one picture's gradient tells, and of which parameter: see `Defense.told`."""
+        return {name: of for defense in self.defenses for name, of in defense.told(network).items()}
+
+    def clients_seen(self, clients: int) -> int:
+        """The updates of how many clients, the first of so many, are in what the server sees."""
+        for defense in self.defenses:
+            clients = defense.clients_seen(clients)
+        return clients
+
     @property
     def leaves_open(self) -> bool:
         """Whether any of them has a rule of its own by which several values become one."""
@@ -234,6 +324,13 @@ class Stack:
     def hides_scale(self) -> bool:
         """Whether what is shared may be a multiple, by an unknown factor, of what the client computed."""
         return any(defense.hides_scale for defense in self.defenses)
+
+    @property
+    def signs_alone(self) -> bool:
+        """Whether what is shared tells the signs of values and nothing else of them: a factor may follow, no noise."""
+        acting = [defense for defense in self.defenses if "update" in defense.stages()]
+        last = max((place for place, defense in enumerate(acting) if defense.signs), default=None)
+        return last is not None and all(defense.hides_scale for defense in acting[last + 1 :])
 
     @property
     def leaves_out(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -9,8 +10,19 @@ from torch import nn
 
 from invbench.core.private import Private
 from invbench.core.training import Training, batch_size
-from invbench.defenses import Context, Defense
-from invbench.defenses._accountant import NOT_INSTALLED, Accountant, epsilon_of, installed, least_noise
+from invbench.defenses import Context, Defense, Round, Stage
+from invbench.defenses._accountant import (
+    NOT_INSTALLED,
+    Accountant,
+    epsilon_of,
+    gaussian_distance,
+    installed,
+    least_epsilon,
+    least_noise,
+)
+from invbench.defenses._noise import add_noise
+from invbench.defenses._norm import clipped
+from invbench.observation import Update
 from invbench.registry import defense, parameter
 
 USUAL_NOISE = 1.0
@@ -24,6 +36,12 @@ class DpSgd(Defense):
     Each example is in a batch with probability q = batch / N, as accountants assume. Steps and optimiser, Adam, are the
     training's own; the optimiser sees the noisy gradient alone. Either `noise` is given, or `epsilon` at `delta`, for
     which the least noise is looked for; that takes Opacus (extra `dp`).
+
+    With `rounds` it acts on clients' updates instead, and no victim's training: every gradient that a client shares is
+    made so, for that many rounds, and `batch` is the matrix's own. A client's batch is then no Poisson sample, so its
+    guarantee counts every example in every round, which needs no Opacus: sqrt(rounds) / noise is the distance of one
+    Gaussian mechanism. Whoever does draw batches from `population` examples by Poisson sampling needs less noise for an
+    epsilon: it is looked for with q = batch / population, and the record says what holds without that.
 
     The guarantee is of the trained weights, for one example added or removed; of a text an example is a window, not a
     line. What else is computed from the data is not covered: mean and deviation of pixels, byte pairs, settings that
@@ -40,10 +58,81 @@ class DpSgd(Defense):
     batch: int | None = parameter(
         None, at_least=1, unit="examples", help="in a batch on average; by default 32, or all if there are fewer"
     )
+    rounds: int | None = parameter(
+        None, later=True, at_least=1, unit="rounds", help="in which clients share updates, which it then acts on"
+    )
+    population: int | None = parameter(
+        None, later=True, at_least=1, unit="examples", help="from which Poisson batches of an update are drawn, if any"
+    )
 
     def __post_init__(self) -> None:
         if self.noise is not None and self.epsilon is not None:
             raise ValueError("dp-sgd: give noise, or epsilon, for which it is computed, and not both")
+        if self.population is not None and self.rounds is None:
+            raise ValueError("dp-sgd: population is of clients' updates: give their rounds, too")
+        if self.population is not None and (self.batch or 1) > self.population:
+            raise ValueError(f"dp-sgd: batches of {self.batch} on average, but a population of {self.population}")
+        counted = self.rounds is None or self.population is not None
+        if self.epsilon is not None and counted and self.epsilon <= least_epsilon(self.delta, self.accountant):
+            raise ValueError(
+                f"dp-sgd: epsilon {self.epsilon:g} is out of reach at delta {self.delta:g}: {self.accountant} says"
+                f" {least_epsilon(self.delta, self.accountant):.3g} or more of any noise"
+            )
+
+    @property
+    def hides_scale(self) -> bool:
+        """Each example's gradient is scaled by its own length."""
+        return self.rounds is not None
+
+    def stages(self) -> tuple[Stage, ...]:
+        return ("training",) if self.rounds is None else ("per_example", "update")
+
+    def of_round(self, round: Round) -> DpSgd:
+        """With the batch, and with the noise where an epsilon is asked for."""
+        if self.rounds is None:
+            return self
+        if not round.one_gradient:
+            raise ValueError("acts on one gradient; what is more than that, `clip` then `gaussian` protect as a whole")
+        if round.mixing:
+            raise ValueError("clips each example's own gradient, and `batch_norm: train` mixes a batch's examples")
+        batch = self.batch or round.batch
+        if self.population is not None and batch > self.population:
+            raise ValueError(f"batches of {batch}, but a population of {self.population}")
+        if self.epsilon is None:
+            return replace(self, batch=batch, noise=USUAL_NOISE if self.noise is None else self.noise)
+        if self.population is None:
+            noise = math.sqrt(self.rounds) / gaussian_distance(self.epsilon, self.delta)
+        elif not installed():
+            raise ValueError(NOT_INSTALLED)
+        else:
+            rate = batch / self.population
+            noise = least_noise(self.epsilon, rate, self.rounds, self.delta, self.accountant)
+        return replace(self, batch=batch, noise=noise, epsilon=None)
+
+    def per_example(self, gradients: list[Update], context: Context) -> list[Update]:
+        """Each clipped, and scaled so that their mean is the sum over the batch asked for, however many there are."""
+        share = len(gradients) / self._of_round[0]
+        return [tuple(tensor * share for tensor in clipped(gradient, self.clip)) for gradient in gradients]
+
+    def update(self, shared: Update, context: Context) -> Update:
+        std = self._std
+        return add_noise(shared, lambda n: std * torch.randn(n, generator=context.generator, dtype=torch.float64))
+
+    def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
+        return expected, variance if self.rounds is None else tuple(tensor + self._std**2 for tensor in variance)
+
+    @property
+    def _of_round(self) -> tuple[int, float]:
+        """Batch asked for and noise multiplier, which `of_round` fills in."""
+        if self.batch is None or self.noise is None:
+            raise ValueError("dp-sgd: of an update its batch and noise must be known: `of_round` fills them in")
+        return self.batch, self.noise
+
+    @property
+    def _std(self) -> float:
+        """Of the noise on an update, which is a sum over the batch asked for: a public number."""
+        batch, noise = self._of_round
+        return noise * self.clip / batch
 
     def untrainable(self, network: nn.Module, training: Training) -> str | None:
         if (name := _mixing(network)) is not None:
@@ -64,6 +153,13 @@ class DpSgd(Defense):
             return str(error)
         return None
 
+    def _rounds_notes(self, training: Training) -> tuple[str, ...]:
+        """Of a training whose rounds are those of clients: what its epsilon does not cover."""
+        assert self.rounds is not None
+        if training.steps <= self.rounds:
+            return ()
+        return (f"dp-sgd: {training.steps} rounds of training, and epsilon is of {self.rounds}",)
+
     def training(self, training: Training, context: Context) -> Training:
         seed = int(torch.randint(2**62, (), generator=context.generator))
         batch = self._batch(_examples(training))
@@ -71,6 +167,8 @@ class DpSgd(Defense):
 
     def training_notes(self, training: Training) -> tuple[str, ...]:
         """q, steps and noise, and the epsilon that follows, or why none was computed."""
+        if self.rounds is not None:
+            return self._rounds_notes(training)
         assert training.private is not None
         examples, noise, batch = _examples(training), training.private.noise, training.private.batch
         rate = batch / examples

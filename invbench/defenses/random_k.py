@@ -30,6 +30,10 @@ class RandomK(Defense):
     fraction: float = parameter(help="share of coordinates kept", above=0, at_most=1)
     rescale: bool = parameter(False, help="multiply what is kept by n/k, so that the mean is unbiased")
 
+    @property
+    def shortens(self) -> bool:
+        return not self.rescale
+
     def update(self, shared: Update, context: Context) -> Update:
         vector, restore = flatten(shared)
         n = vector.numel()

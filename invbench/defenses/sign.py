@@ -18,6 +18,7 @@ class Sign(Defense):
     """Share the sign of every coordinate: -1, 1, or 0 where it is exactly zero."""
 
     hides_scale = True
+    signs = True
 
     def update(self, shared: Update, context: Context) -> Update:
         return tuple(tensor.sign() for tensor in shared)

@@ -18,7 +18,7 @@ import torch
 from invbench import registry
 from invbench.cell import Cell
 from invbench.core.artefacts import Artefact
-from invbench.observation import Observation
+from invbench.observation import Observation, Tensors
 
 Known = TypeVar("Known", covariant=True)
 Seen = TypeVar("Seen", bound=Observation[object])
@@ -26,6 +26,10 @@ Said = TypeVar("Said")
 
 Scores = dict[str, list[list[float | None]]]
 """Metric to target to item; None is an empty value."""
+
+
+Craft = Callable[[Any, Tensors, int], Tensors]
+"""What is public, the global weights and buffers by name, a client's number: what this client is given instead."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +97,10 @@ class Game(ABC, Generic[Known, Seen, Said]):
     @abstractmethod
     def deal(self, cell: Cell, device: torch.device) -> Deal[Seen, Said]:
         """Build the victim and make what the attacker sees."""
+
+    def deal_crafted(self, cell: Cell, device: torch.device, craft: Craft) -> Deal[Seen, Said]:
+        """`deal` where a malicious server gives each client weights of its own."""
+        raise ValueError(f"game {cell.game} has no clients to whom a server gives weights")
 
     def trial(self, cell: Cell, device: torch.device) -> Sequence[Seen]:
         """Observations that cost an attack as much as the cell's own, of a victim that nobody trained."""

@@ -1,14 +1,16 @@
-"""Which pictures are behind the update of each target of a cell of clients."""
+"""Which pictures are behind the update of each target of a cell of clients, and which defences stand before it."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from invbench.cell import Cell
+from invbench.core.randomness import numpy_stream
 from invbench.data import ImagePool
+from invbench.defenses import Defense, Round, Stack
 from invbench.protocol import UpdateProtocol
 from invbench.scoring.reconstruction import Array, Truth
-from invbench.victims import model_of
+from invbench.victims import model_of, stack_of
 
 
 def protocol_of(cell: Cell) -> UpdateProtocol:
@@ -17,16 +19,37 @@ def protocol_of(cell: Cell) -> UpdateProtocol:
     return cell.protocol.build(UpdateProtocol)
 
 
+def round_of(cell: Cell) -> Round:
+    """What is public of the cell's rounds."""
+    assert cell.batch_size is not None
+    protocol = protocol_of(cell)
+    shared = protocol.multiple(cell.batch_size)
+    mixing = protocol.batch_norm == "train"
+    exact = shared.exact and shared.factor == 1.0
+    return Round(cell.batch_size, one_gradient=exact, mixing=mixing, clients=protocol.clients)
+
+
+def round_stack(cell: Cell) -> Stack:
+    """The cell's defences as they act in its rounds; ValueError with why one of them cannot."""
+    round = round_of(cell)
+    return Stack(tuple(choice.build(Defense).of_round(round) for choice in cell.defense or ()))
+
+
 def pictures_of(cell: Cell) -> int:
-    """Pictures behind one update, of all its clients."""
+    """Pictures of all clients of a round."""
     assert cell.batch_size is not None
     return cell.batch_size * protocol_of(cell).clients
 
 
+def clients_seen(cell: Cell) -> int:
+    """Whose updates are in what the server sees, the first of the protocol's clients: some may drop out or collude."""
+    return stack_of(cell).clients_seen(protocol_of(cell).clients)
+
+
 def wanted_of(cell: Cell) -> int:
-    """How many of them are the truth: all, or those of the client that the attack aims at."""
+    """How many of them are the truth: those that the server sees, or those of the client that the attack aims at."""
     assert cell.batch_size is not None
-    return cell.batch_size if cell.attack.part.facts["aims"] == "client" else pictures_of(cell)
+    return cell.batch_size * (1 if cell.attack.part.facts["aims"] == "client" else clients_seen(cell))
 
 
 def target_pool(cell: Cell, pool: ImagePool) -> Array:
@@ -48,3 +71,19 @@ def batches(cell: Cell, pool: ImagePool) -> list[Truth]:
         indexes = places[positions]
         found.append(Truth(pool.unit(indexes), pool.labels[indexes], positions, indexes))
     return found
+
+
+def attackers_own(cell: Cell, pool: ImagePool) -> Array:
+    """Indexes of the pictures that the attacker may have, of which the protocol gives him the first `public` ones.
+
+    None of them is attacked in this cell, or trained on by a trained victim. First come those that no cell attacks, in
+    an order drawn for the data set, then the target pool from its end: cells of few targets share them.
+    """
+    pool_of_targets = target_pool(cell, pool)
+    size = pictures_of(cell)
+    attacked = pool_of_targets[cell.offset * size : (cell.offset + cell.targets) * size]
+    never = attacked if not model_of(cell).trained else np.concatenate([attacked, pool.train])
+    others = np.concatenate([pool.train, pool.targets, pool.trained_targets])
+    apart = numpy_stream("attacker's own", cell.data_hash).permutation(np.setdiff1d(others, pool_of_targets))
+    ordered = np.concatenate([apart, pool_of_targets[::-1]])
+    return ordered[~np.isin(ordered, never)]

@@ -19,6 +19,7 @@ from invbench.core.artefacts import Artefact
 from invbench.core.randomness import stream
 from invbench.defenses import Defense, Stage
 from invbench.games import Deal, Game, Rerun, Scores
+from invbench.games._guaranteed import of_training
 from invbench.games._planning import idle_untrained
 from invbench.games._said import curve_csv, strings_csv
 from invbench.language.likelihood import PLAIN, Sampling, surprise, token_log_probabilities
@@ -109,8 +110,10 @@ class Extraction(Game[ExtractionPublic, ExtractionObservation, ExtractionGuess])
         none = f"no canary stands in the training text: nothing of {cell.targets} targets can be read"
         text, tokens = training_text(cell), tokens_of(cell)
         trained: tuple[str, ...] = ()
+        guaranteed: Scores = {}
         if language_model_of(cell).trained:
-            trained = training_notes(cell, language_training(cell, len(tokens.encode(text))))
+            training = language_training(cell, len(tokens.encode(text)))
+            trained, guaranteed = training_notes(cell, training), of_training(cell, training).limits(cell)
         return ExtractionDeal(
             observations=self._observations(cell, model),
             canaries=tuple(canary(cell, number) for number in numbers),
@@ -118,6 +121,7 @@ class Extraction(Game[ExtractionPublic, ExtractionObservation, ExtractionGuess])
             tokens=tokens,
             sampling=prompting_of(cell).sampling,
             text=text,
+            guaranteed=guaranteed,
             told=(*text_of(cell).notes, *trained, *(() if prompting_of(cell).repeats else (none,))),
         )
 
@@ -154,6 +158,7 @@ class ExtractionDeal(Deal[ExtractionObservation, ExtractionGuess]):
     tokens: Tokenizer
     sampling: Sampling
     text: str
+    guaranteed: Scores
     told: tuple[str, ...]
 
     @property
@@ -167,7 +172,7 @@ class ExtractionDeal(Deal[ExtractionObservation, ExtractionGuess]):
         value = None
         if len(tokens) > 1:
             value = surprise(self.model, tokens, context) / math.log(2) / len(public.text.encode())
-        return {"bits_per_byte": [[value] for _ in self.observations]}
+        return {"bits_per_byte": [[value] for _ in self.observations], **self.guaranteed}
 
     def score(self, answers: Sequence[ExtractionGuess]) -> Scores:
         """`exposure` of attacks that rank the secrets, `extracted` and, whatever the attack, `probability`."""

@@ -33,6 +33,7 @@ from invbench.games._candidates import (
     split_of,
     steps_of,
 )
+from invbench.games._guaranteed import of_training
 from invbench.games._planning import MOST_PARAMETERS
 from invbench.observation import (
     Labelled,
@@ -182,7 +183,8 @@ class MembershipDeal(Deal[MembershipObservation, MembershipGuess]):
             right.append((seen.answer(some.images).argmax(dim=1) == some.labels).double().numpy())
         members = [own[member].tolist() for own, member in zip(right, self.member, strict=True)]
         others = [own[~member].tolist() for own, member in zip(right, self.member, strict=True)]
-        return {"member_accuracy": members, "other_accuracy": others}
+        guaranteed = of_training(self.cell, _training(self.cell)).limits(self.cell)
+        return {"member_accuracy": members, "other_accuracy": others, **guaranteed}
 
     def arrays(self, answers: Sequence[MembershipGuess]) -> dict[str, npt.NDArray[Any]]:
         """`scores` and `member` `(targets, N)`, `threshold` `(targets,)` (NaN: none), `candidates` `(N,)`: indexes."""

@@ -20,6 +20,7 @@ from invbench.data import ImagePool
 from invbench.defenses import Context, Defense
 from invbench.games import Deal, Game, Rerun, Scores
 from invbench.games._classes import chance, known_classes, private_pictures, private_pool, why_unplayable
+from invbench.games._guaranteed import of_training
 from invbench.metrics import ssim_note
 from invbench.observation import Confidences, Inversion, ModelObservation, ModelPublic, Oracle, PublicDefense
 from invbench.protocol import Protocol
@@ -148,7 +149,9 @@ class ModelDeal(Deal[ModelObservation, Inversion]):
 
     def limits(self) -> Scores:
         """`validation_error`, of the victim as it answers: what its training and its defences cost."""
-        return {"validation_error": [[self._error] for _ in self.observations]}
+        training = usual_training(self.cell, private_pictures(self.cell))
+        guaranteed = of_training(self.cell, training).limits(self.cell)
+        return {"validation_error": [[self._error] for _ in self.observations], **guaranteed}
 
     def arrays(self, answers: Sequence[Inversion]) -> dict[str, Array]:
         """`answers`, `class_means`, `nearest` `(N, C, H, W)`, the `classes` asked `(N,)`, `returned` `(N,)`."""

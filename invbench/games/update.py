@@ -17,12 +17,22 @@ from invbench.core.artefacts import Artefact
 from invbench.core.randomness import stream
 from invbench.data import ImagePool
 from invbench.defenses import Context, Defense
-from invbench.games import Deal, Game, Rerun, Scores
-from invbench.games._batches import batches, protocol_of, target_pool, wanted_of
+from invbench.games import Craft, Deal, Game, Rerun, Scores
+from invbench.games._batches import (
+    attackers_own,
+    batches,
+    clients_seen,
+    protocol_of,
+    round_stack,
+    target_pool,
+    wanted_of,
+)
+from invbench.games._crafted import crafted
+from invbench.games._guaranteed import Guaranteed, of_round
 from invbench.games._limits import Limits, limit_artefacts, limits_of
 from invbench.games._planning import why_unplayable
 from invbench.metrics import lpips_note, ssim_note
-from invbench.observation import Guess, Public, PublicDefense, Update, UpdateObservation, too_many
+from invbench.observation import Guess, Labelled, Public, PublicDefense, Update, UpdateObservation, too_many
 from invbench.protocol import UpdateProtocol
 from invbench.protocol._batch_norm import use_batch_statistics
 from invbench.registry import game
@@ -76,8 +86,9 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
             std=std,
             protocol=cell.protocol.name,
             protocol_settings=dict(cell.protocol.settings),
-            defenses=tuple(PublicDefense(d.name, d.build(Defense).public_parameters()) for d in cell.defense or ()),
-            clients=protocol.clients,
+            defenses=tuple(PublicDefense(name, defense.public_parameters()) for name, defense in _defenses(cell)),
+            clients=clients_seen(cell),
+            reference=_reference(cell, pool, protocol.public),
         )
 
     def artefacts(self, cell: Cell) -> Sequence[Artefact]:
@@ -86,11 +97,16 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
 
     def deal(self, cell: Cell, device: torch.device) -> UpdateDeal:
         """Build the victim, then compute and defend every client's update."""
+        return self.deal_crafted(cell, device, None)
+
+    def deal_crafted(self, cell: Cell, device: torch.device, craft: Craft | None) -> UpdateDeal:
+        """The same, of clients each of whom is given what a malicious server crafts for it."""
         pool, public = pool_of(cell), self.public(cell)
         public = replace(public, network=copy.deepcopy(public.network))  # the attack's, to change
         network = _in_mode(victim(cell).to(device), protocol_of(cell))
         behind = batches(cell, pool)
-        observations = tuple(_observe(cell, public, network, batch, k, device) for k, batch in enumerate(behind))
+        given = None if craft is None else crafted(public, network, protocol_of(cell).clients, craft)
+        observations = tuple(_observe(cell, public, network, given, batch, k, device) for k, batch in enumerate(behind))
         truths = tuple(truth.first(wanted_of(cell)) for truth in behind)
         empty = tuple(_why_empty(seen.update) for seen in observations)
         return UpdateDeal(cell=cell, observations=observations, truths=truths, pool=pool, empty=empty)
@@ -153,8 +169,8 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         return {metric: [None] * len(values) for metric, values in scores.items()} if empty else scores
 
     def limits(self) -> Scores:
-        """What the noise of the clients' defences leaves to attackers of a stated kind; one value a target."""
-        return self._limits.scores
+        """What the defences guarantee and what their noise leaves to attackers of a stated kind; one value a target."""
+        return {**self._guaranteed.limits(self.cell), **self._limits.scores}
 
     @cached_property
     def _limits(self) -> Limits:
@@ -196,10 +212,20 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         if wanted_of(self.cell) < public.pictures:
             wanted = wanted_of(self.cell)
             aimed = f"the attack aims at one of {public.clients} clients: {wanted} pictures a target count"
-        found = (*self.pool.notes, *self._said_nothing(), shared, ssim_note(shape), perceptual, undetermined, aimed)
+        clients = protocol_of(self.cell).clients
+        rounds = [note for defense in stack_of(self.cell).defenses for note in defense.round_notes(clients)]
+        found = (*self.pool.notes, *rounds, *self._said_nothing(), shared, ssim_note(shape), perceptual)
+        found += (undetermined, aimed)
         if model_of(self.cell).trained:
             found += training_notes(self.cell, usual_training(self.cell))
-        return (*(note for note in found if note), *self._limits.notes)
+        found += (*self._guaranteed.notes, *self._limits.notes)
+        return tuple(note for note in found if note)
+
+    @cached_property
+    def _guaranteed(self) -> Guaranteed:
+        """What they guarantee; `identified` looks for each picture among so many candidates."""
+        candidates = min(reconstruction.CANDIDATES, len(target_pool(self.cell, self.pool)))
+        return of_round(_defenses(self.cell), candidates)
 
     def _shared(self) -> dict[str, Tensor] | None:
         """Which entries some client sent of the first target's update, by parameter name; None where all are."""
@@ -235,34 +261,54 @@ def _why_empty(update: Update) -> str:
     return "" if any(bool(tensor.any()) for tensor in update) else "zero: nothing was shared"
 
 
+def _defenses(cell: Cell) -> list[tuple[str, Defense]]:
+    """The cell's defences by name, as they act in its rounds."""
+    return [
+        (choice.name, defense) for choice, defense in zip(cell.defense or (), round_stack(cell).defenses, strict=True)
+    ]
+
+
 def _in_mode(network: nn.Module, protocol: UpdateProtocol) -> nn.Module:
     return use_batch_statistics(network) if protocol.batch_norm == "train" else network
 
 
 def _observe(
-    cell: Cell, public: Public, network: nn.Module, batch: Truth, index: int, device: torch.device
+    cell: Cell,
+    public: Public,
+    network: nn.Module,
+    given: Sequence[nn.Module] | None,
+    batch: Truth,
+    index: int,
+    device: torch.device,
 ) -> UpdateObservation:
-    number = cell.offset + index
+    number, clients = cell.offset + index, protocol_of(cell).clients
     labels = torch.from_numpy(batch.labels).to(device)
+    known = labels[: public.pictures].clone() if public.labels == "known" else None  # the truth's own memory stays here
     names = [d.key for d in cell.defense or ()]
-    contexts = [
-        Context(stream("client", cell.seed, names, number * public.clients + client))
-        for client in range(public.clients)
-    ]
-    images = _normalised(batch.images, public, device)
+    contexts = [Context(stream("client", cell.seed, names, number * clients + client)) for client in range(clients)]
+    images = _normalised(batch.images, public.mean, public.std).to(device)
     return UpdateObservation(
         public=public,
-        model=copy.deepcopy(network),
-        update=observed_update(public, network, images, labels, stack_of(cell), contexts),
-        labels=labels.clone() if public.labels == "known" else None,  # the truth's memory stays behind the wall
+        model=copy.deepcopy(network if given is None else given[0]),
+        update=observed_update(public, network, images, labels, round_stack(cell), contexts, given),
+        labels=known,
         generator=stream("attack", cell.seed, cell.attack.key, number),
         device=device,
     )
 
 
-def _normalised(images: Array, public: Public, device: torch.device) -> Tensor:
-    mean, std = (torch.tensor(c, dtype=torch.float32).reshape(-1, 1, 1) for c in (public.mean, public.std))
-    return ((torch.from_numpy(images) - mean) / std).to(device)
+def _reference(cell: Cell, pool: ImagePool, count: int) -> Labelled | None:
+    """The attacker's own pictures, in memory of their own; None where the protocol gives him none."""
+    if not count:
+        return None
+    assert cell.normalisation is not None
+    chosen = attackers_own(cell, pool)[:count]
+    return Labelled(_normalised(pool.unit(chosen), *cell.normalisation), torch.from_numpy(pool.labels[chosen]))
+
+
+def _normalised(images: Array, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    low, scale = (torch.tensor(c, dtype=torch.float32).reshape(-1, 1, 1) for c in (mean, std))
+    return (torch.from_numpy(images) - low) / scale
 
 
 def _noise(cell: Cell, seen: UpdateObservation, index: int) -> UpdateObservation:

@@ -104,7 +104,7 @@ def _serves(protocol: str, game: str) -> bool:
 
 def _direction(column: Column) -> str:
     """Which way is which: `higher is a stronger attack`."""
-    role = {"cost": "a cost, and no leak", "limit": "a limit to what can leak, and no leak"}.get(column.role)
+    role = {"cost": "a cost, and no leak", "limit": "a bound, and no leak"}.get(column.role)
     return f"{column.better} is a stronger attack" if role is None else f"{role}; {column.better} is better"
 
 

@@ -15,6 +15,16 @@ from invbench.numbers.metric import Metric
 from invbench.numbers.sheet import Sheet
 from invbench.sheets import broken_metrics, columns
 
+EXTRAS = (
+    ("ray", "ray"),
+    ("opacus", "dp"),
+    ("cma", "cma"),
+    ("transformers", "hf"),
+    ("tenseal", "he"),
+    ("phe", "he"),
+)
+"""Packages that not everybody has, each with the extra that brings it."""
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -137,10 +147,7 @@ def _optional() -> list[Finding]:
     plugins = [f"{kind} {name}" for kind in registry.FOLDERS for name in _plugins(kind)]
     return [
         Finding("plugins", True if plugins else None, ", ".join(plugins) or "none installed"),
-        *(
-            _extra(package, extra)
-            for package, extra in (("ray", "ray"), ("opacus", "dp"), ("cma", "cma"), ("transformers", "hf"))
-        ),
+        *(_extra(package, extra) for package, extra in EXTRAS),
     ]
 
 

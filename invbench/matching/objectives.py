@@ -61,16 +61,45 @@ def interval_cosine(simulated: Update, held: Update) -> Tensor:
     return cosine(tuple(b + o for b, o in zip(seen, outside, strict=True)), seen)
 
 
+def declared_cosine(simulated: Update, held: Update) -> Tensor:
+    """`interval_cosine`, where entries of which nothing was told may be anything, whatever the defence.
+
+    `held` is made by `declared.py`; without a defence it is the cosine.
+    """
+    return interval_cosine(simulated, held)
+
+
+def sign_agreement(simulated: Update, held: Update) -> Tensor:
+    """1 - sum s a / sum |a| of each tensor, averaged over the entries told: zero where every sign s is that of a.
+
+    The cosine with signs asks for entries of one magnitude; this asks for their signs alone, and large entries, whose
+    sign is surer, count more. A tensor's length says nothing. `held` as of `declared_cosine`.
+    """
+    n = len(simulated)
+    seen, low, high = held[:n], held[n : 2 * n], held[2 * n :]
+    lost, entries = [], []
+    for a, s, lo, hi in zip(simulated, seen, low, high, strict=True):
+        told = ~((lo == -torch.inf) & (hi == torch.inf))
+        length = torch.where(told, a.abs(), 0.0).sum()
+        agreed = torch.where(told, s.sign() * a, 0.0).sum() / torch.where(length > 0, length, 1.0)
+        lost.append((1 - agreed) * told.sum())
+        entries.append(told.sum())
+    return torch.stack(lost).sum() / torch.stack(entries).sum().clamp_min(1)
+
+
 OBJECTIVES: dict[str, Objective] = {
     "l2": l2,
     "layer-l2": layer_l2,
     "cosine": cosine,
     "masked-cosine": masked_cosine,
     "interval-cosine": interval_cosine,
+    "declared": declared_cosine,
 }
 
-INTERVALS: frozenset[Objective] = frozenset({interval_cosine})
+INTERVALS: frozenset[Objective] = frozenset({interval_cosine, declared_cosine, sign_agreement})
 """Those that are held against both ends of every coordinate's interval, too."""
+DECLARED: frozenset[Objective] = frozenset({declared_cosine, sign_agreement})
+"""Of these, those whose intervals `declared.py` makes, of all that the declared defences say."""
 
 
 def _norm(update: Update) -> Tensor:

@@ -13,10 +13,10 @@ from torch import Tensor
 from invbench.core.attack import UpdateAttack
 from invbench.matching.adam import adam
 from invbench.matching.answers import Best, guess_of, nothing_yet, take_better
+from invbench.matching.declared import objective_for
 from invbench.matching.labels import label_strategy, labels_for
 from invbench.matching.lanes import Minimise, Tracker, run_in_chunks
 from invbench.matching.lbfgs import lbfgs
-from invbench.matching.objectives import OBJECTIVES
 from invbench.matching.problem import Problem, build_problem, same_weights
 from invbench.matching.wolfe import lbfgs_wolfe
 from invbench.observation import Guess, Public, UpdateObservation
@@ -34,8 +34,9 @@ class Recipe(UpdateAttack):
     restarts: int = parameter(1, at_least=1, help="starts; the answer is the one with the least objective")
     lr: float = parameter(0.1, above=0, help="step size")
     tv: float = parameter(0.0, at_least=0, help="weight of total variation (mean |dx| + mean |dy|, normalised space)")
-    objective: Literal["l2", "layer-l2", "cosine", "masked-cosine", "interval-cosine"] = parameter(
-        "cosine", help="distance between the simulated update and the one seen"
+    objective: Literal["l2", "layer-l2", "cosine", "masked-cosine", "interval-cosine", "declared"] = parameter(
+        "cosine",
+        help="distance of the simulated update from the one seen; declared: cosine, by the declared defences' rules",
     )
     optimizer: Literal["adam", "signed-adam", "lbfgs", "lbfgs-wolfe"] = parameter(
         "signed-adam", help="how a lane is minimised; lbfgs-wolfe searches along every line"
@@ -91,7 +92,8 @@ class Recipe(UpdateAttack):
         labels = [labels_for(strategy, seen) for seen in group]
         lanes, chunk = len(group) * self.restarts, self._chunk(group[0])
         planned = (self.iterations + 1) * -(-lanes // chunk)
-        problem = build_problem(group, labels, OBJECTIVES[self.objective], self.tv, self.boxed, planned, self.simulate)
+        objective = objective_for(self.objective, group[0].public)
+        problem = build_problem(group, labels, objective, self.tv, self.boxed, planned, self.simulate)
         tracker = Tracker(self.iterations, lanes, chunk)
         best = self._search(problem, group, tracker)
         notes = problem.programs.notes

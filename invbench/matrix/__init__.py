@@ -8,17 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from invbench.cell import Cell
+from invbench.federation import Federation, Utility, federations_of
 from invbench.matrix import values
 from invbench.matrix.blocks import Batches, Block, Limits, read_data, read_grid, read_include
+from invbench.matrix.bounds import refuse_out_of_bounds
 from invbench.matrix.choices import Reader
 from invbench.matrix.errors import Errors, MatrixError, MatrixErrors
 from invbench.matrix.excluding import Exclusion, read_exclusion
 from invbench.matrix.selecting import select
 from invbench.matrix.source.nodes import Entry, Items, Node, Table
 from invbench.matrix.tree import read_tree
+from invbench.matrix.utility import read_utility
 
 MOST_CELLS = 1_000_000
 """Of a matrix, before any is excluded: what a parent process can hold and a folder can keep."""
@@ -36,6 +40,12 @@ class Matrix:
     warnings: tuple[str, ...]  # each `FILE:LINE:COLUMN: what looks wrong`
     threads: int  # of one cell
     timeout: float  # seconds a cell
+    utility: Utility | None = None  # how the trainings go that say what defences cost, where they are asked for
+
+    @cached_property
+    def federations(self) -> dict[str, Federation]:
+        """Those trainings by the ids of the cells whose defences they are of."""
+        return {} if self.utility is None else federations_of(self.cells, self.utility)
 
 
 def load(path: Path | str, sets: Sequence[str] = ()) -> Matrix:
@@ -53,6 +63,7 @@ def load(path: Path | str, sets: Sequence[str] = ()) -> Matrix:
         controls=values.read_controls(tree.entries.get("controls"), errors),
         timeout=values.setting("timeout", tree, errors),
     )
+    utility = read_utility(tree.entries.get("utility"), errors)
     grid, included, exclusions = _read_blocks(tree, reader)
     _refuse_too_many([grid, *included] if grid else included, tree, errors)
     errors.check()
@@ -60,11 +71,16 @@ def load(path: Path | str, sets: Sequence[str] = ()) -> Matrix:
     kept += [cell for block in included for cell in block.cells(limits)]
     if not kept:
         errors.add(tree.entries["grid"].place, "every cell of the grid is excluded")
-        errors.check()
+    refuse_out_of_bounds(kept, tree, errors)
+    errors.check()
     unique: dict[str, Cell] = {}
     for cell in kept:
         unique.setdefault(cell.id, cell)
-    return Matrix(name, tuple(unique.values()), text, warnings, limits.threads, limits.timeout)
+    made = Matrix(name, tuple(unique.values()), text, warnings, limits.threads, limits.timeout, utility)
+    if utility is not None and not made.federations:
+        errors.add(tree.entries["utility"].place, "utility needs cells in which clients share updates; there are none")
+        errors.check()
+    return made
 
 
 def _read_blocks(tree: Table, reader: Reader) -> tuple[Block | None, list[Block], list[Exclusion]]:

@@ -62,14 +62,17 @@ class Block:
     batches: Batches
 
     def cells(self, limits: Limits) -> Iterator[Cell]:
-        """Cells in order: attack varies slowest, then model, batch size, defence, protocol, seed."""
+        """Cells in order: attack varies slowest, then model, batch size, defence, protocol, seed.
+
+        Without a defence an attack that is not adaptive makes the cell of its twin, which is computed once.
+        """
         data = self.batches.data
         assert data is not None
         for attack in self.axes["attack"]:
             for chosen, seed in itertools.product(self._of_attack(attack), self.batches.seeds):
                 yield Cell(
                     game=attack.part.facts["game"],
-                    attack=attack,
+                    attack=attack.told_of(chosen.get("defense")),
                     model=chosen["model"],
                     dataset=data.choice,
                     data_hash=data.content,

@@ -15,6 +15,7 @@ from invbench.core.artefacts import Artefact, fetch, in_order
 from invbench.core.attack import Attack
 from invbench.core.theirs import PartRaised, theirs
 from invbench.games import game_of
+from invbench.play.knowing import as_told
 from invbench.play.outcomes import Played, failed_by, unplayed
 from invbench.play.plain import short, text
 from invbench.play.preparing import preparations
@@ -37,7 +38,7 @@ def why_unsupported(cell: Cell) -> str | None:
     game = game_of(cell)
     reason = _reason(f"game {cell.game}", game.unsupported(cell))
     if reason is None:
-        reason = _reason(f"attack {cell.attack.name}", attack_of(cell).unsupported(game.public(cell)))
+        reason = _reason(f"attack {cell.attack.name}", attack_of(cell).unsupported(as_told(cell, game.public(cell))))
     return reason
 
 

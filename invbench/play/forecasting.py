@@ -16,6 +16,7 @@ from invbench.core.memory import counted_memory
 from invbench.games import game_of
 from invbench.observation import Observation
 from invbench.play.asking import attack_of
+from invbench.play.knowing import told_observations
 from invbench.play.preparing import stand_ins
 
 _TRIAL_TARGETS = 16
@@ -43,7 +44,7 @@ def forecast(cell: Cell, device: str) -> Forecast:
     few = replace(cell, targets=min(cell.targets, _TRIAL_TARGETS))
     made, first = stand_ins(few)
     with counted_memory(torch.device(device)) as peak:
-        dealt = game_of(few).trial(few, torch.device(device))
+        dealt = told_observations(few, game_of(few).trial(few, torch.device(device)))
         seen = [replace(one, prepared=made) for one in dealt] if made else dealt
         parts = attack_of(cell).parts(seen[0].public)
         seconds = sum(_trial_seconds(part, seen) for _, part in parts)

@@ -16,10 +16,11 @@ from invbench.core.execution import Settings, precision
 from invbench.core.memory import counted_memory
 from invbench.core.tidy import tidied
 from invbench.data import Dataset
-from invbench.games import Scores, game_of
+from invbench.games import Scores
 from invbench.observation import Answer
 from invbench.play.answering import answer
 from invbench.play.asking import attack_of, requested_controls
+from invbench.play.dealing import dealt
 from invbench.play.outcomes import Played, failed_by, unplayed
 from invbench.play.plain import scores_of, texts, told, writable
 from invbench.play.preparing import prepared
@@ -50,7 +51,7 @@ def _play(cell: Cell, device: str) -> Played:
         raise ValueError(f"data set {cell.dataset.short} changed while the matrix ran")
     if cell.model.changed:
         raise ValueError(f"the files of model {cell.model.short} changed while the matrix ran")
-    deal = game_of(cell).deal(cell, torch.device(device))
+    deal = dealt(cell, torch.device(device))
     tidied(f"game {cell.game}, its model or a defence")
     if len(deal.observations) != cell.targets:
         raise ValueError(f"game {cell.game} dealt {len(deal.observations)} observations for {cell.targets} targets")

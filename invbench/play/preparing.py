@@ -14,8 +14,8 @@ from invbench.core.artefacts import Artefact, Tensors, fetch
 from invbench.core.attack import Attack
 from invbench.core.sources import ATTACKER, hash_of
 from invbench.defenses import Defense
-from invbench.games import game_of
 from invbench.observation import Observation, Preparation
+from invbench.play.knowing import public_of, told_observations
 
 Seen = TypeVar("Seen", bound=Observation[object])
 
@@ -40,7 +40,7 @@ def stand_ins(cell: Cell) -> tuple[dict[str, Tensors], dict[str, float]]:
 
 
 def _wanted(cell: Cell) -> Mapping[str, Preparation]:
-    return cell.attack.build(Attack).preparations(game_of(cell).public(cell))
+    return cell.attack.build(Attack).preparations(public_of(cell))
 
 
 def _public(cell: Cell) -> dict[str, object]:
@@ -57,14 +57,20 @@ def _public(cell: Cell) -> dict[str, object]:
 
 
 def _defenses(cell: Cell, stages: frozenset[str] | None) -> list[object] | None:
-    """The keys of the cell's defences that act at one of these stages; of all where these are None."""
+    """The keys of the cell's defences that act at one of these stages; of all where these are None.
+
+    An attack that is not adaptive is told of none; those of the network itself it sees in the model.
+    """
+    if cell.defense is not None and not cell.attack.adaptive:
+        stages = frozenset({"model"}) if stages is None else stages & {"model"}
     if cell.defense is None or stages is None:
         return None if cell.defense is None else [d.key for d in cell.defense]
     return [d.key for d in cell.defense if stages & set(d.build(Defense).stages())]
 
 
 def prepared(cell: Cell, observations: Sequence[Seen]) -> Sequence[Seen]:
-    """The observations with what the attack prepared."""
+    """The observations as the attack gets them: with what it knows, and with what it prepared."""
+    observations = told_observations(cell, observations)
     made = {name: fetch(artefact) for name, artefact in preparations(cell).items()}
     return [replace(seen, prepared=made) for seen in observations] if made else observations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from invbench.core.execution import Settings
 from invbench.core.sources import ATTACKER, GAME, VICTIM, hash_of
 from invbench.games import Rerun, Scores, game_of
 from invbench.play.answering import answer
+from invbench.play.dealing import dealt
 from invbench.play.plain import scores_of, told
 from invbench.play.preparing import preparations, prepared
 from invbench.sheets import metric_of
@@ -38,7 +40,7 @@ def rerun_scores(cell: Cell, device: str) -> dict[str, Scores]:
 
 
 def _artefact(name: str, rerun: Rerun[Any], device: str) -> Artefact:
-    cell = rerun.cell
+    cell = replace(rerun.cell, attack=rerun.cell.attack.told_of(rerun.cell.defense))
     theirs = sorted(metric for metric in registry.plugin_names("metric") if metric_of(metric.replace("-", "_")))
     metrics = [registry.module_of("metric", metric) for metric in theirs]
     code = hash_of((*ATTACKER, *VICTIM, *GAME), *cell.classes, *metrics)
@@ -47,7 +49,7 @@ def _artefact(name: str, rerun: Rerun[Any], device: str) -> Artefact:
     def make() -> Tensors:
         attack = cell.attack.build(Attack)
         seen = prepared(cell, rerun.observe(torch.device(device)))
-        deal = game_of(cell).deal(cell, torch.device(device))
+        deal = dealt(cell, torch.device(device))
         answers = answer(attack, seen, Settings(compile=cell.compile)).answers
         told(cell.attack.name, deal, answers)
         text = json.dumps(scores_of(deal.score(answers), f"game {cell.game}"))

@@ -12,6 +12,7 @@ from invbench.report import wording
 from invbench.report.figures import Figures, figures_of
 from invbench.report.naming import labels, line, varying
 from invbench.report.tables import code, facts, table, text
+from invbench.report.utility import cost_page, costs
 from invbench.store import AXES, Record, Results
 
 MOST_TARGETS = 32
@@ -34,6 +35,8 @@ def cell_page(results: Results, word: str) -> str:
     parts = [f"# Cell {id}", text(wording.whole_cell(record.names)), _outcome(record, figures)]
     if figures.scores:
         parts += ["## Numbers", _numbers(figures), _by_target(record, figures)]
+    if (cost := costs(results).get(id)) is not None:
+        parts += ["## Utility", cost_page(cost)]
     parts += ["## Files", _files(results, record), "## Settings", facts(record.settings)]
     if notes := (*record.notes, *figures.remarks):
         parts += ["## Notes", "\n".join(f"- {text(note)}" for note in notes)]

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from invbench.report import wording
 from invbench.report.figures import Figures
+from invbench.report.naive import KNOWLEDGE, Pairs
 from invbench.report.naming import labels, varying
 from invbench.report.tables import code, table, text
 
@@ -22,8 +23,12 @@ WIDEST = 60
 MARKS = {wording.NOTHING: "nothing", wording.UNSURE: "unsure"}
 
 
-def crossings(figures: Sequence[Figures], game: str) -> list[str]:
-    """Headings, captions and tables of one game's cells; nothing where nothing can be set against another."""
+def crossings(figures: Sequence[Figures], game: str, paired: Pairs) -> list[str]:
+    """Headings, captions and tables of one game's cells; nothing where nothing can be set against another.
+
+    A place shows the stronger of an attack that knows the defence and its naive twin.
+    """
+    figures = paired.under_one_name(figures)
     sheet = figures[0].sheet
     if sheet.plain is not None or not any(sheet.first in one.scores for one in figures):
         return []
@@ -32,14 +37,17 @@ def crossings(figures: Sequence[Figures], game: str) -> list[str]:
         return []
     first, others = axes[0], [axis for axis in axes[1:] if axis != "seed"] or axes[1:]
     pairs = [(first, other) for other in others] or [("attack" if first != "attack" else "model", first)]
-    return [part for pair in pairs for part in _crossing(figures, game, *pair)]
+    beside = (KNOWLEDGE,) if any(paired.of(one) for one in figures) else ()
+    return [part for pair in pairs for part in _crossing(figures, game, *pair, beside)]
 
 
 def _room_for(figures: Sequence[Figures], axis: str) -> bool:
     return len({one.record.names[axis] for one in figures}) <= MOST_DOWN
 
 
-def _crossing(figures: Sequence[Figures], game: str, one_axis: str, other: str) -> list[str]:
+def _crossing(
+    figures: Sequence[Figures], game: str, one_axis: str, other: str, beside: Sequence[str] = ()
+) -> list[str]:
     named = {axis: labels(one.record.names[axis] for one in figures) for axis in (one_axis, other)}
     across = _across(named)
     if across is None:
@@ -57,7 +65,7 @@ def _crossing(figures: Sequence[Figures], game: str, one_axis: str, other: str) 
     column = wording.column_title(sheet.column(sheet.first))
     heading = f"## {text(f'{column}: {_title(down)} by {_title(across)}, game {game}')}"
     folded = [_title(axis) for axis in varying((one.record.names for one in figures), ORDER)]
-    folded = [title for title in folded if title not in (_title(down), _title(across))]
+    folded = [title for title in folded if title not in (_title(down), _title(across))] + [*beside]
     right = frozenset(range(1, len(header)))
     return [heading, table(header, rows, right), _caption(figures, folded)]
 

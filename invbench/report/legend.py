@@ -27,8 +27,9 @@ The last column is the beginning of the cell's id, for `invbench show DIR CELL`;
 cell's pictures, where it has any."""
 
 
-def legend(sheets: Sequence[GameSheet], measured: Collection[str] = ()) -> str:
-    """The legend of a report of these games, as Markdown; `measured`: the metrics that some cell has a value of."""
+def legend(sheets: Sequence[GameSheet], measured: Collection[str] = (), beside: Sequence[str] = ()) -> str:
+    """The legend of a report of these games, as Markdown; `measured`: the metrics that some cell has a value of;
+    `beside`: sentences on what stands beside their columns."""
     known = [sheet for sheet in sheets if sheet.plain is None]
     values = dict.fromkeys(sentence for sheet in known for sentence in _values(sheet, measured))
     margins = dict.fromkeys(_margin(sheet, one) for sheet in known for one in sheet.evidence)
@@ -36,7 +37,7 @@ def legend(sheets: Sequence[GameSheet], measured: Collection[str] = ()) -> str:
     points += [FINDING.format(margins=_listed(list(margins)))] if margins else []
     points += dict.fromkeys(" ".join(sheet.said.legend) for sheet in known if sheet.said.legend)
     points += dict.fromkeys(_bound(sheet, b) for sheet in known for b in sheet.said.bounds if b.limit in measured)
-    return "How to read the tables:\n\n" + "\n".join(map(_point, [*points, LAST]))
+    return "How to read the tables:\n\n" + "\n".join(map(_point, [*points, *beside, LAST]))
 
 
 def _values(sheet: GameSheet, measured: Collection[str]) -> list[str]:
@@ -59,7 +60,7 @@ def _values(sheet: GameSheet, measured: Collection[str]) -> list[str]:
 
 
 def _no_leak(column: Column) -> str:
-    what = {"cost": "a cost", "limit": "a limit to what can leak"}[column.role]
+    what = {"cost": "a cost", "limit": "a bound"}[column.role]
     return f"{_capital(column.written)} is {what}, and no leak: {column.better} is better."
 
 

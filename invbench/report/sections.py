@@ -13,8 +13,9 @@ from typing import TypeVar
 
 from invbench.numbers.columns import Column
 from invbench.numbers.sheet import Layout, Spread
-from invbench.report import wording
+from invbench.report import naive, wording
 from invbench.report.figures import Figures
+from invbench.report.naive import Pairs
 from invbench.report.tables import code, table, text
 
 MOST_ROWS, MOST_TABLES = 1000, 200
@@ -42,8 +43,8 @@ Link = Callable[[str, str], str | None]
 """`(cell id, file name)` to the address of that file of the cell, None where there is none."""
 
 
-def section(figures: Sequence[Figures], link: Link, room: Room | None = None) -> str:
-    """One section: its heading, the best cell with its picture, a table for each attack."""
+def section(figures: Sequence[Figures], link: Link, pairs: Pairs, room: Room | None = None) -> str:
+    """One section: its heading, the best cell with its picture, a table for each attack, naive twins beside it."""
     names = figures[0].record.names
     batch = "" if names["batch_size"] is None else f", batch size {names['batch_size']}"
     protocol = "" if names["protocol"] is None else f", protocol {text(names['protocol'])}"
@@ -55,13 +56,13 @@ def section(figures: Sequence[Figures], link: Link, room: Room | None = None) ->
     best = strongest(figures)
     if best is not None:
         parts += _best(best, link)
-    attacks = list(grouped(figures, lambda one: one.record.names["attack"]).values())
+    attacks = list(grouped(pairs.rows(figures), lambda one: one.record.names["attack"]).values())
     shown = attacks if room is None else _most(attacks, room.tables, lambda cells: max(map(_strength, cells)))
     for of_attack in shown:
         parts.append(f"### {text(of_attack[0].record.names['attack'])}")
-        ran = any(one.record.status == "ok" for one in of_attack)
+        ran = any(each.record.status == "ok" for one in of_attack for each in (one, pairs.of(one)) if each)
         rows = of_attack if room is None else _most(of_attack, room.rows, _strength)
-        parts.append(_table(rows, link) if ran else _none_ran(of_attack))
+        parts.append(_table(rows, link, pairs) if ran else _none_ran(of_attack))
         if ran and len(rows) < len(of_attack):
             parts.append(f"The {len(rows)} that leak most of {len(of_attack):,} cells; all stand in `summary.csv`.")
     if len(shown) < len(attacks):
@@ -118,7 +119,7 @@ def _none_ran(figures: Sequence[Figures]) -> str:
     )
 
 
-def _table(figures: Sequence[Figures], link: Link) -> str:
+def _table(figures: Sequence[Figures], link: Link, pairs: Pairs) -> str:
     """Rows model and defence; the best value of each metric's column in bold."""
     layout = _layout(figures)
     header, columns = ["model"], [[code(one.record.names["model"]) for one in figures]]
@@ -136,6 +137,9 @@ def _table(figures: Sequence[Figures], link: Link) -> str:
             continue
         header.append(text(wording.column_title(column)))
         columns.append(_metric_cells(figures, column, layout.spread))
+        if metric == figures[0].sheet.first and any(pairs.of(one) for one in figures):
+            header.append(naive.TITLE)
+            columns.append([naive.shown(pairs.of(one)) for one in figures])
         for name in layout.controls:
             means = [one.controls.get(metric, {}).get(name) for one in figures]
             if any(mean is not None for mean in means):  # a published model has no rows for a classifier

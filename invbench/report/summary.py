@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 
 from invbench.core.printing import one_line
+from invbench.report import naive
 from invbench.report.figures import Figures, figures_of_all
+from invbench.report.naive import pairs_of
 from invbench.report.settings import PARTS
+from invbench.report.utility import COLUMNS as UTILITY
+from invbench.report.utility import Cost, costs
 from invbench.sheets import every_sheet
 from invbench.store import AXES, Results
 
@@ -31,12 +36,12 @@ ROWS = 256
 
 def rows(results: Results) -> list[dict[str, Any]]:
     """One mapping a planned cell, in plan order, keys in the columns' order; None where a cell has no value."""
-    return list(_Table(figures_of_all(results.each_record(settings=True)), results.plan()).rows())
+    return list(_Table(figures_of_all(results.each_record(settings=True)), results.plan(), costs(results)).rows())
 
 
-def to_csv(figures: Sequence[Figures], plan: Sequence[str]) -> str:
-    """The table as CSV. Twelve digits of a number: equal results give equal bytes."""
-    table = _Table(figures, plan)
+def to_csv(figures: Sequence[Figures], plan: Sequence[str], utility: Mapping[str, Cost] = MappingProxyType({})) -> str:
+    """The table as CSV. Twelve digits of a number: equal results give equal bytes. `utility`: costs by cell."""
+    table = _Table(figures, plan, utility)
     values = zip(*table.values(), strict=True) if plan else [()] * len(table.columns)
     numbers = set(table.columns) - {*TEXT, *WHOLE, *table.settings}
     # as text already: pandas would take three times as long over `float_format`
@@ -52,16 +57,22 @@ def to_csv(figures: Sequence[Figures], plan: Sequence[str]) -> str:
 class _Table:
     """The columns of a result and its rows in the order of the plan."""
 
-    def __init__(self, figures: Sequence[Figures], plan: Sequence[str]) -> None:
+    def __init__(self, figures: Sequence[Figures], plan: Sequence[str], utility: Mapping[str, Cost]) -> None:
         self.figures = {one.record.id: one for one in figures}
         self.plan = plan
         self.metrics = _metrics(figures)
         self.by_name = _controls_by_name(figures)
         self.settings = _settings(figures)
+        self.pairs = pairs_of(figures)
+        beside = [naive.TITLE] if self.pairs.by_twin else []
         spreads = [f"{metric}_{part}" for metric in self.metrics for part in ("mean", "std", "ci_low", "ci_high")]
-        controls = [f"control_{metric}_mean" for metric in self.metrics]
+        self.with_controls = [metric for metric in self.metrics if metric not in _limits()]
+        controls = [f"control_{metric}_mean" for metric in self.with_controls]
         controls += [f"control_{control}_{metric}_mean" for control, metric in self.by_name]
-        first = ["cell", *AXES, "status", *COUNTS, *spreads, *controls, *COST, "certified", "device", "reason"]
+        self.utility = utility
+        used = [f"utility_{name}" for name in UTILITY] if utility else []
+        beside += [*COST, *used]
+        first = ["cell", *AXES, "status", *COUNTS, *spreads, *controls, *beside, "certified", "device", "reason"]
         self.columns = [*first, *self.settings]
 
     def rows(self) -> list[dict[str, Any]]:
@@ -84,17 +95,28 @@ class _Table:
             record.status,
             *(getattr(record, count) for count in COUNTS),
             *spreads,
-            *(control.mean if (control := one.strongest.get(metric)) else None for metric in self.metrics),
+            *(control.mean if (control := one.strongest.get(metric)) else None for metric in self.with_controls),
             *(one.controls.get(metric, nothing).get(control) for control, metric in self.by_name),
+            *([self._naive(one)] if self.pairs.by_twin else []),
             attack / record.targets if attack is not None and record.targets else None,
             one.evaluations,
             record.seconds.get("cell"),
             record.memory_mb,
+            *(self._used(record.id) if self.utility else ()),
             record.certified,
             record.device,
             record.reason,
             *(settings.get(name) for name in self.settings),
         ]
+
+    def _naive(self, one: Figures) -> float | None:
+        """The leading metric's mean of the same attack told of no defence; None where that has none, or was not run."""
+        twin = self.pairs.of(one)
+        return None if twin is None else naive.value(twin)
+
+    def _used(self, id: str) -> list[float | None]:
+        """What the cell's defences cost in use."""
+        return self.utility[id].row if id in self.utility else [None] * len(UTILITY)
 
     def _not_run(self, id: str) -> list[Any]:
         known = {"cell": id, "status": NOT_RUN}
@@ -122,6 +144,11 @@ def _metrics(figures: Sequence[Figures]) -> list[str]:
     every = [column for s in every_sheet() if s.game in games for column in s.columns]
     known = dict.fromkeys(column.name for column in every if column.role != "limit" or column.name in found)
     return [*known, *sorted(found - known.keys())]
+
+
+def _limits() -> set[str]:
+    """Metrics that say how far any attack could get, controls too."""
+    return {column.name for sheet in every_sheet() for column in sheet.columns if column.role == "limit"}
 
 
 def _controls_by_name(figures: Sequence[Figures]) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from invbench.cell import Cell
 from invbench.core.artefacts import Artefact
 from invbench.core.errors import Interrupted
 from invbench.core.progress import Progress
+from invbench.federation import Federation
 from invbench.matrix import Matrix
 from invbench.play.asking import needed, requested_controls, with_unplayable
 from invbench.play.outcomes import Played, failed, with_seconds
@@ -20,16 +21,20 @@ from invbench.runs import devices
 from invbench.runs.executors import Advanced, Crew, Ended, Notice, Repeated, Started, Task, cores
 from invbench.runs.executors.local import execute
 from invbench.runs.stock import taken_stock
+from invbench.runs.trainings import in_words, told, trained, training_tasks, trainings_left, without_untrainable
 from invbench.store import Damaged, Record, Results
 from invbench.store import fresh as fresh_marks
+from invbench.store.utility import UtilityRecord, write_utility
 
 
 @dataclass(frozen=True)
 class Planned:
-    """What a run is going to do: cells to compute, cells kept from before."""
+    """What a run is going to do: cells to compute, cells kept from before; and the same of federated trainings."""
 
     to_compute: int
     kept: int
+    to_train: int = 0
+    trained: int = 0
 
 
 @dataclass(frozen=True)
@@ -93,10 +98,13 @@ def run(
     *,
     crew: Crew,
     fresh: bool = False,
+    trainings: Sequence[Federation] = (),
     listen: Callable[[News], None] = lambda news: None,
     conclude: Callable[[Results], None] = lambda results: None,
 ) -> list[Record]:
     """Compute those of `cells` that are not done, and return the records of all of them, in order.
+
+    `trainings`: those of the matrix's that are made in the same way, after the cells.
 
     Only this process writes, and only while it holds the folder's lock. Interrupted anywhere, the folder
     holds every cell finished so far. `conclude` comes last, also after an interrupt, still under the lock. What is
@@ -105,7 +113,8 @@ def run(
     A run that is begun `fresh` is so until it has ended: begun again without it, it computes what is still of before.
     """
     with results.lock():
-        results.create(matrix.text, [cell.id for cell in matrix.cells], environment)
+        of_cells = {cell: federation.id for cell, federation in matrix.federations.items()}
+        results.create(matrix.text, [cell.id for cell in matrix.cells], environment, of_cells)
         asked = [cell.id for cell in cells]
         if fresh:
             fresh_marks.begin(results, asked)
@@ -113,9 +122,14 @@ def run(
             done = taken_stock(matrix.cells, results, lambda words: listen(Notice(words)))
             done -= fresh_marks.of_before(results)
             left = [cell for cell in cells if cell.id not in done]
-            listen(Planned(len(left), len(cells) - len(left)))
+            to_train = trainings_left(trainings, results, fresh, lambda words: listen(Notice(words)))
+            listen(Planned(len(left), len(cells) - len(left), len(to_train), len(trainings) - len(to_train)))
             playable = _without_unplayable(left, results, listen)
-            for played, worker in _compute(playable, crew, listen):
+            to_train = without_untrainable(to_train, results, lambda words: listen(Notice(words)))
+            for played, worker in _compute(playable, to_train, crew, listen):
+                if isinstance(played, UtilityRecord):
+                    write_utility(results, played)
+                    continue
                 results.write(played.record, played.arrays, played.files)
                 listen(Done(played.record, worker))
             fresh_marks.end(results, asked)
@@ -165,11 +179,16 @@ def _without_unplayable(cells: Sequence[Cell], results: Results, listen: Callabl
     return playable
 
 
-def _compute(cells: Sequence[Cell], crew: Crew, listen: Callable[[News], None]) -> Iterator[tuple[Played, int | None]]:
+def _compute(
+    cells: Sequence[Cell], trainings: Sequence[Federation], crew: Crew, listen: Callable[[News], None]
+) -> Iterator[tuple[Played | UtilityRecord, int | None]]:
     by_key = {cell.id: cell for cell in cells}
     needs, lost = _needs(cells, crew.device)
     yield from ((played, None) for played in lost)
     tasks, shared = _tasks([cell for cell in cells if cell.id in needs], needs, crew.device)
+    to_train = {training.id: training for training in trainings}
+    tasks += training_tasks(trainings, crew.device)
+    shared |= {key: what for training in trainings for key, what in told(training, crew.device).items()}
     at: dict[str, int] = {}
     with closing(crew.execute(tasks)) as events:
         for event in events:
@@ -185,6 +204,10 @@ def _compute(cells: Sequence[Cell], crew: Crew, listen: Callable[[News], None]) 
             elif isinstance(event, Repeated):
                 listen(Again(at[event.key], what, event.reason))
             else:
+                if event.key in to_train:
+                    record = trained(event, to_train[event.key], crew.device)
+                    yield record, at.get(event.key)
+                    what = in_words(record)
                 if isinstance(what, str):
                     listen(Made(what, event.reason, at.get(event.key)))
                 else:

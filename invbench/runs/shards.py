@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
-from invbench.cell import Cell
 from invbench.core.digits import whole
 from invbench.core.errors import Refusal
+
+
+class Named(Protocol):
+    """What is dealt: a cell or a federated training."""
+
+    @property
+    def id(self) -> str: ...
+
+
+T = TypeVar("T", bound=Named)
 
 
 class BadShard(Refusal):
@@ -24,7 +34,7 @@ class Shard:
     def __str__(self) -> str:
         return f"{self.part}of{self.parts}"
 
-    def of(self, cells: Sequence[Cell]) -> list[Cell]:
+    def of(self, cells: Sequence[T]) -> list[T]:
         """The shard's cells, in their order. Every cell is in exactly one shard, and shards differ by at most one.
 
         Cells are dealt in the order of their ids, which is as good as shuffled: dealt in the order of the matrix, one

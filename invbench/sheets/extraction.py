@@ -16,12 +16,15 @@ SHEET = Sheet(
             role="cost",
             least=0.0,
         ),
+        "epsilon",
     ),
     item=Noun("canary", "canaries"),
     # The probability of a secret is the model's, whatever the attack: it does not show that this attack read anything.
     evidence=(Evidence("exposure"), Evidence("extracted")),
     layout=Layout(
-        metrics=("exposure", "extracted", "probability"), controls=("never",), aside=(("bits_per_byte", 0.0),)
+        metrics=("exposure", "extracted", "probability"),
+        controls=("never",),
+        aside=(("bits_per_byte", 0.0), ("epsilon", -1.0)),
     ),
     controls=("never",),
     controls_by_default=("never",),

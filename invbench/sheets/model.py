@@ -21,6 +21,7 @@ SHEET = Sheet(
             least=0.0,
             most=1.0,
         ),
+        "epsilon",
     ),
     item=Noun("class", "classes"),
     # Confidence is what the attacks maximise, and a picture of anybody is near to a face's mean: neither shows that
@@ -35,6 +36,7 @@ SHEET = Sheet(
             "psnr_to_nearest",
             "validation_error",
         ),
+        aside=(("epsilon", -1.0),),
     ),
     controls=("mean", "shuffled"),
     controls_by_default=("mean", "shuffled"),

@@ -6,7 +6,18 @@ LIMITS = ("limit_psnr_prior", "limit_psnr", "limit_psnr_dfil")
 """Empty where the update has no noise, and then shown nowhere."""
 
 SHEET = Sheet(
-    columns=("psnr", "ssim", "lpips", "label_accuracy", "identified", "recovered", "exact", *LIMITS),
+    columns=(
+        "psnr",
+        "ssim",
+        "lpips",
+        "label_accuracy",
+        "identified",
+        "recovered",
+        "exact",
+        *LIMITS,
+        "epsilon",
+        "limit_rero",
+    ),
     item=Noun("picture", "pictures"),
     # LPIPS finds any busy picture, noise included, closer to a photograph than a flat one: against `grey` and `mean`
     # alone an attack that read nothing can look certain.
@@ -14,7 +25,14 @@ SHEET = Sheet(
     layout=Layout(
         metrics=("psnr", *LIMITS, "ssim", "lpips"),
         spread="std",
-        aside=(("label_accuracy", 1.0), ("identified", 0.0), ("recovered", 1.0), ("exact", 0.0)),
+        aside=(
+            ("label_accuracy", 1.0),
+            ("identified", 0.0),
+            ("recovered", 1.0),
+            ("exact", 0.0),
+            ("epsilon", -1.0),
+            ("limit_rero", 1.0),
+        ),
     ),
     controls=("grey", "mean", "noise"),
     controls_by_default=("grey", "mean"),

@@ -16,6 +16,7 @@ from typing import Any
 from invbench.store.files import StoreError
 from invbench.store.record import Record
 from invbench.store.results import Results
+from invbench.store.utility import merge_utilities
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,11 @@ def merge(
     origin = {id: found for id in plan if (found := _best(id, folders)) is not None}
     environment = {**_common([results.environment() for results in folders]), "command": list(command)}
     with into.lock():
-        into.create(folders[0].matrix_text(), plan, environment)
+        into.create(folders[0].matrix_text(), plan, environment, folders[0].federations())
         for id, results in origin.items():
             if results.path != into.path:
                 into.copy(id, results)
+        merge_utilities(folders, into)
         conclude(into)
     counts = Counter(results.path for results in origin.values())
     taken = {results.path: counts[results.path] for results in folders}

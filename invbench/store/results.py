@@ -2,6 +2,7 @@
 
     NAME/matrix.yaml   NAME/plan.json   NAME/environment.json
     NAME/cells/ID/record.json   arrays.npz   grid.png
+    NAME/utility/ID.json        (of the matrix's key `utility`; `store/utility.py`)
 
 A cell counts as computed when its `record.json` is there, and that is written last: a folder torn at any
 moment is a cell that is not done. Only the holder of `lock()` writes.
@@ -63,14 +64,22 @@ class Results:
         with locked(self.path):
             yield
 
-    def create(self, matrix_text: str, plan: Sequence[str], environment: Mapping[str, Any]) -> None:
+    def create(
+        self,
+        matrix_text: str,
+        plan: Sequence[str],
+        environment: Mapping[str, Any],
+        federations: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Make the folder, or bring one of ours up to date, and clear what a killed run left half written.
 
+        `federations`: cells to the ids of the trainings that say what their defences cost, where any are asked for.
         Cells already there stay. StoreError, and nothing touched, where the folder holds something else.
         """
         self._claim()
         # plan.json first: it marks the folder as ours, so a run killed right after it can go on.
-        write_atomic(self.path / "plan.json", _pretty({"schema": SCHEMA, "cells": list(plan)}))
+        trained = {"utility": dict(federations)} if federations else {}
+        write_atomic(self.path / "plan.json", _pretty({"schema": SCHEMA, "cells": list(plan), **trained}))
         write_atomic(self.path / "matrix.yaml", matrix_text)
         write_atomic(self.path / "environment.json", _pretty(dict(environment)))
         with disk(self.path):
@@ -122,6 +131,15 @@ class Results:
 
     def plan(self) -> tuple[str, ...]:
         """Ids of the whole matrix as last run, in its order; StoreError where this is no result of invbench."""
+        cells: tuple[str, ...] = tuple(self._plan()["cells"])
+        return cells
+
+    def federations(self) -> dict[str, str]:
+        """The trainings that the matrix as last run asks for beside its cells, by cell; StoreError as for `plan`."""
+        found: dict[str, str] = self._plan().get("utility", {})
+        return found
+
+    def _plan(self) -> dict[str, Any]:
         path = self.path / "plan.json"
         try:
             plain = read_json(path)
@@ -134,7 +152,12 @@ class Results:
             raise StoreError(f"{path}: is not a plan of invbench")
         if plain.get("schema") != SCHEMA:
             raise StoreError(f"{path}: has schema {plain.get('schema')!r}; this invbench reads {SCHEMA}")
-        return tuple(cells)
+        trained = plain.get("utility", {})
+        ids = [*trained, *trained.values()] if isinstance(trained, dict) else [None]
+        if not all(isinstance(id, str) and CELL_ID.fullmatch(id) for id in ids):
+            raise StoreError(f"{path}: its 'utility' is not a plan of invbench")
+        found: dict[str, Any] = plain
+        return found
 
     def matrix_text(self) -> str:
         """The matrix as last run."""

@@ -5,46 +5,82 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
 
 import torch
 from torch import Tensor, nn
 
-from invbench.defenses import Context, Stack, mean
+from invbench.defenses import Client, Context, Stack, mean
 from invbench.defenses._contract import BrokenContract
 from invbench.observation import Public, Update
+from invbench.protocol import Gradient
+from invbench.protocol._gradient import gradient
 from invbench.protocol._precision import multiplying
 from invbench.updates.simulation import defended_gradient, protocol_of, simulate
 
 
 def observed_update(
-    public: Public, network: nn.Module, images: Tensor, labels: Tensor, stack: Stack, contexts: Sequence[Context]
+    public: Public,
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    stack: Stack,
+    contexts: Sequence[Context],
+    given: Sequence[nn.Module] | None = None,
 ) -> Update:
     """The mean of all clients' updates, each behind its own draws; one tensor a parameter, without an autograd graph.
 
     `images`: normalised `(pictures, C, H, W)`, client by client; `labels` `(pictures,)`. `contexts`: one a client, from
-    whose stream its protocol's choices and its defences draw in turn.
+    whose stream its protocol's choices and its defences draw in turn. `given`: the network of each client, where a
+    malicious server gives each its own; ValueError where clients compare them and they differ.
     """
+    networks = [network] * len(contexts) if given is None else given
+    if protocol_of(public).model_check and len({fingerprint(one) for one in {id(n): n for n in networks}.values()}) > 1:
+        raise ValueError("clients were given different models and compare them (model_check): they share nothing")
     with torch.no_grad():  # a graph would lead an attacker from the update back to the pictures
-        batches = zip(images.chunk(public.clients), labels.chunk(public.clients), contexts, strict=True)
-        sent = [_sent(public, network, *batch, stack) for batch in batches]
+        batches = zip(networks, images.chunk(len(contexts)), labels.chunk(len(contexts)), contexts, strict=True)
+        sent = [sent_by_one(public, *batch, stack) for batch in batches]
         aggregated = stack.at("aggregate", sent, contexts[0])
         seen = aggregated[0] if len(aggregated) == 1 else mean(aggregated)
-        if stack.defenses and not _finite(seen) and _finite(simulate(public, copy.deepcopy(network), images, labels)):
+        every = replace(public, clients=len(contexts))
+        if stack.defenses and not _finite(seen) and _finite(simulate(every, copy.deepcopy(network), images, labels)):
             names = ", ".join(type(defense).__name__ for defense in stack.defenses)
             raise BrokenContract(f"defence {names}: the update is finite without it and not with it")
         return seen
+
+
+def fingerprint(network: nn.Module) -> str:
+    """SHA-256 of a network's weights and buffers, by which clients tell whether they were given the same."""
+    found = sha256()
+    for name, tensor in network.state_dict().items():
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
 
 
 def _finite(update: Update) -> bool:
     return all(bool(tensor.isfinite().all()) for tensor in update)
 
 
-def _sent(public: Public, network: nn.Module, images: Tensor, labels: Tensor, context: Context, stack: Stack) -> Update:
-    """One client's update, defended; of copies, so that no part reaches the truth or the next client's victim."""
+def sent_by_one(
+    public: Public,
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    context: Context,
+    stack: Stack,
+    gradient: Gradient = gradient,
+) -> Update:
+    """One client's update, defended; of copies, so that no part reaches the truth or the next client's victim.
+
+    `gradient`: that of a batch, before defences act on its examples.
+    """
     network, images, labels = copy.deepcopy(network), images.clone(), labels.clone()
     draws = protocol_of(public).draw(len(images), context.generator)
+    context = replace(context, client=Client(public, network, (images, labels)))
     images, labels = stack.at("inputs", (images, labels), context)
-    step = defended_gradient(stack, context)
+    context = replace(context, client=Client(public, network, (images, labels)))
+    step = defended_gradient(stack, context, gradient)
     with multiplying(protocol_of(public).precision):
         shared = simulate(replace(public, clients=1), network, images, labels, gradient=step, draws=draws)
     return stack.at("update", shared, context)

@@ -77,7 +77,7 @@ def test_sheets_and_metrics_are_read_without_torch() -> None:
 def test_a_metric_of_another_package_stands_after_ours_in_every_table_of_its_game(tmp_path: Path) -> None:
     with plugged(tmp_path, {"metrics.mae": mae(), "metrics.a-second": mae("a_second")}):
         sheet = sheet_of("update")
-        assert list(sheet.by_name)[-3:] == ["limit_psnr_dfil", "a_second", "mae"]
+        assert list(sheet.by_name)[-3:] == ["limit_rero", "a_second", "mae"]
         assert sheet.layout.metrics == ("psnr", *LIMITS, "ssim", "lpips", "a_second", "mae")
         assert [one.metric for one in sheet.evidence] == ["psnr", "identified", "lpips"], (
             "no evidence of its own accord"

@@ -1,0 +1,131 @@
+"""What a stack of defences guarantees of one client's update.
+
+Two kinds of stacks guarantee something. `dp-sgd` clips each example's gradient and adds noise to their sum: neighbours
+differ by one example. `clip`, then noise, over the whole update is local differential privacy: neighbours are any two
+batches of the client, two clipped updates are up to twice the norm apart, and no sampling amplifies it.
+
+What comes after the noise costs nothing. What comes between must keep the bound: it may not make an update longer
+(`Defense.shortens`). Between dp-sgd's sum and its noise nothing may stand: a step that makes no vector longer may still
+take two near ones further apart.
+"""
+
+from __future__ import annotations
+
+import math
+
+from invbench.defenses import Defense
+from invbench.defenses._accountant import epsilon_of, gaussian_epsilon, installed
+from invbench.defenses.clip import Clip
+from invbench.defenses.dp_sgd import DpSgd
+from invbench.defenses.gaussian import Gaussian
+from invbench.defenses.laplace import Laplace
+from invbench.privacy import Guarantee, Named, Steps
+
+DELTA = 1e-5
+"""At which the epsilon of Gaussian noise after a clip is stated."""
+
+
+def guarantee_of_round(stack: Named) -> Guarantee | str:
+    """The smallest epsilon of those that the stack guarantees, or why it guarantees none.
+
+    Its defences are as they act in a round (`Defense.of_round`).
+    """
+    found = [of for of in (_of_examples(stack), _of_whole(stack)) if of is not None]
+    proved = [of for of in found if isinstance(of, Guarantee)]
+    if proved:
+        return min(proved, key=lambda of: of.epsilon)
+    return next((of for of in found if isinstance(of, str)), "nothing in the stack is differentially private")
+
+
+def _of_examples(stack: Named) -> Guarantee | str | None:
+    """By dp-sgd; None where it is not in the stack, or acts on a victim's training."""
+    there = [(place, defense) for place, (_, defense) in enumerate(stack) if isinstance(defense, DpSgd)]
+    if not there:
+        return None
+    place, asked = next((one for one in there if one[1].rounds is not None), there[0])
+    if asked.rounds is None:
+        return "dp-sgd without `rounds` makes the victim's training private, not what clients share"
+    if asked.noise in (None, 0.0):
+        return "dp-sgd adds no noise"
+    for number, (name, defense) in enumerate(stack):
+        if number != place and (why := _before_noise(name, defense, later=number > place)) is not None:
+            return why
+    assert asked.noise is not None
+    return _counted(asked, asked.noise)
+
+
+def _before_noise(name: str, defense: Defense, later: bool) -> str | None:
+    """Why dp-sgd's noise does not cover an example beside this defence, or None."""
+    stages = defense.stages()
+    if "inputs" in stages:
+        return f"{name} acts on a batch before dp-sgd clips its examples, and may mix them"
+    if "per_example" in stages and later:
+        return f"{name} acts on gradients that dp-sgd has clipped, before its noise"
+    if "update" in stages and not later:
+        return f"{name} stands between dp-sgd's sum and its noise, and may take two sums further apart: list it later"
+    return None
+
+
+def _counted(asked: DpSgd, noise: float) -> Guarantee:
+    assert asked.rounds is not None
+    exact = gaussian_epsilon(math.sqrt(asked.rounds) / noise, asked.delta)
+    rounds = f"{asked.rounds} round{'s' if asked.rounds > 1 else ''}"
+    how = (
+        f"dp-sgd, noise multiplier {noise:.4g}, {rounds} with every example in each (exact Gaussian mechanism);"
+        " neighbours differ by one picture"
+    )
+    return Guarantee(exact, asked.delta, how + _amplified(asked, noise), Steps(noise, 1.0, asked.rounds))
+
+
+def _amplified(asked: DpSgd, noise: float) -> str:
+    """What Poisson sampling would add to the guarantee: batches of this game are fixed, so it is not covered."""
+    if asked.population is None or asked.batch is None or asked.rounds is None:
+        return ""
+    rate = asked.batch / asked.population
+    if not installed():
+        return (
+            f"; amplification by sampling at q = {rate:.3g} is not covered: the batches attacked are no Poisson samples"
+        )
+    there, who = epsilon_of(noise, rate, asked.rounds, asked.delta, asked.accountant)
+    return (
+        f"; epsilon {there:.4g} with Poisson batches of {asked.batch} from {asked.population} examples"
+        f" ({who.upper()}) is not covered: the batches attacked are no Poisson samples"
+    )
+
+
+def _of_whole(stack: Named) -> Guarantee | str | None:
+    """By a clip of the whole update and noise after it; None where neither is in the stack."""
+    bound: Clip | None = None
+    why, found = "", list[Guarantee]()
+    for name, defense in stack:
+        if "update" not in defense.stages() or (isinstance(defense, Gaussian | Laplace) and not defense.std):
+            continue
+        if isinstance(defense, Clip):
+            bound, why = _tighter(bound, defense), "clipping alone has none: no noise follows the clip"
+        elif isinstance(defense, Gaussian | Laplace):
+            of = _noised(name, defense, bound)
+            found += [of] if isinstance(of, Guarantee) else []
+            why = why if bound is None and why else str(of)
+            bound = None  # noise has no bound
+        elif bound is not None and not defense.shortens:
+            bound = None
+            why = f"{name}, after the clip and before any noise, may make an update longer"
+    return min(found, key=lambda of: of.epsilon) if found else why or None
+
+
+def _tighter(bound: Clip | None, clip: Clip) -> Clip:
+    """The clip whose bound is used: an L1 norm bounds the L2 norm, too."""
+    return clip if bound is None or bound.p != clip.p or clip.norm <= bound.norm else bound
+
+
+def _noised(name: str, noise: Gaussian | Laplace, bound: Clip | None) -> Guarantee | str:
+    if bound is None:
+        return f"{name} has none by itself: no clip before it bounds how far two updates are apart"
+    rows = f"local, one round; neighbours are any two batches of the client, sensitivity 2 * {bound.norm:g}"
+    if isinstance(noise, Gaussian):
+        epsilon = gaussian_epsilon(2 * bound.norm / noise.std, DELTA)
+        how = f"{bound.p.upper()} clip and Gaussian noise (exact), {rows}"
+        return Guarantee(epsilon, DELTA, how, Steps(noise.std / bound.norm))
+    if bound.p != "l1":
+        return "laplace needs an L1 clip before it (`p: l1`): an L2 norm does not bound the sum of magnitudes"
+    return Guarantee(2 * bound.norm * math.sqrt(2) / noise.std, 0.0, f"L1 clip and Laplace noise, {rows}")

@@ -1,0 +1,65 @@
+"""Settings of differential privacy that mean nothing are refused, each with its place.
+
+Refusals of a matrix end the command line with exit code 2 (`tests/cli/test_cli_run.py`).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from invbench import matrix
+from invbench.matrix import MatrixErrors
+
+WRONG = """\
+dataset: digits
+grid:
+  attack: [dlg]
+  model: [lenet]
+  batch_size: [4]
+  defense:
+    - [{name: clip, norm: 0}, {name: gaussian, std: 1}]
+    - [{name: clip, norm: 1, p: l3}, {name: laplace, std: -1}]
+    - {name: dp-sgd, epsilon: 0, rounds: 1}
+    - {name: dp-sgd, epsilon: 1, delta: 0, rounds: 1}
+    - {name: dp-sgd, epsilon: 1, delta: 1, rounds: 1}
+    - {name: dp-sgd, clip: -2, noise: -1, rounds: 0}
+    - {name: dp-sgd, epsilon: 0.05, rounds: 1000, population: 400}
+    - {name: dp-sgd, epsilon: .nan}
+    - {name: dp-sgd, noise: 1, epsilon: 1}
+    - {name: dp-sgd, noise: 1, population: 400}
+    - {name: dp-sgd, epsilon: 0.05}
+    - {name: dp-sgd, noise: 1, round: 3}
+"""
+
+
+def test_every_mistake_has_its_place(tmp_path: Path) -> None:
+    (tmp_path / "wrong.yaml").write_text(WRONG)
+    with pytest.raises(MatrixErrors) as caught:
+        matrix.load(tmp_path / "wrong.yaml", [])
+    lines = str(caught.value).splitlines()
+    said = [re.search(r"wrong\.yaml:(\d+:\d+): (.*)", line) for line in lines]
+    found = {place.group(1): place.group(2) for place in said if place is not None}
+    assert len(found) == len(lines), lines
+    wanted = {
+        "7:27": "norm must be above 0",
+        "8:33": "p must be l2 or l1",
+        "8:59": "std must be at least 0",
+        "9:31": "epsilon must be above 0",
+        "10:41": "delta must be above 0, below 1",
+        "11:41": "delta must be above 0, below 1",
+        "12:28": "clip must be above 0",
+        "12:39": "noise must be at least 0",
+        "12:51": "rounds must be at least 1",
+        "13:14": "epsilon 0.05 is out of reach at delta 1e-05: rdp says 0.103 or more of any noise",
+        "14:31": "a number must be finite",
+        "15:14": "give noise, or epsilon",
+        "16:14": "give their rounds, too",
+        "17:14": "epsilon 0.05 is out of reach",
+        "18:32": "dp-sgd has no 'round'; nearest: 'rounds'",
+    }
+    assert found.keys() == wanted.keys(), lines
+    for place, words in wanted.items():
+        assert words in found[place], (place, found[place])

@@ -1,0 +1,149 @@
+"""What a stack guarantees of a client's update: the order of its steps decides, and every refusal has its reason."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from invbench import registry
+from invbench.defenses import Context, Defense, Round, dp_sgd
+from invbench.defenses._accountant import gaussian_delta, gaussian_distance, gaussian_epsilon
+from invbench.defenses.dp_sgd import DpSgd
+from invbench.privacy import Guarantee, rounds
+from invbench.privacy.rounds import guarantee_of_round
+
+BATCH = 4
+
+
+def of(*stack: tuple[str, dict[str, object]]) -> Guarantee | str:
+    parts = [(name, registry.load("defense", name).build(settings, Defense)) for name, settings in stack]
+    return guarantee_of_round([(name, part.of_round(Round(BATCH))) for name, part in parts])
+
+
+def epsilon(*stack: tuple[str, dict[str, object]]) -> float:
+    found = of(*stack)
+    assert isinstance(found, Guarantee), found
+    return found.epsilon
+
+
+CLIP, L1 = ("clip", {"norm": 0.5}), ("clip", {"norm": 0.5, "p": "l1"})
+NOISE = ("gaussian", {"std": 1.0})
+LAPLACE = ("laplace", {"std": math.sqrt(2)})  # scale 1
+TOP_K, HALF = ("top-k", {"fraction": 0.1}), ("random-k", {"fraction": 0.5})
+BITS = ("quantize", {"bits": 8})
+DP: tuple[str, dict[str, object]] = ("dp-sgd", {"noise": 4.0, "rounds": 1})
+
+
+@pytest.mark.parametrize(("multiple", "wanted"), [(1, 9.9973), (2, 4.3772), (4, 1.9931), (8, 0.9263)])
+def test_a_clip_of_the_whole_update_then_gaussian_noise(multiple: int, wanted: float) -> None:
+    """Exact, for two updates up to twice the norm apart (Balle and Wang 2018)."""
+    assert epsilon(("clip", {"norm": 0.3}), ("gaussian", {"std": 0.3 * multiple})) == pytest.approx(wanted, abs=1e-3)
+
+
+def test_the_exact_epsilon_is_where_delta_is_met_and_a_distance_gives_it_back() -> None:
+    for distance in (0.01, 0.25, 1.0, 4.0, 20.0):
+        found = gaussian_epsilon(distance, 1e-5)
+        assert gaussian_delta(found, distance) <= 1e-5 < gaussian_delta(found - 1e-6 * max(found, 1), distance)
+        assert gaussian_distance(found, 1e-5) == pytest.approx(distance, rel=1e-6)
+    assert gaussian_epsilon(1e-6, 1e-5) == 0
+    assert gaussian_epsilon(31.0, 1e-5) == math.inf
+
+
+def test_laplace_noise_has_an_epsilon_after_an_l1_clip_alone() -> None:
+    found = of(L1, LAPLACE)
+    assert isinstance(found, Guarantee)
+    assert (found.epsilon, found.delta) == (pytest.approx(2 * 0.5), 0)
+    assert "needs an L1 clip" in str(of(CLIP, LAPLACE))
+    assert epsilon(L1, NOISE) == epsilon(CLIP, NOISE)
+
+
+@pytest.mark.parametrize(
+    ("stack", "why"),
+    [
+        ([CLIP], "clipping alone"),
+        ([NOISE], "no clip before it"),
+        ([NOISE, CLIP], "clipping alone has none: no noise follows"),
+        ([CLIP, ("gaussian", {"std": 0.0})], "clipping alone"),
+        ([CLIP, BITS, NOISE], "quantize, after the clip and before any noise, may make an update longer"),
+        ([CLIP, ("sign", {}), NOISE], "sign, after the clip"),
+        ([CLIP, ("random-k", {"fraction": 0.5, "rescale": True}), NOISE], "random-k, after the clip"),
+        ([BITS], "nothing in the stack"),
+        ([("per-example-clip", {"norm": 1.0}), NOISE], "no clip before it"),
+        ([("dp-sgd", {"noise": 1.0})], "without `rounds` makes the victim's training private"),
+        ([("dp-sgd", {"noise": 0.0, "rounds": 1})], "dp-sgd adds no noise"),
+        ([DP, ("per-example-clip", {"norm": 1.0})], "per-example-clip acts on gradients that dp-sgd has clipped"),
+        ([TOP_K, DP], "top-k stands between dp-sgd's sum and its noise"),
+    ],
+)
+def test_what_guarantees_nothing_says_why(stack: list[tuple[str, dict[str, object]]], why: str) -> None:
+    found = of(*stack)
+    assert isinstance(found, str)
+    assert why in found
+
+
+def test_what_comes_after_the_noise_is_free_and_what_shortens_before_it_keeps_the_bound() -> None:
+    plain = epsilon(CLIP, NOISE)
+    for stack in (
+        [CLIP, NOISE, TOP_K],
+        [CLIP, NOISE, BITS],
+        [CLIP, TOP_K, NOISE],
+        [CLIP, HALF, NOISE],
+        [BITS, CLIP, NOISE],
+    ):
+        assert epsilon(*stack) == plain, stack
+    assert epsilon(("clip", {"norm": 5.0}), CLIP, ("clip", {"norm": 3.0}), NOISE) == plain, "the tightest clip counts"
+    assert epsilon(CLIP, ("gaussian", {"std": 0.5}), CLIP, NOISE) == plain, "the second round of noise says less"
+
+
+def test_dp_sgd_counts_every_example_in_every_round() -> None:
+    assert epsilon(DP) == pytest.approx(0.9263, abs=1e-3)
+    assert epsilon(("dp-sgd", {"noise": 40.0, "rounds": 100})) == pytest.approx(0.9263, abs=1e-3)
+    assert epsilon(("dp-sgd", {}), DP) == epsilon(DP), "the first acts on the victim's training"
+    assert epsilon(DP, TOP_K) == epsilon(("per-example-clip", {"norm": 1.0}), DP) == epsilon(DP)
+    asked = DpSgd(epsilon=8.0, rounds=1000).of_round(Round(BATCH))
+    assert asked.noise is not None
+    assert epsilon(("dp-sgd", {"noise": asked.noise, "rounds": 1000})) == pytest.approx(8, abs=1e-6)
+
+
+@pytest.mark.parametrize("examples", [1, 7, 8, 9])
+def test_the_divisor_is_the_batch_asked_for_however_many_examples_there_are(examples: int) -> None:
+    """Opacus 1.6 divides by int(N * q) of the private N (its issue 819): noise alone would tell 8 records from 7."""
+    acting = DpSgd(clip=2.0, noise=3.0, rounds=1).of_round(Round(BATCH))
+    zeros = [(torch.zeros(20_000),)] * examples
+    drawn = acting.update(acting.per_example(zeros, context())[0], context())[0]
+    assert float(drawn.std()) == pytest.approx(3 * 2 / BATCH, rel=0.03)
+    loud = acting.per_example([(torch.full((4,), 100.0),)] * examples, context())
+    mean = torch.stack([gradient for (gradient,) in loud]).mean(dim=0)
+    assert float(mean.norm()) == pytest.approx(2.0 * examples / BATCH), "the sum of clipped gradients over the batch"
+
+
+def test_sampling_that_the_game_does_not_do_is_not_covered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The accountant is Opacus', which is not asked here."""
+    monkeypatch.setattr(dp_sgd, "installed", lambda: True)
+    monkeypatch.setattr(rounds, "installed", lambda: True)
+    monkeypatch.setattr(dp_sgd, "least_noise", lambda *asked: 0.7 if asked == (8.0, 0.01, 1000, 1e-5, "rdp") else 0.0)
+    monkeypatch.setattr(rounds, "epsilon_of", lambda *asked: (7.983, "rdp"))
+    settings = {"epsilon": 8.0, "rounds": 1000, "population": 400}
+    found = of(("dp-sgd", settings))
+    assert isinstance(found, Guarantee)
+    assert found.epsilon > 100
+    assert "epsilon 7.98" in found.how
+    assert "(RDP) is not covered: the batches attacked are no Poisson samples" in found.how
+
+
+def test_dp_sgd_refuses_a_round_that_it_does_not_fit() -> None:
+    with pytest.raises(ValueError, match="acts on one gradient"):
+        DpSgd(rounds=1).of_round(Round(4, one_gradient=False))
+    with pytest.raises(ValueError, match="mixes a batch's examples"):
+        DpSgd(rounds=1).of_round(Round(4, mixing=True))
+    with pytest.raises(ValueError, match="population of 3"):
+        DpSgd(rounds=1, population=3).of_round(Round(4))
+    assert DpSgd().of_round(Round(4, one_gradient=False)) == DpSgd(), "it acts on a training"
+    with pytest.raises(ValueError, match="`of_round` fills them in"):
+        DpSgd(rounds=1).update((torch.zeros(2),), context())
+
+
+def context() -> Context:
+    return Context(torch.Generator().manual_seed(0))
