@@ -96,8 +96,7 @@ class Noise:
     """Independent noise on every entry of what one client sends, for the limits beside a measured attack.
 
     `variance`: of Gaussian noise of equal Fisher information, 1 / I, on what the last stage that it acts at leaves; of
-    stage `per_example` on the mean of the batch. `behind`: the smooth steps that it takes before the noise, at the
-    first of its stages.
+    stage `per_example` on the mean of the batch. `behind`: the smooth steps that it takes before the noise.
     """
 
     variance: float

@@ -22,7 +22,6 @@ from invbench.defenses._accountant import (
 )
 from invbench.defenses._noise import add_noise
 from invbench.defenses._norm import clipped
-from invbench.defenses.per_example_clip import PerExampleClip
 from invbench.observation import Update
 from invbench.registry import defense, parameter
 
@@ -111,9 +110,7 @@ class DpSgd(Defense):
         return replace(self, batch=batch, noise=noise, epsilon=None)
 
     def per_example(self, gradients: list[Update], context: Context) -> list[Update]:
-        """Each clipped, and scaled so that their mean is the sum over the batch asked for, however many there are."""
-        share = len(gradients) / self._of_round[0]
-        return [tuple(tensor * share for tensor in clipped(gradient, self.clip)) for gradient in gradients]
+        return self._clipped_sum.per_example(gradients, context)
 
     def update(self, shared: Update, context: Context) -> Update:
         std = self._std
@@ -123,13 +120,14 @@ class DpSgd(Defense):
         return expected, variance if self.rounds is None else tuple(tensor + self._std**2 for tensor in variance)
 
     def noise_sent(self, batch_size: int) -> Noise | None:
-        """On the mean of clipped gradients, which this game's clients have `batch_size` of."""
-        if self.rounds is None:
+        """Only where it acts on updates; known once `of_round` has filled the batch and the noise in."""
+        if self.rounds is None or self._of_round[1] == 0:
             return None
-        noise = self.of_round(Round(batch_size))._of_round[1]
-        if not noise:
-            return None
-        return Noise((noise * self.clip / batch_size) ** 2, behind=(PerExampleClip(norm=self.clip),))
+        return Noise(self._std**2, behind=(self._clipped_sum,))
+
+    @property
+    def _clipped_sum(self) -> ClippedSum:
+        return ClippedSum(clip=self.clip, batch=self._of_round[0])
 
     @property
     def _of_round(self) -> tuple[int, float]:
@@ -205,6 +203,21 @@ class DpSgd(Defense):
         examples = _examples(training)
         rate = self._batch(examples) / examples
         return least_noise(self.epsilon, rate, training.steps, self.delta, self.accountant)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClippedSum(Defense):
+    """What comes before the noise: examples' gradients, clipped, summed and divided by the batch asked for."""
+
+    smooth = True
+
+    clip: float
+    batch: int
+
+    def per_example(self, gradients: list[Update], context: Context) -> list[Update]:
+        """Each clipped, and scaled so that their mean is the sum over the batch asked for, however many there are."""
+        share = len(gradients) / self.batch
+        return [tuple(tensor * share for tensor in clipped(gradient, self.clip)) for gradient in gradients]
 
 
 def _examples(training: Training) -> int:

@@ -92,7 +92,7 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
         )
 
     def artefacts(self, cell: Cell) -> Sequence[Artefact]:
-        noisy = stack_of(cell).adds_noise(cell.batch_size or 1)
+        noisy = round_stack(cell).adds_noise(cell.batch_size or 1)
         return (*victim_artefacts(cell), *(limit_artefacts(cell, self.public(cell)) if noisy else ()))
 
     def deal(self, cell: Cell, device: torch.device) -> UpdateDeal:

@@ -8,7 +8,7 @@ import torch
 
 from invbench.defenses import Context, Defense, Noise, Stack
 from invbench.defenses.clip import Clip
-from invbench.defenses.dp_sgd import DpSgd
+from invbench.defenses.dp_sgd import ClippedSum, DpSgd
 from invbench.defenses.gaussian import Gaussian
 from invbench.defenses.laplace import Laplace
 from invbench.defenses.per_example_clip import PerExampleClip
@@ -71,16 +71,17 @@ def test_laplace_noise_has_the_fisher_information_of_its_own_density():
     assert 1 / noise.variance == pytest.approx(information, rel=1e-3)
 
 
-def test_dp_sgd_clips_examples_before_its_noise_whatever_noise_stands_in_the_list_before_it():
-    clip, noisy_sum = PerExampleClip(norm=2.0), DpSgd(clip=2.0, noise=3.0, rounds=1)
-    assert found(noisy_sum, TopK(fraction=0.1)) == Noisy(Stack((clip,)), pytest.approx((3 * 2 / 4) ** 2), ("TopK",))
-    assert found(Gaussian(std=1.0), noisy_sum) == Noisy(Stack((clip,)), pytest.approx(1 + (3 * 2 / 4) ** 2))
-    assert found(DpSgd(noise=3.0), Clip(norm=1.0)) is None, "it acts on the victim's training"
-    assert found(DpSgd(noise=0.0, rounds=1)) is None
-
-
 def test_noise_on_the_mean_of_examples_counts_where_one_gradient_is_sent():
     where = found(Private(), gradient=Multiple(-0.1, exact=True))
     assert where == Noisy(Stack((PerExampleClip(norm=1.0),)), pytest.approx((0.1 * 0.125) ** 2))
     assert "several steps" in str(found(Private(), gradient=SEVERAL))
     assert isinstance(found(Gaussian(std=0.1), gradient=SEVERAL), Noisy)  # on the difference itself
+
+
+def test_dp_sgd_on_updates_clips_examples_and_then_adds_its_noise():
+    private = DpSgd(rounds=1, noise=2.0, clip=0.5, batch=4)
+    summed = ClippedSum(clip=0.5, batch=4)
+    assert found(private) == Noisy(Stack((summed,)), pytest.approx(0.25**2))
+    both = found(Gaussian(std=0.1), private)  # listed first, and yet after the clipping of examples
+    assert both == Noisy(Stack((summed,)), pytest.approx(0.25**2 + 0.01))
+    assert found(DpSgd(noise=2.0), Clip(norm=1.0)) is None  # of trainings
