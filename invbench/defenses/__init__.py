@@ -22,7 +22,7 @@ A defence keeps every tensor's shape, type and device, changes none of its input
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
@@ -67,7 +67,7 @@ class Client:
 
 @dataclass(frozen=True)
 class Round:
-    """What everybody knows of a round of clients: `batch` examples in what one of them takes a gradient of.
+    """What everybody knows of a round of `clients`: `batch` examples in what one of them takes a gradient of.
 
     `one_gradient`: whether a client shares the mean gradient of its batch itself. `mixing`: whether BatchNorm uses the
     batch's own statistics.
@@ -76,6 +76,7 @@ class Round:
     batch: int
     one_gradient: bool = True
     mixing: bool = False
+    clients: int = 1
 
 
 @dataclass(frozen=True)
@@ -180,6 +181,14 @@ class Defense:
     def regression(self, regression: Regression, context: Context) -> Regression:
         return regression
 
+    def told(self, network: nn.Module) -> Mapping[str, str]:
+        """Buffers of the network that an attacker fills with the gradient of a parameter, each the name of its own.
+
+        What a client drew is not known. For one picture such a gradient may tell what the draw did, so that the layers
+        below can be simulated without it.
+        """
+        return {}
+
     def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
         """What an attacker can expect after its `update` stage: mean and variance of every coordinate.
 
@@ -206,10 +215,6 @@ class Defense:
         `before`: what the defences listed earlier say, 4 bytes a value without any; the last decides what is sent.
         """
         return before
-
-    def why_no_round(self, clients: int) -> str | None:
-        """Why no round of so many clients comes to an end with it, or nothing is computed by it here; else None."""
-        return None
 
     def clients_seen(self, clients: int) -> int:
         """The updates of how many clients, the first of so many, are in what the server sees."""
@@ -295,6 +300,10 @@ class Stack:
         for defense in self.defenses:
             sent = defense.message_bytes(shared, clients, sent)
         return sent
+
+    def told(self, network: nn.Module) -> Mapping[str, str]:
+        """Buffers of the network that one picture's gradient tells, and of which parameter: see `Defense.told`."""
+        return {name: of for defense in self.defenses for name, of in defense.told(network).items()}
 
     def clients_seen(self, clients: int) -> int:
         """The updates of how many clients, the first of so many, are in what the server sees."""

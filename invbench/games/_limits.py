@@ -53,6 +53,8 @@ def where_noise_is(cell: Cell, public: Public) -> Noisy | str | None:
     found = noisy(stack_of(cell), names, public.batch_size, multiple_of(public))
     if not isinstance(found, Noisy):
         return found
+    if cell.attack.part.facts["server"] == "malicious":
+        return "a malicious server gives clients weights of its own"
     if (precision := protocol_of(cell).precision) != "float32":
         return f"clients round to {precision}, which has no derivative"
     if protocol_of(cell).draw(public.batch_size, torch.Generator().manual_seed(0)):
@@ -66,7 +68,7 @@ def limit_artefacts(cell: Cell, public: Public) -> tuple[Artefact, ...]:
     if not isinstance(found, Noisy):
         return ()
     pool = pool_of(cell)
-    truths = batches(cell, pool)
+    truths = [truth.first(public.pictures) for truth in batches(cell, pool)]  # of the clients that are seen
     sample = gaussian_prior.sample_of(pool, np.concatenate([truth.indexes for truth in truths]))
     return tuple(_artefact(cell, public, found, pool, truth, sample) for truth in truths)
 

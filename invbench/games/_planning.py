@@ -13,7 +13,15 @@ from torch import Tensor, nn
 from invbench.cell import Cell
 from invbench.core.errors import in_words
 from invbench.defenses import Defense, Stage
-from invbench.games._batches import pictures_of, positions_of, protocol_of, round_of, target_pool, wanted_of
+from invbench.games._batches import (
+    attackers_own,
+    pictures_of,
+    positions_of,
+    protocol_of,
+    round_of,
+    target_pool,
+    wanted_of,
+)
 from invbench.protocol._batch_norm import use_batch_statistics
 from invbench.scoring.controls import exact_already
 from invbench.victims import architecture, model_of, pool_of, shape_of, usual_training, why_untrainable
@@ -31,23 +39,20 @@ def why_unplayable(cell: Cell) -> str | None:
 
 
 def _of_other_kind(cell: Cell) -> str | None:
-    why = not_of_pictures(cell) or idle_defense(cell, STAGES) or no_round(cell)
-    return why or (None if model_of(cell).trained else idle_untrained(cell, STAGES))
+    why = not_of_pictures(cell) or idle_defense(cell, STAGES)
+    return why or no_round(cell) or (None if model_of(cell).trained else idle_untrained(cell, STAGES))
 
 
 def no_round(cell: Cell) -> str | None:
-    """Why the cell's clients hold no round with one of its defences."""
-    choices, round, clients = cell.defense or (), round_of(cell), protocol_of(cell).clients
-    summing = [choice.name for choice in choices if "aggregate" in choice.build(Defense).stages()]
+    """Which of the cell's defences cannot take part in its rounds, and why."""
+    summing = [choice.name for choice in cell.defense or () if "aggregate" in choice.build(Defense).stages()]
     if len(summing) > 1:
-        return f"defences {' and '.join(summing)} would each make one update of the clients' updates"
-    for choice in choices:
+        return f"defences {' and '.join(summing)} would each make one update of all clients' updates"
+    for choice in cell.defense or ():
         try:
-            why = choice.build(Defense).of_round(round).why_no_round(clients)
+            choice.build(Defense).of_round(round_of(cell))
         except ValueError as error:
-            why = str(error)
-        if why is not None:
-            return f"defence {choice.name}: {why}"
+            return f"defence {choice.name}: {error}"
     return None
 
 
@@ -83,6 +88,9 @@ def _too_few(cell: Cell) -> str | None:
     if wanted > there:
         start = f" from batch {cell.offset} on" if cell.offset else ""
         return f"{cell.targets} batches of {batch}{start} need {wanted} pictures; the target pool has {there}"
+    public = protocol_of(cell).public
+    if public and (own := len(attackers_own(cell, pool))) < public:
+        return f"public: {public} pictures; {cell.dataset.short} has {own} that are neither attacked nor trained on"
     return None
 
 

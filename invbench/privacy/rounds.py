@@ -39,11 +39,10 @@ def guarantee_of_round(stack: Named) -> Guarantee | str:
 
 def _of_examples(stack: Named) -> Guarantee | str | None:
     """By dp-sgd; None where it is not in the stack, or acts on a victim's training."""
-    place = next((k for k, (_, defense) in enumerate(stack) if isinstance(defense, DpSgd)), None)
-    if place is None:
+    there = [(place, defense) for place, (_, defense) in enumerate(stack) if isinstance(defense, DpSgd)]
+    if not there:
         return None
-    asked = stack[place][1]
-    assert isinstance(asked, DpSgd)
+    place, asked = next((one for one in there if one[1].rounds is not None), there[0])
     if asked.rounds is None:
         return "dp-sgd without `rounds` makes the victim's training private, not what clients share"
     if asked.noise in (None, 0.0):

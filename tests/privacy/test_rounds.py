@@ -100,6 +100,7 @@ def test_what_comes_after_the_noise_is_free_and_what_shortens_before_it_keeps_th
 def test_dp_sgd_counts_every_example_in_every_round() -> None:
     assert epsilon(DP) == pytest.approx(0.9263, abs=1e-3)
     assert epsilon(("dp-sgd", {"noise": 40.0, "rounds": 100})) == pytest.approx(0.9263, abs=1e-3)
+    assert epsilon(("dp-sgd", {}), DP) == epsilon(DP), "the first acts on the victim's training"
     assert epsilon(DP, TOP_K) == epsilon(("per-example-clip", {"norm": 1.0}), DP) == epsilon(DP)
     asked = DpSgd(epsilon=8.0, rounds=1000).of_round(Round(BATCH))
     assert asked.noise is not None
