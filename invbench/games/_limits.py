@@ -20,7 +20,7 @@ from invbench.core.randomness import stream
 from invbench.core.sources import GAME, VICTIM, hash_of
 from invbench.data import ImagePool
 from invbench.defenses import Defense
-from invbench.games._batches import batches, protocol_of, wanted_of
+from invbench.games._batches import batches, protocol_of, round_stack, wanted_of
 from invbench.metrics._information import Information, error_in_decibels
 from invbench.observation import Public
 from invbench.scoring import gaussian_prior
@@ -50,7 +50,7 @@ class Limits:
 def where_noise_is(cell: Cell, public: Public) -> Noisy | str | None:
     """The noise on what a client sends, why there is no limit for it, or None where there is no noise."""
     names = [choice.name for choice in cell.defense or ()]
-    found = noisy(stack_of(cell), names, public.batch_size, multiple_of(public))
+    found = noisy(round_stack(cell).on(public.network), names, public.batch_size, multiple_of(public))
     if not isinstance(found, Noisy):
         return found
     if cell.attack.part.facts["server"] == "malicious":

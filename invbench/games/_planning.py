@@ -13,7 +13,15 @@ from torch import Tensor, nn
 from invbench.cell import Cell
 from invbench.core.errors import in_words
 from invbench.defenses import Defense, Stage
-from invbench.games._batches import pictures_of, positions_of, protocol_of, round_of, target_pool, wanted_of
+from invbench.games._batches import (
+    attackers_own,
+    pictures_of,
+    positions_of,
+    protocol_of,
+    round_of,
+    target_pool,
+    wanted_of,
+)
 from invbench.protocol._batch_norm import use_batch_statistics
 from invbench.scoring.controls import exact_already
 from invbench.victims import architecture, model_of, pool_of, shape_of, usual_training, why_untrainable
@@ -80,6 +88,9 @@ def _too_few(cell: Cell) -> str | None:
     if wanted > there:
         start = f" from batch {cell.offset} on" if cell.offset else ""
         return f"{cell.targets} batches of {batch}{start} need {wanted} pictures; the target pool has {there}"
+    public = protocol_of(cell).public
+    if public and (own := len(attackers_own(cell, pool))) < public:
+        return f"public: {public} pictures; {cell.dataset.short} has {own} that are neither attacked nor trained on"
     return None
 
 

@@ -25,7 +25,7 @@ from invbench.play.outcomes import why_failed
 from invbench.protocol._batch_norm import use_batch_statistics
 from invbench.store.schema import Status
 from invbench.store.utility import UtilityRecord
-from invbench.victims import Indexes, architecture, pool_of, stack_of, training_notes, victim, why_untrainable
+from invbench.victims import Indexes, architecture, pool_of, stack_of, victim, why_untrainable
 from invbench.victims.dealing import clients_of
 from invbench.victims.federated import Pictures, Rounds, correct, federate
 
@@ -38,7 +38,7 @@ TRIAL = 2
 def record_of(federation: Federation, device: str) -> UtilityRecord:
     """The record of a training that has been made, or is made now: the function that a worker calls for it."""
     made = fetch(artefact(federation, device))
-    cell, whole = federation.cell, made["seconds"].tolist()
+    whole = made["seconds"].tolist()
     return replace(
         unmade(federation, "ok", None),
         accuracy=made["correct"].double().mean().item(),
@@ -47,7 +47,7 @@ def record_of(federation: Federation, device: str) -> UtilityRecord:
         clients=int(made["clients"]),
         message_bytes=float(made["bytes"]),
         seconds={"round": whole[0], "whole": whole[1]},
-        notes=(*training_notes(cell, _usual(federation)), *_unmoved(int(made["unmoved"]))),
+        notes=(*_notes(federation), *_unmoved(int(made["unmoved"]))),
         device=device,
         torch=torch.__version__,
     )
@@ -115,6 +115,12 @@ def artefact(federation: Federation, device: str) -> Artefact:
         }
 
     return Artefact(what_of(federation), names, make)
+
+
+def _notes(federation: Federation) -> tuple[str, ...]:
+    """What the defences say of the training that they have left, whatever stage they act at."""
+    training = _training(federation)
+    return tuple(note for d in stack_of(federation.cell).defenses for note in d.training_notes(training))
 
 
 def _unmoved(tensors: int) -> tuple[str, ...]:

@@ -4,9 +4,9 @@ Two kinds of stacks guarantee something. `dp-sgd` clips each example's gradient 
 differ by one example. `clip`, then noise, over the whole update is local differential privacy: neighbours are any two
 batches of the client, two clipped updates are up to twice the norm apart, and no sampling amplifies it.
 
-What comes after the noise costs nothing. What comes between must keep the bound: it may not make an update longer
-(`Defense.shortens`). Between dp-sgd's sum and its noise nothing may stand: a step that makes no vector longer may still
-take two near ones further apart.
+What comes after the noise costs nothing, unless it reads the client's pictures again (`Defense.reads_pictures`). What
+comes between must keep the bound: it may not make an update longer (`Defense.shortens`). Between dp-sgd's sum and its
+noise nothing may stand: a step that makes no vector longer may still take two near ones further apart.
 """
 
 from __future__ import annotations
@@ -63,7 +63,13 @@ def _before_noise(name: str, defense: Defense, later: bool) -> str | None:
         return f"{name} acts on gradients that dp-sgd has clipped, before its noise"
     if "update" in stages and not later:
         return f"{name} stands between dp-sgd's sum and its noise, and may take two sums further apart: list it later"
+    if "update" in stages and defense.reads_pictures:
+        return _reads_again(name)
     return None
+
+
+def _reads_again(name: str) -> str:
+    return f"{name} stands behind the noise and reads the client's pictures again: what it leaves out tells of them"
 
 
 def _counted(asked: DpSgd, noise: float) -> Guarantee:
@@ -107,6 +113,8 @@ def _of_whole(stack: Named) -> Guarantee | str | None:
             found += [of] if isinstance(of, Guarantee) else []
             why = why if bound is None and why else str(of)
             bound = None  # noise has no bound
+        elif found and defense.reads_pictures:
+            found, bound, why = [], None, _reads_again(name)
         elif bound is not None and not defense.shortens:
             bound = None
             why = f"{name}, after the clip and before any noise, may make an update longer"

@@ -56,7 +56,7 @@ def test_what_is_left_of_a_step_is_the_secret_s_clipped_gradient_where_it_took_p
 
 
 def test_noise_hides_the_secret_among_others(tmp_path: Path) -> None:
-    cell = informed_cell(tmp_path, "{name: dp-sgd, noise: 1000}", targets=24, steps=1)
+    cell = informed_cell(tmp_path, "{name: dp-sgd, noise: 1000}", targets=16, steps=1)
     deal = game_of(cell).deal(cell, torch.device("cpu"))
     matched = deal.score(PriorMatch().attack_all(deal.observations))["matched"]
     assert np.mean(matched) < 0.5
