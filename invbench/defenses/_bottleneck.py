@@ -37,14 +37,14 @@ class VariationalBottleneck(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         said = self.encoder(inputs)
-        mean, spread = said.chunk(2, dim=1)
+        mean, spread = said.chunk(2, dim=-1)
         if len(self.signal):
             penalise((self.signal * said).sum())
             return self._decoded(mean.detach())
         deviation = softplus(spread)
         noise = torch.randn_like(mean) if self.training else self.noise[: len(mean)]
         code = mean + deviation * noise if len(noise) else mean
-        nats = 0.5 * (mean.square() + deviation.square() - 2 * deviation.log() - 1).sum(dim=1).mean()
+        nats = 0.5 * (mean.square() + deviation.square() - 2 * deviation.log() - 1).sum(dim=-1).mean()
         penalise(self.beta / math.log(2) * nats)
         return self._decoded(code)
 

@@ -119,3 +119,10 @@ def test_it_trains_and_what_has_no_classifier_layer_is_unsupported(tmp_path: Pat
     bare = nn.Sequential(nn.Conv2d(1, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     assert Precode().model(bare, Context(seeded(0))) is bare
     assert "does not end in one" in str(Precode().unsupported(bare, 1))
+
+
+def test_a_text_has_a_code_for_every_token() -> None:
+    bottleneck = VariationalBottleneck(6, 4, 1e-3).eval()
+    tokens = torch.randn(2, 7, 6, generator=seeded(0))
+    alone = torch.stack([bottleneck(tokens[:, place]) for place in range(7)], dim=1)
+    torch.testing.assert_close(bottleneck(tokens), alone)
