@@ -1,6 +1,6 @@
 """What does a sum of n clients' updates tell, what does a malicious server read of it, and what does hiding it cost?
 
-python benchmarks/aggregation.py [--clients 1 2 4 8 16 32 64] [--targets 4] [--values 4096]
+python benchmarks/aggregation.py [--clients 1 2 4 8 16 32 64] [--targets 2] [--values 4096]
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from invbench.secure.session import aggregate
 from invbench.secure.traffic import traffic
 
 CPU = torch.device("cpu")
-ATTACKS = ("{name: inverting-gradients, iterations: 300, restarts: 2}", "{name: suppress, inner: analytic}")
-MODEL = "{name: mlp, width: 64}"
+ATTACKS = ("{name: inverting-gradients, iterations: 100, restarts: 1}", "{name: suppress, inner: analytic}")
+MODEL = "{name: mlp, width: 32}"
 MATRIX = """\
 dataset: natural
 targets: {targets}
@@ -80,7 +80,7 @@ class Samples(Kept, frozen=True):
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--clients", nargs="+", type=int, default=[1, 2, 4, 8, 16, 32, 64])
-    arguments.add_argument("--targets", type=int, default=4)
+    arguments.add_argument("--targets", type=int, default=2)
     arguments.add_argument("--values", type=int, default=4096)
     asked = arguments.parse_args()
     settings = Settings(asked.clients, asked.targets, asked.values)
@@ -147,7 +147,7 @@ def _secure(clients: int, values: int) -> Cost:
 def answer(settings: Settings, samples: Samples) -> Table:
     return Table(
         title="What does the sum of n clients' updates tell?",
-        question="Secure aggregation on an untrained `mlp(width=64)` with ReLU, one picture of `natural` a client: "
+        question="Secure aggregation on an untrained `mlp(width=32)` with ReLU, one picture of `natural` a client: "
         f"mean PSNR in dB of every picture of {settings.targets} rounds, and the best. `suppress` is a malicious "
         "server's and aims at the first client: its pictures alone count.",
         command="python benchmarks/aggregation.py",

@@ -20,8 +20,8 @@ from invbench.core.parameters import parameter
 UTILITY_VERSION = 1
 """Raised by hand when a change of the code changes what every federation computes; a part has a version of its own."""
 
-ATTACKERS = ("labels", "clients")
-"""Settings of a protocol that say what the server sees of a round, and change nothing of how a client trains."""
+ATTACKERS = ("labels", "clients", "model_check")
+"""Settings of a protocol that say what the server sees and may do, and change nothing of how a client trains."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,8 +91,9 @@ class Federation:
 
     @property
     def names(self) -> dict[str, Any]:
-        """The axes as they print: those of a cell that a federation knows."""
-        of_cell = self.cell.names
+        """The axes as they print: those of a cell that a federation knows; its clients are a setting of `utility`."""
+        assert self.cell.protocol is not None
+        of_cell = replace(self.cell, protocol=_at_defaults(self.cell.protocol, ("clients",))).names
         return {axis: of_cell[axis] for axis in ("dataset", "model", "defense", "protocol", "seed")}
 
 
@@ -103,7 +104,7 @@ def federation_of(cell: Cell, utility: Utility) -> Federation | None:
     """
     if cell.protocol is None or "update" not in cell.protocol.part.facts["games"]:
         return None
-    protocol = _at_defaults(cell.protocol, ATTACKERS)
+    protocol = _set(_at_defaults(cell.protocol, ATTACKERS), "clients", utility.taking_part)
     model = _at_defaults(cell.model, ("trained", "training_steps"))
     bare = replace(
         cell,
@@ -126,6 +127,11 @@ def federations_of(cells: Iterable[Cell], utility: Utility) -> dict[str, Federat
         if federation is not None:
             found[cell.id] = every.setdefault(federation.id, federation)
     return found
+
+
+def _set(choice: Choice, name: str, value: Any) -> Choice:
+    """The choice with another value of this setting, where the part has it."""
+    return replace(choice, settings=tuple((k, value if k == name else v) for k, v in choice.settings))
 
 
 def _at_defaults(choice: Choice, names: tuple[str, ...]) -> Choice:

@@ -38,6 +38,8 @@ BRIEF = {
     **{"digits": 2, "samples": 5, "depth": 1, "canaries": 10},
 }
 """Settings, of whatever part has them, that keep a cell short."""
+SOME = {"public": 20}
+"""Counts that are 0 where nobody asks for any, and what is then asked for."""
 TARGETS, CELLS = 3, 5
 """Observations of a cell; cells of an attack at most."""
 MODELS = 3
@@ -109,8 +111,8 @@ def variants(kind: str, name: str) -> list[Choice]:
         others: Sequence[Any] = [word for word in field.choices if word != dict(found[0].settings)[key]][:1]
         if field.annotation is bool:
             others = [not field.default]
-        elif field.annotation is int and field.default == 1:
-            others = [2]
+        elif field.annotation is int and (field.default == 1 or key in SOME):
+            others = [SOME.get(key, 2)]
         found += [choice(kind, name, **{key: other}) for other in others]
     return found
 

@@ -35,6 +35,10 @@ gradient tells little the smooth picture explains it best: a tanh LeNet ends at 
 _LIGHT = 1e-3
 """Total variation of the light search: a hundredth of the long one's."""
 
+_DECLARED = {"random-k": 4, "sign": 4}
+"""Versions beside defences of which searches take the objective `declared`: of signs the cosine reads little, and
+`interval-cosine` holds a rescaled random-k against the truth."""
+
 _GENTLE = Recipe(lr=0.3, tv=0.01)
 """The long search where the network is smooth: there a gradient tells so much that stronger total variation hides it.
 
@@ -56,22 +60,23 @@ class Step:
     alone: UpdateAttack
 
 
-@attack(game="update", version=3)
+@attack(game="update", version=3, versions_with=_DECLARED)
 @dataclass(frozen=True, kw_only=True)
 class Auto(UpdateAttack):
     """Exact recovery where the architecture allows it, else the best searches in turn; the likeliest answer wins.
 
-    First come the attacks of invbench that solve in closed form, those that can certify an answer before the others.
-    Every step's answer is simulated through client and defences, and judged by how well it explains the update
-    (`updates/likelihood.py`) and by a Gaussian prior on natural pictures: never by the truth. A certified answer
-    ends the search. Searches share `evaluations`: a short one, then where the network is smooth one along lines (of a
-    batch: under strong total variation) and a long one under light total variation. Elsewhere a batch has the short one
-    again for as long as there is time, and a single picture two long ones, under strong and under light: a gradient
-    that hardly determines its picture needs the one, the other lets through what a rich gradient tells. Behind a fully
-    connected first layer both are light, and one weighs every layer alike. Where declared defences leave values open,
-    searches hold them against no guess; where the network is smooth one takes them as they are, too, which is better
-    where a rounding is fine. What they found for a smooth chain of layers is then polished by Gauss-Newton steps. Which
-    part won, how each was judged, and why one gave nothing, is in the record.
+    First come the attacks of invbench that solve in closed form, those that can certify an answer before the
+    others. Every step's answer is simulated through client and defences, and judged by how well it explains the
+    update (`updates/likelihood.py`) and by a Gaussian prior on natural pictures: never by the truth. A certified
+    answer ends the search. Searches share `evaluations`: a short one, then where the network is smooth one along
+    lines (of a batch: under strong total variation) and a long one under light total variation. Elsewhere a batch
+    has the short one again for as long as there is time, and a single picture two long ones, under strong and under
+    light: a gradient that hardly determines its picture needs the one, the other lets through what a rich gradient
+    tells. Behind a fully connected first layer both are light, and one weighs every layer alike. Where declared
+    defences leave values open, searches hold them against no guess, and of signs nothing but the signs; where the
+    network is smooth one takes them as they are, too, which is better where a rounding is fine. What they found for
+    a smooth chain of layers is then polished by Gauss-Newton steps. Which part won, how each was judged, and why
+    one gave nothing, is in the record.
     """
 
     evaluations: int = parameter(1500, at_least=1, help="most evaluations of a target by all searches together")
@@ -105,7 +110,10 @@ class Auto(UpdateAttack):
     def _searches(self, public: Public) -> list[tuple[str, Recipe]]:
         labels: Literal["known", "joint"] = "known" if label_strategy("known", public)[1] is None else "joint"
         leaves_open = stack_of(public).leaves_open
-        objective: Literal["interval-cosine", "cosine"] = "interval-cosine" if leaves_open else "cosine"
+        objective: Literal["declared", "interval-cosine", "cosine"]
+        objective = "interval-cosine" if leaves_open else "cosine"
+        if any(defense.name in _DECLARED for defense in public.defenses):
+            objective = "declared"
         shared: dict[str, Any] = {"labels": labels, "objective": objective}
         quick = dataclasses.replace(fast(public), **shared)
         short = min(quick.iterations, self.evaluations)

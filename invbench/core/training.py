@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from invbench.core import progress
+from invbench.core.penalties import collecting, with_penalties
 from invbench.core.private import Private
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -27,7 +28,9 @@ WARM_UP = 0.1  # share of the steps
 
 def backward(network: nn.Module, loss: Loss, images: Tensor, labels: Tensor) -> Tensor:
     """One batch's loss; every parameter's `.grad` is its gradient, as the optimiser takes it."""
-    value = loss(network(images), labels)
+    with collecting() as penalties:
+        scores = network(images)
+    value = with_penalties(loss(scores, labels), penalties)
     value.backward()  # type: ignore[no-untyped-call]
     return value
 

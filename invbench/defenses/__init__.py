@@ -22,7 +22,7 @@ A defence keeps every tensor's shape, type and device, changes none of its input
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
@@ -67,7 +67,7 @@ class Client:
 
 @dataclass(frozen=True)
 class Round:
-    """What everybody knows of a round of clients: `batch` examples in what one of them takes a gradient of.
+    """What everybody knows of a round of `clients`: `batch` examples in what one of them takes a gradient of.
 
     `one_gradient`: whether a client shares the mean gradient of its batch itself. `mixing`: whether BatchNorm uses the
     batch's own statistics.
@@ -76,6 +76,7 @@ class Round:
     batch: int
     one_gradient: bool = True
     mixing: bool = False
+    clients: int = 1
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Noise:
     """Independent noise on every entry of what one client sends, for the limits beside a measured attack.
 
     `variance`: of Gaussian noise of equal Fisher information, 1 / I, on what the last stage that it acts at leaves; of
-    stage `per_example` on the mean of the batch. `behind`: the smooth steps that it takes there before the noise.
+    stage `per_example` on the mean of the batch. `behind`: the smooth steps that it takes before the noise.
     """
 
     variance: float
@@ -120,6 +121,9 @@ class Defense:
 
     leaves_out: bool = False
     """Whether it leaves entries of an update out, which are then seen as zeros that are no numbers of the client's."""
+
+    reads_pictures: bool = False
+    """Whether its `update` stage reads the client's pictures, too: behind noise it is more than post-processing."""
 
     smooth: bool = False
     """Whether, noise apart, it draws nothing and has a derivative almost everywhere that tells all of what it does.
@@ -180,6 +184,14 @@ class Defense:
     def regression(self, regression: Regression, context: Context) -> Regression:
         return regression
 
+    def told(self, network: nn.Module) -> Mapping[str, str]:
+        """Buffers of the network that an attacker fills with the gradient of a parameter, each the name of its own.
+
+        What a client drew is not known. For one picture such a gradient may tell what the draw did, so that the layers
+        below can be simulated without it.
+        """
+        return {}
+
     def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
         """What an attacker can expect after its `update` stage: mean and variance of every coordinate.
 
@@ -206,10 +218,6 @@ class Defense:
         `before`: what the defences listed earlier say, 4 bytes a value without any; the last decides what is sent.
         """
         return before
-
-    def why_no_round(self, clients: int) -> str | None:
-        """Why no round of so many clients comes to an end with it, or nothing is computed by it here; else None."""
-        return None
 
     def clients_seen(self, clients: int) -> int:
         """The updates of how many clients, the first of so many, are in what the server sees."""
@@ -300,6 +308,10 @@ class Stack:
         for defense in self.defenses:
             sent = defense.message_bytes(shared, clients, sent)
         return sent
+
+    def told(self, network: nn.Module) -> Mapping[str, str]:
+        """Buffers of the network that one picture's gradient tells, and of which parameter: see `Defense.told`."""
+        return {name: of for defense in self.defenses for name, of in defense.told(network).items()}
 
     def clients_seen(self, clients: int) -> int:
         """The updates of how many clients, the first of so many, are in what the server sees."""

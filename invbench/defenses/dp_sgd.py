@@ -10,7 +10,7 @@ from torch import nn
 
 from invbench.core.private import Private
 from invbench.core.training import Training, batch_size
-from invbench.defenses import Context, Defense, Round, Stage
+from invbench.defenses import Context, Defense, Noise, Round, Stage
 from invbench.defenses._accountant import (
     NOT_INSTALLED,
     Accountant,
@@ -110,9 +110,7 @@ class DpSgd(Defense):
         return replace(self, batch=batch, noise=noise, epsilon=None)
 
     def per_example(self, gradients: list[Update], context: Context) -> list[Update]:
-        """Each clipped, and scaled so that their mean is the sum over the batch asked for, however many there are."""
-        share = len(gradients) / self._of_round[0]
-        return [tuple(tensor * share for tensor in clipped(gradient, self.clip)) for gradient in gradients]
+        return self._clipped_sum.per_example(gradients, context)
 
     def update(self, shared: Update, context: Context) -> Update:
         std = self._std
@@ -120,6 +118,16 @@ class DpSgd(Defense):
 
     def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
         return expected, variance if self.rounds is None else tuple(tensor + self._std**2 for tensor in variance)
+
+    def noise_sent(self, batch_size: int) -> Noise | None:
+        """Only where it acts on updates; known once `of_round` has filled the batch and the noise in."""
+        if self.rounds is None or self._of_round[1] == 0:
+            return None
+        return Noise(self._std**2, behind=(self._clipped_sum,))
+
+    @property
+    def _clipped_sum(self) -> ClippedSum:
+        return ClippedSum(clip=self.clip, batch=self._of_round[0])
 
     @property
     def _of_round(self) -> tuple[int, float]:
@@ -153,6 +161,13 @@ class DpSgd(Defense):
             return str(error)
         return None
 
+    def _rounds_notes(self, training: Training) -> tuple[str, ...]:
+        """Of a training whose rounds are those of clients: what its epsilon does not cover."""
+        assert self.rounds is not None
+        if training.steps <= self.rounds:
+            return ()
+        return (f"dp-sgd: {training.steps} rounds of training, and epsilon is of {self.rounds}",)
+
     def training(self, training: Training, context: Context) -> Training:
         seed = int(torch.randint(2**62, (), generator=context.generator))
         batch = self._batch(_examples(training))
@@ -160,6 +175,8 @@ class DpSgd(Defense):
 
     def training_notes(self, training: Training) -> tuple[str, ...]:
         """q, steps and noise, and the epsilon that follows, or why none was computed."""
+        if self.rounds is not None:
+            return self._rounds_notes(training)
         assert training.private is not None
         examples, noise, batch = _examples(training), training.private.noise, training.private.batch
         rate = batch / examples
@@ -186,6 +203,21 @@ class DpSgd(Defense):
         examples = _examples(training)
         rate = self._batch(examples) / examples
         return least_noise(self.epsilon, rate, training.steps, self.delta, self.accountant)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClippedSum(Defense):
+    """What comes before the noise: examples' gradients, clipped, summed and divided by the batch asked for."""
+
+    smooth = True
+
+    clip: float
+    batch: int
+
+    def per_example(self, gradients: list[Update], context: Context) -> list[Update]:
+        """Each clipped, and scaled so that their mean is the sum over the batch asked for, however many there are."""
+        share = len(gradients) / self.batch
+        return [tuple(tensor * share for tensor in clipped(gradient, self.clip)) for gradient in gradients]
 
 
 def _examples(training: Training) -> int:

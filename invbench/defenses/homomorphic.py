@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invbench.defenses import Context, Defense, flatten
+from invbench.defenses import Context, Defense, Round, flatten
 from invbench.defenses._ciphers import Cipher, Ckks, Paillier, Whole
 from invbench.observation import Update
 from invbench.registry import defense, parameter
@@ -46,8 +46,10 @@ class Homomorphic(Defense):
     sample: int = parameter(8, at_least=1, unit="coordinates", help="how many are encrypted by Paillier")
     modulus: int = parameter(3072, at_least=1024, at_most=8192, unit="bits", help="of Paillier's key")
 
-    def why_no_round(self, clients: int) -> str | None:
-        return self._cipher.missing()
+    def of_round(self, round: Round) -> Homomorphic:
+        if (missing := self._cipher.missing()) is not None:
+            raise ValueError(missing)
+        return self
 
     def round_notes(self, clients: int) -> tuple[str, ...]:
         how = "" if self.scheme == "ckks" else f", {self.sample} coordinates encrypted, the others as they decrypt"

@@ -32,6 +32,8 @@ class Partial(Defense):
     """
 
     leaves_out = True
+    shortens = True
+    smooth = True
 
     layers: str | tuple[str, ...] = parameter(
         HEAD, help="names of what is shared, with wildcards; `head`: the last fully connected layer, `body`: all else"

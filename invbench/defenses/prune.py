@@ -25,6 +25,7 @@ class Prune(Defense):
     """
 
     leaves_out = True
+    shortens = True
 
     share: float = parameter(0.9, help="share of each tensor's entries that are set to zero", above=0, below=1)
 

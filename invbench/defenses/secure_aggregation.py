@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from invbench.defenses import Context, Defense, flatten
+from invbench.defenses import Context, Defense, Round, flatten
 from invbench.observation import Update
 from invbench.registry import defense, parameter
 from invbench.secure import Draw, Plan
@@ -43,17 +43,19 @@ class SecureAggregation(Defense):
         0, at_least=0, within="clients", unit="clients", help="who tell the server their vectors"
     )
 
-    def why_no_round(self, clients: int) -> str | None:
-        threshold = self._threshold(clients)
+    def of_round(self, round: Round) -> SecureAggregation:
+        clients, threshold = round.clients, self._threshold(round.clients)
+        if self.clients_seen(clients) < 1:
+            raise ValueError(
+                f"of {clients} clients {self.dropouts} drop out and {self.colluding} collude: none is left"
+            )
         if clients - self.dropouts < threshold:
             left = f"{self.dropouts} of {clients} clients drop out"
-            return f"{left}, and fewer are left than its threshold {threshold}: the protocol ends without a sum"
-        if self.colluding >= threshold and clients > 1:
+            raise ValueError(f"{left}, and fewer are left than its threshold {threshold}: it ends without a sum")
+        if self.colluding >= threshold:
             shares = f"the shares of {self.colluding} colluding clients open every mask at threshold {threshold}"
-            return f"{shares}: the server sees what it sees without the defence"
-        if self.clients_seen(clients) < 1:
-            return f"of {clients} clients {self.dropouts} drop out and {self.colluding} collude: nobody is left"
-        return None
+            raise ValueError(f"{shares}: the server sees what it sees without the defence")
+        return replace(self, threshold=threshold)
 
     def clients_seen(self, clients: int) -> int:
         return clients - self.dropouts - self.colluding

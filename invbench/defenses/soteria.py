@@ -34,6 +34,8 @@ class Soteria(Defense):
     """
 
     leaves_out = True
+    shortens = True
+    reads_pictures = True
 
     share: float = parameter(0.8, help="share of the layer's inputs that are left out", above=0, below=1)
     layer: str | None = parameter(None, help="name of the fully connected layer; by default the last one")

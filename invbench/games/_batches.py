@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from invbench.cell import Cell
+from invbench.core.randomness import numpy_stream
 from invbench.data import ImagePool
 from invbench.defenses import Defense, Round, Stack
 from invbench.protocol import UpdateProtocol
@@ -24,7 +25,8 @@ def round_of(cell: Cell) -> Round:
     protocol = protocol_of(cell)
     shared = protocol.multiple(cell.batch_size)
     mixing = protocol.batch_norm == "train"
-    return Round(cell.batch_size, one_gradient=shared.exact and shared.factor == 1.0, mixing=mixing)
+    exact = shared.exact and shared.factor == 1.0
+    return Round(cell.batch_size, one_gradient=exact, mixing=mixing, clients=protocol.clients)
 
 
 def round_stack(cell: Cell) -> Stack:
@@ -69,3 +71,19 @@ def batches(cell: Cell, pool: ImagePool) -> list[Truth]:
         indexes = places[positions]
         found.append(Truth(pool.unit(indexes), pool.labels[indexes], positions, indexes))
     return found
+
+
+def attackers_own(cell: Cell, pool: ImagePool) -> Array:
+    """Indexes of the pictures that the attacker may have, of which the protocol gives him the first `public` ones.
+
+    None of them is attacked in this cell, or trained on by a trained victim. First come those that no cell attacks, in
+    an order drawn for the data set, then the target pool from its end: cells of few targets share them.
+    """
+    pool_of_targets = target_pool(cell, pool)
+    size = pictures_of(cell)
+    attacked = pool_of_targets[cell.offset * size : (cell.offset + cell.targets) * size]
+    never = attacked if not model_of(cell).trained else np.concatenate([attacked, pool.train])
+    others = np.concatenate([pool.train, pool.targets, pool.trained_targets])
+    apart = numpy_stream("attacker's own", cell.data_hash).permutation(np.setdiff1d(others, pool_of_targets))
+    ordered = np.concatenate([apart, pool_of_targets[::-1]])
+    return ordered[~np.isin(ordered, never)]

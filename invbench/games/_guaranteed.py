@@ -51,8 +51,12 @@ class Guaranteed:
         """The guarantee in words, or why there is none."""
         if isinstance(self.found, str):
             return (f"no epsilon: {self.found}",) if self.found else ()
-        bound = f"limit_rero {self.bound} with a prior of 1/{self.candidates}" if self.bound else ""
-        return tuple(note for note in (str(self.found), bound) if note)
+        return (str(self.found), *self.bound_notes)
+
+    @property
+    def bound_notes(self) -> tuple[str, ...]:
+        """The bound alone, where the guarantee has been told (`training_notes`)."""
+        return (f"limit_rero {self.bound} with a prior of 1/{self.candidates}",) if self.bound else ()
 
 
 def of_round(stack: Named, candidates: int) -> Guaranteed:

@@ -14,7 +14,15 @@ from invbench import registry
 from invbench.cell import Cell
 from invbench.core.errors import in_words
 from invbench.defenses import Defense, Stage, stages_of
-from invbench.games._batches import pictures_of, positions_of, protocol_of, round_of, target_pool, wanted_of
+from invbench.games._batches import (
+    attackers_own,
+    pictures_of,
+    positions_of,
+    protocol_of,
+    round_of,
+    target_pool,
+    wanted_of,
+)
 from invbench.protocol._batch_norm import use_batch_statistics
 from invbench.scoring.controls import exact_already
 from invbench.victims import architecture, model_of, pool_of, shape_of, usual_training, why_untrainable
@@ -34,23 +42,20 @@ def why_unplayable(cell: Cell) -> str | None:
 
 
 def _of_other_kind(cell: Cell) -> str | None:
-    why = not_of_pictures(cell) or idle_defense(cell, STAGES) or _no_round(cell)
-    return why or (None if model_of(cell).trained else idle_untrained(cell, STAGES))
+    why = not_of_pictures(cell) or idle_defense(cell, STAGES)
+    return why or no_round(cell) or (None if model_of(cell).trained else idle_untrained(cell, STAGES))
 
 
-def _no_round(cell: Cell) -> str | None:
-    """Why the cell's clients hold no round with one of its defences."""
-    choices, round, clients = cell.defense or (), round_of(cell), protocol_of(cell).clients
-    summing = [choice.name for choice in choices if "aggregate" in choice.build(Defense).stages()]
+def no_round(cell: Cell) -> str | None:
+    """Which of the cell's defences cannot take part in its rounds, and why."""
+    summing = [choice.name for choice in cell.defense or () if "aggregate" in choice.build(Defense).stages()]
     if len(summing) > 1:
-        return f"defences {' and '.join(summing)} would each make one update of the clients' updates"
-    for choice in choices:
+        return f"defences {' and '.join(summing)} would each make one update of all clients' updates"
+    for choice in cell.defense or ():
         try:
-            why = choice.build(Defense).of_round(round).why_no_round(clients)
+            choice.build(Defense).of_round(round_of(cell))
         except ValueError as error:
-            why = str(error)
-        if why is not None:
-            return f"defence {choice.name}: {why}"
+            return f"defence {choice.name}: {error}"
     return None
 
 
@@ -100,6 +105,9 @@ def _too_few(cell: Cell) -> str | None:
     if wanted > there:
         start = f" from batch {cell.offset} on" if cell.offset else ""
         return f"{cell.targets} batches of {batch}{start} need {wanted} pictures; the target pool has {there}"
+    public = protocol_of(cell).public
+    if public and (own := len(attackers_own(cell, pool))) < public:
+        return f"public: {public} pictures; {cell.dataset.short} has {own} that are neither attacked nor trained on"
     return None
 
 
@@ -112,12 +120,19 @@ def _no_victim(cell: Cell) -> str | None:
         return f"{name} cannot train on one picture: {why}"
     if model.trained and (why := why_untrainable(cell, network, usual_training(cell))) is not None:
         return why
-    for defense in cell.defense or ():
-        if (why := defense.build(Defense).unsupported(network, cell.batch_size or 1)) is not None:
-            return f"defence {defense.name}: {why}"
+    if (why := unfit_defense(cell)) is not None:
+        return why
     by_batch = protocol_of(cell).batch_norm == "train" and _smallest_batch(cell, network) == 1
     if by_batch and (why := _one_is_too_few(network, shape_of(pool))) is not None:
         return f"{name} cannot normalise by a batch of one picture: {why}"
+    return None
+
+
+def unfit_defense(cell: Cell) -> str | None:
+    """Which of the cell's defences cannot act on such a network, and why."""
+    for defense in cell.defense or ():
+        if (why := defense.build(Defense).unsupported(architecture(cell), cell.batch_size or 1)) is not None:
+            return f"defence {defense.name}: {why}"
     return None
 
 

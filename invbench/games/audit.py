@@ -31,6 +31,7 @@ from invbench.games._audited import (
     run,
     usual,
 )
+from invbench.games._guaranteed import of_training
 from invbench.games._planning import MOST_PARAMETERS, idle_defense, not_of_pictures
 from invbench.observation import AuditGuess, AuditObservation, AuditPublic, PublicDefense
 from invbench.privacy.audit import bounds
@@ -170,6 +171,10 @@ class AuditDeal(Deal[AuditObservation, AuditGuess]):
             return {}
         count = protocol_of(self.cell).canaries
         return {"blind": self.score([AuditGuess(scores=torch.zeros(count), middle=0.0) for _ in self.observations])}
+
+    def limits(self) -> Scores:
+        """`epsilon`: what the defences of the training claim, at their own delta."""
+        return of_training(self.cell, usual(self.cell)).limits(self.cell)
 
     def arrays(self, answers: Sequence[AuditGuess]) -> dict[str, npt.NDArray[Any]]:
         """`scores` and `member` `(targets, n)`, `middle` `(targets,)`; `places` or `pictures` `(n,)`."""

@@ -18,13 +18,21 @@ from invbench.core.randomness import stream
 from invbench.data import ImagePool
 from invbench.defenses import Context, Defense
 from invbench.games import Craft, Deal, Game, Rerun, Scores
-from invbench.games._batches import batches, clients_seen, protocol_of, round_stack, target_pool, wanted_of
+from invbench.games._batches import (
+    attackers_own,
+    batches,
+    clients_seen,
+    protocol_of,
+    round_stack,
+    target_pool,
+    wanted_of,
+)
 from invbench.games._crafted import crafted
 from invbench.games._guaranteed import Guaranteed, of_round
 from invbench.games._limits import Limits, limit_artefacts, limits_of
 from invbench.games._planning import STAGES, why_unplayable
 from invbench.metrics import lpips_note, ssim_note
-from invbench.observation import Guess, Public, PublicDefense, Update, UpdateObservation, too_many
+from invbench.observation import Guess, Labelled, Public, PublicDefense, Update, UpdateObservation, too_many
 from invbench.protocol import UpdateProtocol
 from invbench.protocol._batch_norm import use_batch_statistics
 from invbench.registry import game
@@ -82,10 +90,11 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
             protocol_settings=dict(cell.protocol.settings),
             defenses=tuple(PublicDefense(name, defense.public_parameters()) for name, defense in _defenses(cell)),
             clients=clients_seen(cell),
+            reference=_reference(cell, pool, protocol.public),
         )
 
     def artefacts(self, cell: Cell) -> Sequence[Artefact]:
-        noisy = stack_of(cell).adds_noise(cell.batch_size or 1)
+        noisy = round_stack(cell).adds_noise(cell.batch_size or 1)
         return (*victim_artefacts(cell), *(limit_artefacts(cell, self.public(cell)) if noisy else ()))
 
     def deal(self, cell: Cell, device: torch.device) -> UpdateDeal:
@@ -207,16 +216,8 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
             aimed = f"the attack aims at one of {public.clients} clients: {wanted} pictures a target count"
         clients = protocol_of(self.cell).clients
         rounds = [note for defense in stack_of(self.cell).defenses for note in defense.round_notes(clients)]
-        found = (
-            *self.pool.notes,
-            *rounds,
-            *self._said_nothing(),
-            shared,
-            ssim_note(shape),
-            perceptual,
-            undetermined,
-            aimed,
-        )
+        found = (*self.pool.notes, *rounds, *self._said_nothing(), shared, ssim_note(shape), perceptual)
+        found += (undetermined, aimed)
         if model_of(self.cell).trained:
             found += training_notes(self.cell, usual_training(self.cell))
         found += (*self._guaranteed.notes, *self._limits.notes)
@@ -284,24 +285,32 @@ def _observe(
 ) -> UpdateObservation:
     number, clients = cell.offset + index, protocol_of(cell).clients
     labels = torch.from_numpy(batch.labels).to(device)
+    known = labels[: public.pictures].clone() if public.labels == "known" else None  # the truth's own memory stays here
     names = [d.key for d in cell.defense or ()]
     contexts = [Context(stream("client", cell.seed, names, number * clients + client)) for client in range(clients)]
-    images = _normalised(batch.images, public, device)
+    images = _normalised(batch.images, public.mean, public.std).to(device)
     return UpdateObservation(
         public=public,
         model=copy.deepcopy(network if given is None else given[0]),
         update=observed_update(public, network, images, labels, round_stack(cell), contexts, given),
-        labels=labels[: public.pictures].clone()
-        if public.labels == "known"
-        else None,  # the truth's memory stays behind the wall
+        labels=known,
         generator=stream("attack", cell.seed, cell.attack.key, number),
         device=device,
     )
 
 
-def _normalised(images: Array, public: Public, device: torch.device) -> Tensor:
-    mean, std = (torch.tensor(c, dtype=torch.float32).reshape(-1, 1, 1) for c in (public.mean, public.std))
-    return ((torch.from_numpy(images) - mean) / std).to(device)
+def _reference(cell: Cell, pool: ImagePool, count: int) -> Labelled | None:
+    """The attacker's own pictures, in memory of their own; None where the protocol gives him none."""
+    if not count:
+        return None
+    assert cell.normalisation is not None
+    chosen = attackers_own(cell, pool)[:count]
+    return Labelled(_normalised(pool.unit(chosen), *cell.normalisation), torch.from_numpy(pool.labels[chosen]))
+
+
+def _normalised(images: Array, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    low, scale = (torch.tensor(c, dtype=torch.float32).reshape(-1, 1, 1) for c in (mean, std))
+    return (torch.from_numpy(images) - low) / scale
 
 
 def _noise(cell: Cell, seen: UpdateObservation, index: int) -> UpdateObservation:

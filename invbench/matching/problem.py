@@ -25,7 +25,7 @@ from invbench.matching.programs import Programs
 from invbench.matching.regularisers import total_variation
 from invbench.matching.tracing import Batched
 from invbench.observation import Update, UpdateObservation
-from invbench.updates.simulation import as_gradient, gradient_of, multiple_of, simulator, stack_of
+from invbench.updates.simulation import as_gradient, gradient_of, multiple_of, simulator, stack_of, told
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,17 @@ class Problem:
 
 
 def _batched(
-    simulated: Callable[[Tensor, Tensor], Update],
+    simulated: Callable[..., Update],
     shape: tuple[int, ...],
     classes: int | None,
     objective: Objective,
     tv: float,
+    known: Callable[[Update], tuple[dict[str, Tensor], ...]],
 ) -> Batched:
-    """`(variables, [labels,] *seen) -> slopes, totals, objectives`, lanes first; no labels where `classes` is given."""
+    """`(variables, [labels,] *seen) -> slopes, totals, objectives`, lanes first; no labels where `classes` is given.
+
+    `known`: what else the update seen gives to the simulated client.
+    """
     pixels = math.prod(shape)
 
     def lane(variables: Tensor, *given: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,7 +110,7 @@ def _batched(
             labels, seen = given[0], given[1:]
         else:
             labels, seen = variables[pixels:].reshape(-1, classes).softmax(dim=1), given
-        distance = objective(simulated(images, labels), seen)
+        distance = objective(simulated(images, labels, *known(seen)), seen)
         total = distance + tv * total_variation(images) if tv else distance
         return total, distance
 
@@ -148,8 +152,20 @@ def build_problem(
         labels=torch.stack(fixed).to(device) if fixed else None,
         lower=torch.cat([low.to(device), -free.to(device)]),
         upper=torch.cat([high.to(device), free.to(device)]),
-        programs=Programs(_batched(client, shape, None if fixed else first.public.classes, objective, tv), planned),
+        programs=Programs(
+            _batched(client, shape, None if fixed else first.public.classes, objective, tv, _known(first, simulate)),
+            planned,
+        ),
     )
+
+
+def _known(seen: UpdateObservation, simulate: bool) -> Callable[[Update], tuple[dict[str, Tensor], ...]]:
+    """Of an update the buffers of the model that it tells, by name (`updates/simulation.py`); mostly none."""
+    places = told(seen.public, seen.model)
+    factor = multiple_of(seen.public).factor if simulate else 1.0
+    if not places:
+        return lambda update: ()
+    return lambda update: ({name: update[place].reshape(1, -1) / factor for name, place in places.items()},)
 
 
 def _held(seen: UpdateObservation, objective: Objective, simulate: bool) -> Update:

@@ -19,14 +19,17 @@ if TYPE_CHECKING:
     from invbench.metrics._lpips import lpips_note as lpips_note
     from invbench.metrics._ssim import ssim_note as ssim_note
     from invbench.metrics.accuracy import accuracy as accuracy
+    from invbench.metrics.epsilon import epsilon as epsilon
     from invbench.metrics.exact import exact as exact
     from invbench.metrics.exposure import exposure as exposure
     from invbench.metrics.extracted import extracted as extracted
     from invbench.metrics.identified import identified as identified
     from invbench.metrics.label_accuracy import label_accuracy as label_accuracy
+    from invbench.metrics.limit_rero import limit_rero as limit_rero
     from invbench.metrics.lpips import lpips as lpips
     from invbench.metrics.macro_auc import macro_auc as macro_auc
     from invbench.metrics.macro_auc import macro_auc_pseudo_values as macro_auc_pseudo_values
+    from invbench.metrics.matched import matched as matched
     from invbench.metrics.probability import probability as probability
     from invbench.metrics.probability import queries_for as queries_for
     from invbench.metrics.psnr import psnr as psnr

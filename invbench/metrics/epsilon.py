@@ -24,7 +24,7 @@ METRIC = Metric(
         role="limit",
         least=0.0,
     ),
-    games=("update", "membership", "model", "extraction"),
+    games=("update", "membership", "model", "extraction", "informed", "audit"),
     inputs=("guaranteed",),
     values=epsilon,
 )

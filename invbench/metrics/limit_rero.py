@@ -27,7 +27,7 @@ METRIC = Metric(
         least=0.0,
         most=1.0,
     ),
-    games=("update",),
+    games=("update", "informed"),
     inputs=("reconstruction",),
     values=limit_rero,
 )

@@ -8,7 +8,7 @@ Images are float tensors `(N, C, H, W)`. "Unit range" is [0, 1]; "normalised" is
 channel, the space in which the victim sees pictures.
 """
 
-from invbench.observation._base import Answer, Failed, Json, Known, Observation, Plain, Preparation, Tensors
+from invbench.observation._base import Answer, Failed, Json, Known, Labelled, Observation, Plain, Preparation, Tensors
 from invbench.observation._counted import CountedPrior
 from invbench.observation.attribute import (
     AttributeGuess,
@@ -19,9 +19,9 @@ from invbench.observation.attribute import (
 )
 from invbench.observation.audit import AuditGuess, AuditObservation, AuditPublic
 from invbench.observation.extraction import ExtractionGuess, ExtractionObservation, ExtractionPublic, Tokenizer
+from invbench.observation.informed import InformedGuess, InformedObservation, InformedPublic
 from invbench.observation.membership import (
     Architecture,
-    Labelled,
     MembershipGuess,
     MembershipObservation,
     MembershipPublic,
@@ -58,6 +58,9 @@ __all__ = [
     "ExtractionPublic",
     "Failed",
     "Guess",
+    "InformedGuess",
+    "InformedObservation",
+    "InformedPublic",
     "Inversion",
     "Json",
     "Known",

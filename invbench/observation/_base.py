@@ -25,6 +25,17 @@ class Failed(Exception):
     """The attack has no answer for this one observation; the reason is kept, a missing guess is scored."""
 
 
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Normalised pictures `(N, C, H, W)` and their labels `(N,)`."""
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Answer:
     """What every game's attacks say beside the answer itself.

@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from invbench.observation._base import Answer, Observation, Plain
-from invbench.observation.membership import Labelled
+from invbench.observation._base import Answer, Labelled, Observation, Plain
 from invbench.observation.update import PublicDefense
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from invbench.observation._base import Answer, Observation, Plain
+from invbench.observation._base import Answer, Labelled, Observation, Plain
 from invbench.observation.update import PublicDefense
 
 _BATCH = 256  # pictures that a released model answers at a time
@@ -26,17 +26,6 @@ class Architecture(Protocol):
     def pretrain(self, network: nn.Module, images: Tensor, generator: torch.Generator, training: Any) -> None:
         """What its training does before it reads labels."""
         ...
-
-
-@dataclass(frozen=True, eq=False)
-class Labelled:
-    """Normalised pictures `(N, C, H, W)` and their labels `(N,)`."""
-
-    images: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from invbench.observation._base import Answer, Observation, Plain
+from invbench.observation._base import Answer, Labelled, Observation, Plain
 
 _ROUNDING = 1e-3  # what arithmetic may leave a picture outside of [0, 1]
 
@@ -43,6 +43,7 @@ class Public:
     protocol_settings: Mapping[str, Plain] = field(default_factory=dict)
     defenses: tuple[PublicDefense, ...] = ()
     clients: int = 1  # whose updates are averaged in what is seen
+    reference: Labelled | None = None  # the attacker's own pictures: none of them is attacked, or trained on
 
     @property
     def pictures(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,6 +10,8 @@ import torch
 from invbench.cell import Cell
 from invbench.core.attack import Attack, UpdateAttack
 from invbench.games import Deal, game_of
+from invbench.observation import Public, Tensors
+from invbench.play.knowing import as_told
 
 
 def dealt(cell: Cell, device: torch.device) -> Deal[Any, Any]:
@@ -20,5 +23,9 @@ def dealt(cell: Cell, device: torch.device) -> Deal[Any, Any]:
         marked = '@attack(server="malicious")'
         raise ValueError(f"attack {cell.attack.name}: {marked} goes with a method craft(public, weights, client)")
     if isinstance(attack, UpdateAttack) and crafts:
-        return game_of(cell).deal_crafted(cell, device, attack.craft)
+        return game_of(cell).deal_crafted(cell, device, partial(_craft, cell, attack))
     return game_of(cell).deal(cell, device)
+
+
+def _craft(cell: Cell, attack: UpdateAttack, public: Public, weights: Tensors, client: int) -> Tensors:
+    return attack.craft(as_told(cell, public), weights, client)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from invbench.cell import Cell
 from invbench.core.artefacts import Artefact, fetch
 from invbench.core.randomness import stream
 from invbench.core.sources import VICTIM, hash_of
@@ -16,8 +17,8 @@ from invbench.core.training import Training
 from invbench.data import ImagePool
 from invbench.defenses import Context
 from invbench.federation import Federation
-from invbench.games._batches import protocol_of
-from invbench.games._planning import STAGES, idle_defense, no_network, not_of_pictures
+from invbench.games._batches import protocol_of, round_stack
+from invbench.games._planning import STAGES, idle_defense, no_network, no_round, not_of_pictures, unfit_defense
 from invbench.games.update import UpdateGame
 from invbench.observation import Public
 from invbench.play.outcomes import why_failed
@@ -37,7 +38,7 @@ TRIAL = 2
 def record_of(federation: Federation, device: str) -> UtilityRecord:
     """The record of a training that has been made, or is made now: the function that a worker calls for it."""
     made = fetch(artefact(federation, device))
-    cell, whole = federation.cell, made["seconds"].tolist()
+    whole = made["seconds"].tolist()
     return replace(
         unmade(federation, "ok", None),
         accuracy=made["correct"].double().mean().item(),
@@ -46,7 +47,7 @@ def record_of(federation: Federation, device: str) -> UtilityRecord:
         clients=int(made["clients"]),
         message_bytes=float(made["bytes"]),
         seconds={"round": whole[0], "whole": whole[1]},
-        notes=tuple(note for d in stack_of(cell).defenses for note in d.training_notes(_training(federation))),
+        notes=(*_notes(federation), *_unmoved(int(made["unmoved"]))),
         device=device,
         torch=torch.__version__,
     )
@@ -78,16 +79,21 @@ def untrainable(federation: Federation) -> UtilityRecord | None:
 def why_unsupported(federation: Federation) -> str | None:
     """Why there can be no such training, or None."""
     cell = federation.cell
-    if (why := not_of_pictures(cell) or idle_defense(cell, STAGES) or no_network(cell)) is not None:
-        return why
-    pool, training = pool_of(cell), Training(federation.utility.rounds, examples=len(pool_of(cell).train))
+    for unfit in (not_of_pictures, _idle, no_round, no_network, unfit_defense):
+        if (why := unfit(cell)) is not None:
+            return why
+    pool = pool_of(cell)
     if not len(pool.train) or not len(pool.trained_targets):
         return f"{cell.dataset.short} has no pictures to train on, or none that are held out"
-    if (why := why_untrainable(cell, architecture(cell), training)) is not None:
+    if (why := why_untrainable(cell, architecture(cell), _usual(federation))) is not None:
         return why
     if _training(federation).private is not None and cell.protocol is not None and cell.protocol.name != "fedsgd":
         return f"a private training takes one gradient a round: protocol fedsgd, not {cell.protocol.name}"
     return None
+
+
+def _idle(cell: Cell) -> str | None:
+    return idle_defense(cell, STAGES)
 
 
 def artefact(federation: Federation, device: str) -> Artefact:
@@ -103,11 +109,27 @@ def artefact(federation: Federation, device: str) -> Artefact:
             "correct": found,
             "rounds": torch.tensor(rounds.number),
             "clients": torch.tensor(rounds.clients),
+            "unmoved": torch.tensor(rounds.unmoved),
             "bytes": torch.tensor(rounds.bytes, dtype=torch.float64),
             "seconds": torch.tensor([rounds.seconds, time.perf_counter() - started], dtype=torch.float64),
         }
 
     return Artefact(what_of(federation), names, make)
+
+
+def _notes(federation: Federation) -> tuple[str, ...]:
+    """What the defences say of the training that they have left, whatever stage they act at."""
+    training = _training(federation)
+    return tuple(note for d in stack_of(federation.cell).defenses for note in d.training_notes(training))
+
+
+def _unmoved(tensors: int) -> tuple[str, ...]:
+    """What a reader must know of a training in which nobody shares some layers."""
+    if not tensors:
+        return ()
+    return (
+        f"{tensors} tensors of weights stay at their start: nobody shares them, and no client has layers of its own",
+    )
 
 
 def what_of(federation: Federation) -> str:
@@ -150,7 +172,7 @@ def _trained(federation: Federation, device: str, few: int | None) -> tuple[Tens
     defended_by = [*drawn_by, [d.key for d in cell.defense or ()]]
     clients = clients_of(pool.labels[pool.train], utility, *drawn_by)
     pictures = _pictures(pool, pool.train, public, device)
-    rounds = federate(public, network, pictures, clients, stack_of(cell), training, utility, drawn_by, defended_by)
+    rounds = federate(public, network, pictures, clients, round_stack(cell), training, utility, drawn_by, defended_by)
     return correct(network, _pictures(pool, pool.trained_targets, public, device)), rounds
 
 
@@ -158,8 +180,12 @@ def _training(federation: Federation) -> Training:
     """How clients train, as the defences of that stage leave it."""
     cell = federation.cell
     draws = Context(stream("defended training", "federation", cell.seed, [d.key for d in cell.defense or ()]))
-    usual = Training(federation.utility.rounds, examples=len(pool_of(cell).train))
-    return stack_of(cell).at("training", usual, draws)
+    return stack_of(cell).at("training", _usual(federation), draws)
+
+
+def _usual(federation: Federation) -> Training:
+    """How clients train before any defence: the steps are rounds."""
+    return Training(federation.utility.rounds, examples=len(pool_of(federation.cell).train))
 
 
 def _pictures(pool: ImagePool, chosen: Indexes, public: Public, device: str) -> Pictures:

@@ -5,18 +5,18 @@ A bound that supposes a family says nothing of mechanisms outside it: its name s
 
 from __future__ import annotations
 
-import math
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq  # type: ignore[import-untyped]
-from scipy.special import log_ndtr, ndtr, ndtri  # type: ignore[import-untyped]
+from scipy.special import ndtr, ndtri  # type: ignore[import-untyped]
+
+from invbench.defenses._accountant import FURTHEST, gaussian_epsilon
 
 Array = npt.NDArray[np.float64]
 
-MOST = 64.0
-"""The largest parameter looked at: nothing that a computer samples tells more apart."""
+MOST = FURTHEST
+"""The largest parameter looked at."""
 STEPS = 60  # of a bisection: float64 holds no more
 
 
@@ -47,13 +47,8 @@ class Gaussian:
     name = "Gaussian"
 
     def epsilon(self, parameter: float, delta: float) -> float:
-        """delta = Phi(-eps/mu + mu/2) - e^eps Phi(-eps/mu - mu/2) (Balle and Wang 2018, 1805.06530, theorem 8)."""
-        if parameter <= 0 or _log_delta(0.0, parameter) <= math.log(delta):
-            return 0.0
-        high = 1.0
-        while _log_delta(high, parameter) > math.log(delta):
-            high *= 2
-        return float(brentq(lambda e: _log_delta(e, parameter) - math.log(delta), 0.0, high, xtol=1e-9))
+        """Of the exact mechanism (Balle and Wang 2018, arXiv 1805.06530, theorem 8)."""
+        return gaussian_epsilon(parameter, delta) if parameter > 0 else 0.0
 
     def least_false(self, true: float, parameter: float) -> float:
         """Phi(Phi^-1(true) - mu)."""
@@ -75,9 +70,3 @@ class Gaussian:
 
 
 GAUSSIAN = Gaussian()
-
-
-def _log_delta(epsilon: float, mu: float) -> float:
-    first, second = log_ndtr(mu / 2 - epsilon / mu), epsilon + log_ndtr(-mu / 2 - epsilon / mu)
-    difference: Any = first + np.log1p(-np.exp(min(second - first, -1e-300)))
-    return float(difference)

@@ -35,9 +35,11 @@ def parameter_above(counts: Counts, family: Family, error: float, least: float =
     """The parameter up to which every member of the family is refuted; `least` where not even that is."""
     if not rejects(counts, family, least, error):
         return least
-    low, high = least, max(1.0, 2 * least)
-    while high < MOST and rejects(counts, family, high, error):
-        low, high = high, 2 * high
+    low, high = least, min(max(1.0, 2 * least), MOST)
+    while rejects(counts, family, high, error):
+        if high == MOST:
+            return MOST
+        low, high = high, min(2 * high, MOST)
     while high - low > CLOSE:
         middle = (low + high) / 2
         low, high = (middle, high) if rejects(counts, family, middle, error) else (low, middle)

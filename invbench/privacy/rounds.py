@@ -4,9 +4,9 @@ Two kinds of stacks guarantee something. `dp-sgd` clips each example's gradient 
 differ by one example. `clip`, then noise, over the whole update is local differential privacy: neighbours are any two
 batches of the client, two clipped updates are up to twice the norm apart, and no sampling amplifies it.
 
-What comes after the noise costs nothing. What comes between must keep the bound: it may not make an update longer
-(`Defense.shortens`). Between dp-sgd's sum and its noise nothing may stand: a step that makes no vector longer may still
-take two near ones further apart.
+What comes after the noise costs nothing, unless it reads the client's pictures again (`Defense.reads_pictures`). What
+comes between must keep the bound: it may not make an update longer (`Defense.shortens`). Between dp-sgd's sum and its
+noise nothing may stand: a step that makes no vector longer may still take two near ones further apart.
 """
 
 from __future__ import annotations
@@ -39,11 +39,10 @@ def guarantee_of_round(stack: Named) -> Guarantee | str:
 
 def _of_examples(stack: Named) -> Guarantee | str | None:
     """By dp-sgd; None where it is not in the stack, or acts on a victim's training."""
-    place = next((k for k, (_, defense) in enumerate(stack) if isinstance(defense, DpSgd)), None)
-    if place is None:
+    there = [(place, defense) for place, (_, defense) in enumerate(stack) if isinstance(defense, DpSgd)]
+    if not there:
         return None
-    asked = stack[place][1]
-    assert isinstance(asked, DpSgd)
+    place, asked = next((one for one in there if one[1].rounds is not None), there[0])
     if asked.rounds is None:
         return "dp-sgd without `rounds` makes the victim's training private, not what clients share"
     if asked.noise in (None, 0.0):
@@ -64,7 +63,13 @@ def _before_noise(name: str, defense: Defense, later: bool) -> str | None:
         return f"{name} acts on gradients that dp-sgd has clipped, before its noise"
     if "update" in stages and not later:
         return f"{name} stands between dp-sgd's sum and its noise, and may take two sums further apart: list it later"
+    if "update" in stages and defense.reads_pictures:
+        return _reads_again(name)
     return None
+
+
+def _reads_again(name: str) -> str:
+    return f"{name} stands behind the noise and reads the client's pictures again: what it leaves out tells of them"
 
 
 def _counted(asked: DpSgd, noise: float) -> Guarantee:
@@ -108,6 +113,8 @@ def _of_whole(stack: Named) -> Guarantee | str | None:
             found += [of] if isinstance(of, Guarantee) else []
             why = why if bound is None and why else str(of)
             bound = None  # noise has no bound
+        elif found and defense.reads_pictures:
+            found, bound, why = [], None, _reads_again(name)
         elif bound is not None and not defense.shortens:
             bound = None
             why = f"{name}, after the clip and before any noise, may make an update longer"

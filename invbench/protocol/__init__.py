@@ -67,6 +67,9 @@ class UpdateProtocol(Protocol, ABC):
     precision: Literal["float32", "tf32", "bfloat16"] = parameter(
         "float32", later=True, help="to which clients round what their products multiply, see protocol/_precision.py"
     )
+    public: int = parameter(
+        0, later=True, at_least=0, unit="pictures", help="the attacker's own, labelled: not attacked, not trained on"
+    )
 
     model_check: bool = parameter(
         False, later=True, help="clients compare hashes of the models that they were given before they share anything"

@@ -8,12 +8,15 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad
 from torch.nn.functional import cross_entropy
 
+from invbench.core.penalties import collecting, with_penalties
 from invbench.observation import Tensors, Update
 from invbench.protocol import Gradient
 
 
 def gradient(network: nn.Module, parameters: Tensors, buffers: Tensors, images: Tensor, labels: Tensor) -> Update:
     """Gradient of the mean cross-entropy over a batch, one tensor a parameter, frozen ones included.
+
+    What layers add to a loss (`core/penalties.py`) is part of it.
 
     The network's own weights and buffers are not read: `parameters` and `buffers` are, by the names that
     `named_parameters` and `named_buffers` give (a shared parameter once), whose order is the answer's.
@@ -27,8 +30,9 @@ def gradient(network: nn.Module, parameters: Tensors, buffers: Tensors, images: 
     """
 
     def loss(weights: dict[str, Tensor]) -> Tensor:
-        scores: Tensor = functional_call(network, (weights, dict(buffers)), (images,))
-        return cross_entropy(scores, labels)
+        with collecting() as penalties:
+            scores: Tensor = functional_call(network, (weights, dict(buffers)), (images,))
+        return with_penalties(cross_entropy(scores, labels), penalties)
 
     slopes = grad(loss)(dict(parameters))
     return tuple(slopes[name] for name, _ in network.named_parameters())

@@ -5,6 +5,8 @@ from pathlib import Path
 from invbench.report.cell_page import CellError, cell_list, cell_page
 from invbench.report.comparison import comparison
 from invbench.report.figures import figures_of_all, no_collection
+from invbench.report.frontier import frontiers
+from invbench.report.frontier_page import write_frontiers
 from invbench.report.markdown import document
 from invbench.report.summary import to_csv
 from invbench.report.utility import costs
@@ -25,12 +27,14 @@ def markdown(results: Results, links_from: Path) -> str:
     StoreError where the folder is no result of invbench or a record is damaged.
     """
     with no_collection():
-        return document(results, figures_of_all(results.each_record()), links_from)
+        return document(results, figures_of_all(results.each_record()), links_from, costs(results))
 
 
 def write_files(results: Results) -> None:
-    """Write `summary.csv` and `report.md` of the cells computed so far into the results folder, each whole."""
+    """Write `summary.csv`, `report.md` and its pictures, each whole, of what is computed so far into its folder."""
     with no_collection():
-        figures = figures_of_all(results.each_record(settings=True))
-        write_atomic(results.path / "summary.csv", to_csv(figures, results.plan(), costs(results)))
-        write_atomic(results.path / "report.md", document(results, figures, links_from=results.path))
+        figures, utility = figures_of_all(results.each_record(settings=True)), costs(results)
+        write_atomic(results.path / "summary.csv", to_csv(figures, results.plan(), utility))
+        if utility:
+            write_frontiers(results, frontiers(figures, utility))
+        write_atomic(results.path / "report.md", document(results, figures, results.path, utility))

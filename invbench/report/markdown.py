@@ -7,18 +7,22 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from invbench.report import wording
 from invbench.report.agreement import agreements
 from invbench.report.crossing import ORDER, crossings
 from invbench.report.figures import Figures
+from invbench.report.frontier import frontiers
+from invbench.report.frontier_page import frontier_sections
 from invbench.report.headlines import counts, headlines
 from invbench.report.legend import legend
 from invbench.report.naive import LEGEND, in_words, pairs_of
 from invbench.report.naming import labels, varying
 from invbench.report.sections import Link, grouped, room, section
 from invbench.report.tables import address, code, facts, table, text
+from invbench.report.utility import Cost
 from invbench.store import Record, Results
 
 LISTS = {
@@ -37,8 +41,16 @@ Cells that cannot be attacked are always told by their reasons: one reason holds
 """
 
 
-def document(results: Results, figures: Sequence[Figures], links_from: Path) -> str:
-    """The report of these cells. `links_from`: the folder in which the text will stand; links start there."""
+def document(
+    results: Results,
+    figures: Sequence[Figures],
+    links_from: Path,
+    utility: Mapping[str, Cost] = MappingProxyType({}),
+) -> str:
+    """The report of these cells. `links_from`: the folder in which the text will stand; links start there.
+
+    `utility`: what the cells' defences cost in use, where the matrix asks for it.
+    """
     link = _links(results, links_from)
     parts = [f"# invbench: {text(results.path.resolve().name)}", counts(figures, planned=len(results.plan()))]
     parts += headlines(figures)
@@ -50,6 +62,7 @@ def document(results: Results, figures: Sequence[Figures], links_from: Path) -> 
         sheets = {one.record.names["game"]: one.sheet for one in figures if one.scores}
         measured = set().union(*(one.scores for one in figures))
         parts.append(legend(list(sheets.values()), measured, [LEGEND] if pairs.by_twin else []))
+    parts += frontier_sections(results, frontiers(figures, utility), links_from) if utility else []
     axes = ("game", "dataset", "batch_size", "protocol")
     groups = [*grouped(figures, lambda one: tuple(one.record.names[axis] for axis in axes)).values()]
     limits = room(groups)

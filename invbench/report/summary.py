@@ -66,7 +66,8 @@ class _Table:
         self.pairs = pairs_of(figures)
         beside = [naive.TITLE] if self.pairs.by_twin else []
         spreads = [f"{metric}_{part}" for metric in self.metrics for part in ("mean", "std", "ci_low", "ci_high")]
-        controls = [f"control_{metric}_mean" for metric in self.metrics]
+        self.with_controls = [metric for metric in self.metrics if metric not in _limits()]
+        controls = [f"control_{metric}_mean" for metric in self.with_controls]
         controls += [f"control_{control}_{metric}_mean" for control, metric in self.by_name]
         self.utility = utility
         used = [f"utility_{name}" for name in UTILITY] if utility else []
@@ -94,7 +95,7 @@ class _Table:
             record.status,
             *(getattr(record, count) for count in COUNTS),
             *spreads,
-            *(control.mean if (control := one.strongest.get(metric)) else None for metric in self.metrics),
+            *(control.mean if (control := one.strongest.get(metric)) else None for metric in self.with_controls),
             *(one.controls.get(metric, nothing).get(control) for control, metric in self.by_name),
             *([self._naive(one)] if self.pairs.by_twin else []),
             attack / record.targets if attack is not None and record.targets else None,
@@ -143,6 +144,11 @@ def _metrics(figures: Sequence[Figures]) -> list[str]:
     every = [column for s in every_sheet() if s.game in games for column in s.columns]
     known = dict.fromkeys(column.name for column in every if column.role != "limit" or column.name in found)
     return [*known, *sorted(found - known.keys())]
+
+
+def _limits() -> set[str]:
+    """Metrics that say how far any attack could get, controls too."""
+    return {column.name for sheet in every_sheet() for column in sheet.columns if column.role == "limit"}
 
 
 def _controls_by_name(figures: Sequence[Figures]) -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ from invbench.defenses import Context
 from invbench.observation import Update, UpdateObservation
 from invbench.protocol._precision import roundoff
 from invbench.updates.arithmetic import UNIT, error_of_scores, error_of_softmax, sums
-from invbench.updates.simulation import defended_gradient, protocol_of, simulate, stack_of
+from invbench.updates.simulation import as_gradient, defended_gradient, protocol_of, simulator, stack_of, told
 
 WEIGHING = 3 * UNIT
 """Relative error of a gradient's entry by which `noise` weighs equations: the entry's own and its tensor's usual size.
@@ -87,7 +87,9 @@ def simulated(seen: UpdateObservation, images: Tensor, labels: Tensor) -> Simula
     context = Context(torch.Generator().manual_seed(0))
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
         step = defended_gradient(stack_of(seen.public), context)
-        update = simulate(seen.public, seen.model, images, labels, gradient=step)
+        places, gradients = told(seen.public, seen.model), as_gradient(seen)
+        known = ({name: gradients[place].reshape(1, -1) for name, place in places.items()},) if places else ()
+        update = simulator(seen.public, seen.model, gradient=step)(images, labels, *known)
     counted, scores = sums(seen.model, images)
     operands = roundoff(protocol_of(seen.public).precision)
     rounded = counted.relative_error(operands)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from invbench.defenses import Defense, Noise, Stack, Stage
+from invbench.defenses import Defense, Stack, Stage
 from invbench.protocol import Multiple
 
 _STAGES: tuple[Stage, ...] = ("inputs", "per_example", "update")
@@ -33,42 +33,47 @@ def noisy(stack: Stack, names: Sequence[str], batch_size: int, one_gradient: Mul
     noise on what they add up to.
     """
     acting = [
-        _Acting(stage, name, defense, _noise(stage, defense, batch_size))
+        _acting(stage, name, defense, batch_size)
         for stage in _STAGES
         for name, defense in zip(names, stack.defenses, strict=True)
         if stage in defense.stages()
     ]
-    if not any(one.noise is not None for one in acting):
+    if not any(one.variance for one in acting):
         return None
     steps, after, variance = list[Defense](), list[str](), 0.0
     for one in acting:
-        if after or (variance and (one.noise is None or one.noise.behind)):
+        if variance and one.reads_pictures:
+            return f"{one.name} stands behind the noise and reads the client's pictures again"
+        if (after or variance) and (one.steps is None or one.steps or (after and one.variance)):
             after.append(one.name)
-        elif one.noise is None and not one.defense.smooth:
+        elif one.steps is None:
             return f"{one.name} comes before the noise and has no derivative that tells what it does"
-        elif one.noise is None:
-            steps.append(one.defense)
-        elif one.stage == "inputs":
+        elif one.variance and one.stage == "inputs":
             return f"the noise of {one.name} is on the pictures, not on what is sent"
-        elif one.stage == "per_example" and not one_gradient.exact:
+        elif one.variance and one.stage == "per_example" and not one_gradient.exact:
             return f"the noise of {one.name} is on the gradients of several steps, of which one difference is sent"
         else:
-            steps += one.noise.behind
-            variance += one.noise.variance * (one_gradient.factor**2 if one.stage == "per_example" else 1.0)
+            steps += one.steps
+            variance += one.variance * (one_gradient.factor**2 if one.stage == "per_example" else 1.0)
     return Noisy(Stack(tuple(steps)), variance, tuple(dict.fromkeys(after)))
 
 
 @dataclass(frozen=True)
 class _Acting:
-    """A defence at one of its stages, and the noise that it adds there."""
+    """A defence at one of its stages: the smooth steps that it takes (None: they are not smooth), then its noise."""
 
     stage: Stage
     name: str
-    defense: Defense
-    noise: Noise | None
+    steps: tuple[Defense, ...] | None
+    variance: float
+    reads_pictures: bool
 
 
-def _noise(stage: Stage, defense: Defense, batch_size: int) -> Noise | None:
-    """Its noise, which counts at the last stage that it acts at before updates are brought together."""
+def _acting(stage: Stage, name: str, defense: Defense, batch_size: int) -> _Acting:
+    """Noise counts at the last stage that the defence acts at before updates are brought together."""
+    noise = defense.noise_sent(batch_size)
+    if noise is None:
+        return _Acting(stage, name, (defense,) if defense.smooth else None, 0.0, defense.reads_pictures)
     last = [one for one in _STAGES if one in defense.stages()][-1]
-    return defense.noise_sent(batch_size) if stage == last else None
+    behind = tuple(step for step in noise.behind if stage in step.stages())
+    return _Acting(stage, name, behind, noise.variance if stage == last else 0.0, defense.reads_pictures)

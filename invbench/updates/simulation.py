@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from invbench import registry
 from invbench.defenses import Context, Defense, Stack, mean
-from invbench.observation import Public, Tensors, Update, UpdateObservation
+from invbench.observation import Public, PublicDefense, Tensors, Update, UpdateObservation
 from invbench.protocol import NO_DRAWS, Gradient, Multiple, UpdateProtocol
 from invbench.protocol._gradient import gradient, mean_of_examples
 
@@ -36,14 +36,17 @@ def simulate(
 
 def simulator(
     public: Public, model: nn.Module, *, gradient: Gradient = gradient, draws: Tensors = NO_DRAWS
-) -> Callable[[Tensor, Tensor], Update]:
-    """`simulate` as a function of images and labels alone, for whoever calls it very often."""
+) -> Callable[..., Update]:
+    """`simulate` as a function of images and labels alone, for whoever calls it very often.
+
+    Tensors given as a third argument, by name, stand in the place of buffers of the model: what an update `told`.
+    """
     protocol = protocol_of(public)
     weights = {name: p.detach() for name, p in model.named_parameters()}
     buffers = dict(model.named_buffers())
 
-    def one(images: Tensor, labels: Tensor) -> Update:
-        return protocol.share(model, weights, buffers, images, labels, draws, gradient).update
+    def one(images: Tensor, labels: Tensor, known: Tensors = NO_DRAWS) -> Update:
+        return protocol.share(model, weights, {**buffers, **known}, images, labels, draws, gradient).update
 
     def averaged(images: Tensor, labels: Tensor) -> Update:
         clients = zip(images.chunk(public.clients), labels.chunk(public.clients), strict=True)
@@ -52,11 +55,15 @@ def simulator(
     return one if public.clients == 1 else averaged  # a chunk is a view, through which slopes round otherwise
 
 
-def gradient_of(model: nn.Module) -> Callable[[Tensor, Tensor], Update]:
-    """The mean gradient at the model's weights, as a function of images and labels: one step of any protocol."""
+def gradient_of(model: nn.Module) -> Callable[..., Update]:
+    """The mean gradient at the model's weights, one step of any protocol, as a function of what `simulator`'s is."""
     weights = {name: p.detach() for name, p in model.named_parameters()}
     buffers = dict(model.named_buffers())
-    return lambda images, labels: gradient(model, weights, buffers, images, labels)
+
+    def of_batch(images: Tensor, labels: Tensor, known: Tensors = NO_DRAWS) -> Update:
+        return gradient(model, weights, {**buffers, **known}, images, labels)
+
+    return of_batch
 
 
 def protocol_of(public: Public) -> UpdateProtocol:
@@ -66,7 +73,23 @@ def protocol_of(public: Public) -> UpdateProtocol:
 
 def stack_of(public: Public) -> Stack:
     """The declared defences, as parts."""
-    return Stack(tuple(_defense(d.name, d.parameters).on(public.network) for d in public.defenses))
+    return Stack(tuple(defense.on(public.network) for defense in declared(public.defenses).defenses))
+
+
+def declared(defenses: Sequence[PublicDefense]) -> Stack:
+    """Defences that an attacker is told of, as parts."""
+    return Stack(tuple(_defense(d.name, d.parameters) for d in defenses))
+
+
+def told(public: Public, model: nn.Module) -> dict[str, int]:
+    """Buffers of the model that an update tells, each by the place of the parameter whose gradient it is.
+
+    Of one picture's exact gradient alone, see `Defense.told`; empty else, and where no defence is declared.
+    """
+    if public.pictures > 1 or not multiple_of(public).exact:
+        return {}
+    places = {name: place for place, (name, _) in enumerate(model.named_parameters())}
+    return {buffer: places[name] for buffer, name in stack_of(public).told(model).items()}
 
 
 def defended_gradient(stack: Stack, context: Context, gradient: Gradient = gradient) -> Gradient:

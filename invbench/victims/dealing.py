@@ -11,7 +11,7 @@ from invbench.federation import Utility
 from invbench.victims import Indexes
 
 
-class Client:
+class Share:
     """A client's own pictures; a batch is what comes next in an order that is drawn anew for every pass over them."""
 
     def __init__(self, own: Indexes, generator: torch.Generator) -> None:
@@ -26,14 +26,14 @@ class Client:
         return batch
 
 
-def clients_of(labels: Indexes, utility: Utility, *names: object) -> list[Client]:
+def clients_of(labels: Indexes, utility: Utility, *names: object) -> list[Share]:
     """The clients among whom pictures of these labels are dealt, without those who get none.
 
     `iid`: as many for each, but for one. `dirichlet`: of every class, shares drawn from Dirichlet(alpha) (Yurochkin et
     al. 2019, arXiv 1905.12022, section 4). `names`: of the stream of all draws.
     """
     shares = [own for own in dealt(labels, utility, numpy_stream("federation: dealing", *names)) if len(own)]
-    return [Client(own, stream("federation: batches", *names, c)) for c, own in enumerate(shares)]
+    return [Share(own, stream("federation: batches", *names, c)) for c, own in enumerate(shares)]
 
 
 def dealt(labels: Indexes, utility: Utility, draws: np.random.Generator) -> list[Indexes]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +19,14 @@ from torch.nn.functional import cross_entropy
 from invbench.core import progress
 from invbench.core.randomness import stream
 from invbench.core.training import Training, backward, schedule
-from invbench.defenses import Context, Stack, mean
+from invbench.defenses import Client, Context, Stack, mean
 from invbench.federation import Utility
 from invbench.observation import Public, Tensors, Update
 from invbench.protocol import Gradient
 from invbench.protocol._gradient import gradient
 from invbench.updates.client import sent_by_one
 from invbench.updates.simulation import multiple_of
-from invbench.victims.dealing import Client
+from invbench.victims.dealing import Share
 
 WEIGHED = 20
 """Rounds, at even distances, of which messages are measured."""
@@ -44,19 +44,23 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Rounds:
-    """What rounds cost: their number, wall seconds of one, bytes that one of its `clients` sends in one, on average."""
+    """What rounds cost: their number, wall seconds of one, bytes that one of its `clients` sends in one, on average.
+
+    `unmoved`: tensors of weights that are as they were, because nobody shares them.
+    """
 
     number: int
     clients: int
     seconds: float
     bytes: float
+    unmoved: int
 
 
 def federate(
     public: Public,
     network: nn.Module,
     pictures: Pictures,
-    clients: Sequence[Client],
+    clients: Sequence[Share],
     stack: Stack,
     training: Training,
     utility: Utility,
@@ -72,15 +76,16 @@ def federate(
     """
     factor, optimizer = multiple_of(public).factor, _optimizer(network, utility)
     taking_part = stream("federation: who takes part", *drawn_by)
-    of_round = _private(network, pictures, training) if training.private is not None else None
+    of_round = _private(public, network, pictures, training) if training.private is not None else None
     step, weighed = gradient_by(training), list[int]()
+    start = [parameter.detach().clone() for parameter in network.parameters()]
     started = time.perf_counter()
     for number in range(training.steps):
         some = [0] if of_round is not None else _drawn(len(clients), utility.taking_part, taking_part)
         contexts = [Context(stream("federated client", *defended_by, number, c)) for c in some]
         with torch.no_grad():
             if of_round is not None:
-                sent = [stack.at("update", of_round(number), contexts[0])]
+                sent = [stack.at("update", *of_round(number, contexts[0]))]
             else:
                 batches = [clients[c].next(utility.batch_size) for c in some]
                 sent = [
@@ -95,8 +100,9 @@ def federate(
         optimizer.step()
         progress.report("training in rounds", number + 1, training.steps, None)
     optimizer.zero_grad()
+    unmoved = sum(torch.equal(now, before) for now, before in zip(network.parameters(), start, strict=True))
     seconds = (time.perf_counter() - started) / training.steps
-    return Rounds(training.steps, len(some), seconds, sum(weighed) / len(weighed))
+    return Rounds(training.steps, len(some), seconds, sum(weighed) / len(weighed), unmoved)
 
 
 @torch.no_grad()
@@ -127,17 +133,21 @@ def gradient_by(training: Training) -> Gradient:
     return of_batch
 
 
-def _private(network: nn.Module, pictures: Pictures, training: Training) -> Callable[[int], Update]:
-    """The noisy gradient of each round's batch."""
+def _private(
+    public: Public, network: nn.Module, pictures: Pictures, training: Training
+) -> Callable[[int, Context], tuple[Update, Context]]:
+    """The noisy gradient of each round's batch, and the context of whoever shares it."""
     assert training.private is not None
     draws = stream("federation: private batches", training.private.seed)
     batches = training.private.batches(len(pictures.labels), training.steps, draws)
     take = training.private.backward(network, training.loss)
 
-    def of_round(number: int) -> Update:
+    def of_round(number: int, context: Context) -> tuple[Update, Context]:
         chosen = batches[number].to(pictures.labels.device)
-        take(pictures.images[chosen], pictures.labels[chosen])
-        return tuple(torch.zeros_like(p) if p.grad is None else p.grad for p in network.parameters())
+        batch = pictures.images[chosen], pictures.labels[chosen]
+        take(*batch)
+        shared = tuple(torch.zeros_like(p) if p.grad is None else p.grad for p in network.parameters())
+        return shared, replace(context, client=Client(public, copy.deepcopy(network), batch))
 
     return of_round
 

@@ -18,6 +18,7 @@ from invbench import registry
 from invbench.attacks.auto import Auto
 from invbench.defenses import Context, Defense
 from invbench.defenses import Stack as Defended
+from invbench.matching.recipe import Recipe
 from invbench.metrics import psnr
 from invbench.models import ImageModel
 from invbench.models.convnet import ConvNet
@@ -286,3 +287,12 @@ def test_it_does_not_judge_a_mean_over_clients_behind_defences_of_whole_updates(
     assert Auto().unsupported(two) is None
     assert "2 clients' are averaged" in (Auto().unsupported(replace(two, defenses=loud)) or "")
     assert Auto().unsupported(replace(two, clients=1, defenses=loud)) is None
+
+
+def test_behind_signs_its_searches_compare_signs_and_one_that_does_not_know_compares_lengths() -> None:
+    images, labels = pictures(1)
+    seen = observed(victim(images), images, labels, [("sign", {})], hidden=False)
+    searches = [step.alone for step in Auto().steps(seen.public) if isinstance(step.alone, Recipe)]
+    naive = [step.alone for step in Auto().steps(replace(seen.public, defenses=())) if isinstance(step.alone, Recipe)]
+    assert {search.objective for search in searches} == {"declared"}
+    assert "declared" not in {search.objective for search in naive}

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import audit  # type: ignore[import-not-found]
 import pytest
 
 FEW = audit.Settings(audits=2, canaries=3000)
 
 
-@pytest.mark.parametrize("name", ["claimed-4", "quarter", "unclipped"])
-def test_only_a_broken_training_is_refuted(name: str) -> None:
-    row = audit.of_training(name, FEW)
+@pytest.mark.parametrize("name", ["claimed", "quarter", "unclipped"])
+def test_only_a_broken_training_is_refuted(name: str, tmp_path: Path) -> None:
+    row = audit.of_training(name, FEW, tmp_path)
     assert [bound > audit.CLAIM for bound in row.exact] == [audit.MECHANISMS[name].broken] * 2
     assert max(row.any) < max(row.tradeoff) < max(row.exact)
 

@@ -10,11 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invbench import registry
-from invbench.defenses import Stage
+from invbench.defenses import Round, Stage
 from invbench.observation import Update
 
 NAMES = registry.names("defense")
-ACTING = [(name, stage) for name in NAMES if built(name).why_no_round(3) is None for stage in built(name).stages()]
+
+
+def here(name: str, stage: Stage) -> bool:
+    """Whether it can act here: what sums updates may need a package that is not installed."""
+    try:
+        return stage != "aggregate" or bool(built(name).of_round(Round(1, clients=3)))
+    except ValueError:
+        return False
+
+
+ACTING = [(name, stage) for name in NAMES for stage in built(name).stages() if here(name, stage)]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -15,7 +15,7 @@ from invbench.observation import Update
 
 
 @given(update=updates(zeros=False), share=st.floats(0.01, 0.99))
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=20)
 def test_each_tensor_keeps_its_own_largest(update: Update, share: float) -> None:
     for before, after in zip(update, Prune(share=share).update(update, context(0)), strict=True):
         kept = after != 0
@@ -33,7 +33,7 @@ def test_a_layer_of_small_gradients_keeps_its_share() -> None:
 
 
 @given(update=updates(), share=st.floats(0.01, 0.99))
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 def test_the_update_lies_within_the_interval_that_is_seen(update: Update, share: float) -> None:
     stack = Stack((Prune(share=share),))
     low, high = stack.interval(stack.at("update", update, context(0)))

@@ -34,7 +34,7 @@ def test_elias_code_is_as_long_as_its_words() -> None:
 
 
 @given(update=updates(), levels=st.integers(1, 40), bucket=st.integers(1, 20))
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=20)
 def test_values_are_levels_of_their_bucket_next_to_what_they_were(update: Update, levels: int, bucket: int) -> None:
     for before, after in zip(update, QSGD(levels=levels, bucket=bucket).update(update, context(3)), strict=True):
         old, new = before.double().reshape(-1).split(bucket), after.double().reshape(-1).split(bucket)

@@ -17,6 +17,7 @@ from invbench.games import game_of
 from invbench.matrix import MatrixErrors
 from invbench.observation import Update
 from invbench.play.asking import why_unsupported
+from invbench.play.dealing import dealt
 
 
 def updates(clients: int, scale: float = 0.3) -> list[Update]:
@@ -79,7 +80,7 @@ def test_the_pictures_of_clients_that_are_not_in_the_sum_are_not_attacked(tmp_pa
     [
         ({"dropouts": 2}, "fewer are left than its threshold 3"),
         ({"colluding": 3}, "the shares of 3 colluding clients open every mask"),
-        ({"threshold": 1, "dropouts": 3, "colluding": 1}, "open every mask"),
+        ({"threshold": 1, "dropouts": 3, "colluding": 1}, "none is left"),
     ],
 )
 def test_a_round_that_ends_without_a_sum_or_hides_nothing_is_unsupported(
@@ -105,3 +106,16 @@ def test_a_threshold_above_the_clients_is_refused_with_its_place(tmp_path: Path)
 def test_messages_are_as_long_as_the_ring_and_the_shares_say() -> None:
     sent = Stack((SecureAggregation(),)).message_bytes(updates(1)[0], clients=8)
     assert sent == 19 * 19 // 8 + 1 + 64 + 7 * (2 + 80) + 8 * 32
+
+
+def test_limits_are_of_the_clients_that_are_seen_and_of_an_honest_servers_model(tmp_path: Path) -> None:
+    defense = [{"name": "gaussian", "std": 0.1}, {"name": "secure-aggregation", "colluding": 2}]
+    said = {"defense": [defense], "protocol": {"name": "fedsgd", "clients": 4}, "targets": 1}
+    kinds: dict[str, Any] = {
+        "attack": ["inverting-gradients", "suppress"],
+        "model": {"name": "mlp", "width": 4, "depth": 1},
+    }
+    honest, malicious = (dealt(cell, torch.device("cpu")) for cell in make_cells(tmp_path, **kinds, **said))
+    assert honest.limits()["limit_psnr_dfil"][0]
+    assert not malicious.limits()
+    assert any("a malicious server gives clients weights of its own" in note for note in malicious.notes)

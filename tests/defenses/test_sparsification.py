@@ -91,3 +91,48 @@ def test_a_vanishing_fraction_still_shares_one_coordinate(kind: type[TopK] | typ
 @settings(deadline=None, max_examples=20)
 def test_all_coordinates_are_the_update_itself(kind: type[TopK] | type[RandomK], update: Update) -> None:
     assert same_bits(kind(fraction=1.0).update(update, context(0)), update)
+
+
+@given(update=updates(zeros=False), fraction=st.floats(0.05, 1), rounds=st.integers(0, 6))
+@settings(deadline=None, max_examples=15)
+def test_what_error_feedback_sends_and_remembers_is_all_that_was_computed(
+    update: Update, fraction: float, rounds: int
+) -> None:
+    """Algorithm 1, round by round: nothing is lost, and the last round's message is the defence's."""
+    memory, sent = torch.zeros_like(values(update)), torch.zeros_like(values(update))
+    double = tuple(t.double() for t in update)
+    for _ in range(rounds + 1):
+        memory = memory + values(update)
+        last = torch.zeros_like(memory)
+        kept = memory.abs().argsort(descending=True, stable=True)[: k_of(update, fraction)]
+        last[kept], memory[kept] = memory[kept], 0
+        sent = sent + last
+    torch.testing.assert_close(sent + memory, (rounds + 1) * values(update))
+    defense = TopK(fraction=fraction, feedback_rounds=rounds)
+    shared = defense.update(double, context(0))
+    torch.testing.assert_close(values(shared).abs().sum(), last.abs().sum())
+    low, high = defense.interval(shared, shared, shared)
+    inside = (values(low) <= values(update) + 1e-9) & (values(update) - 1e-9 <= values(high))
+    assert inside.all()
+
+
+def test_with_time_every_coordinate_is_sent() -> None:
+    update = (torch.tensor([8.0, -4.0, 2.0, 1.0]),)
+    rounds = [TopK(fraction=0.25, feedback_rounds=k).update(update, context(0))[0] for k in range(20)]
+    assert torch.stack(rounds).any(dim=0).all()
+    assert torch.equal(rounds[0], torch.tensor([8.0, 0.0, 0.0, 0.0]))
+    assert torch.equal(
+        rounds[2], torch.tensor([0.0, -12.0, 0.0, 0.0])
+    )  # 8 + 8 was sent, then 3 times -4 is larger than 8
+
+
+def test_attackers_expect_what_waited_as_often_as_it_did() -> None:
+    update = (torch.randn(200, generator=torch.Generator().manual_seed(0), dtype=torch.float64),)
+    defense = TopK(fraction=0.1, feedback_rounds=5)
+    seen = defense.update(update, context(0))
+    expected, variance = defense.seen_as(update, (torch.full((200,), 1e-6),), seen)
+    kept = seen[0] != 0
+    torch.testing.assert_close(expected[0][kept], seen[0][kept])
+    waited = (seen[0] / update[0])[kept]
+    torch.testing.assert_close(variance[0][kept].double(), 1e-6 * waited.square(), rtol=1e-4, atol=0)
+    assert waited.max() > 1.5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from command_line import invbench
 from small_cells import make_cell
 
 from invbench.attacks.canary_score import CanaryScore
@@ -18,10 +18,12 @@ from invbench.core.private import Private
 from invbench.core.training import Training
 from invbench.games._audited import canaries_of, member_of, run
 from invbench.games.audit import Audit
+from invbench.matrix.errors import MatrixErrors
 from invbench.observation import AuditGuess
 from invbench.play.asking import why_unsupported
 from invbench.play.playing import play
 from invbench.privacy.audit_family import GAUSSIAN
+from invbench.sheets import sheet_of
 from invbench.victims import architecture
 from invbench.victims.canaries import NOTHING, SPIKE, rows, train_with_canaries
 
@@ -147,6 +149,14 @@ def test_mislabelled_pictures_that_a_network_learned_by_heart_are_found(tmp_path
     assert record.controls["blind"]["audited_epsilon_gaussian"] == [[0.0]]
 
 
+def test_what_is_claimed_stands_beside_the_bounds(tmp_path: Path) -> None:
+    pytest.importorskip("opacus")
+    record = play(cell(tmp_path, canaries=60, targets=2), "cpu").record
+    assert record.scores["epsilon"] == [[pytest.approx(1.0127, abs=1e-3)]] * 2  # by Renyi's orders; 0.9263 exactly
+    assert {"audited_epsilon", "audited_epsilon_fdp", "audited_epsilon_gaussian"} < record.scores.keys()
+    assert "epsilon" not in Audit().deal(cell(tmp_path, noise=0.0), CPU).limits()
+
+
 def test_what_is_claimed_at_another_delta_is_said_not_to_be_comparable(tmp_path: Path) -> None:
     one = cell(tmp_path, canaries=50, delta=1e-6)
     notes = Audit().deal(one, CPU).notes
@@ -178,23 +188,27 @@ def test_an_answer_is_a_score_a_canary(tmp_path: Path) -> None:
     assert "middle" in str(seen.complaint(AuditGuess(scores=torch.zeros(5), middle=1)))  # type: ignore[arg-type]
 
 
-def test_a_matrix_asks_for_an_audit_and_is_told_where_it_is_wrong(tmp_path: Path) -> None:
-    np.savez(tmp_path / "pool.npz", images=_noise(12), labels=np.arange(12) % 3)
-    text = (
-        "dataset: {name: npz, path: pool.npz}\ntargets: 1\ngrid:\n  attack: [canary-score]\n"
-        "  model: [{name: mlp, width: 8, depth: 1, training_steps: 1}]\n"
-        "  defense: [{name: dp-sgd, noise: 4, batch: 50}]\n  protocol: [{name: audit, canaries: 50, PLACE}]\n"
-    )
-    file = tmp_path / "m.yaml"
-    file.write_text(text.replace("PLACE", "delta: 1"))
-    refused = invbench("run", file, folder=tmp_path)
-    assert (refused.exit_code, "m.yaml:7:49: audit: delta must be" in refused.stderr) == (2, True)
-    file.write_text(text.replace("PLACE", "kind: dirac"))
-    done = invbench("run", file, "-o", tmp_path / "results", folder=tmp_path)
-    assert done.exit_code == 0, done.stderr
-    report = (tmp_path / "results" / "report.md").read_text()
-    assert "audited epsilon gaussian" in report
-    assert "a bound, and no leak" in report
+@pytest.mark.parametrize(
+    ("said", "place"),
+    [
+        ({"delta": 1.0}, "audit: delta must be above 0, below 1, not 1"),
+        ({"error": 0.5}, "audit: error must be above 0, below 0.5"),
+        ({"guessed": 0.0}, "audit: guessed must be above 0"),
+        ({"norm": 0.5}, "audit: norm must be at least 1"),
+        ({"guesed": 0.5}, "audit has no 'guesed'; nearest: 'guessed'"),
+    ],
+)
+def test_a_setting_that_is_none_is_refused(tmp_path: Path, said: dict[str, Any], place: str) -> None:
+    with pytest.raises(MatrixErrors, match=re.escape(place)):
+        cell(tmp_path, **said)
+
+
+def test_the_columns_say_which_family_they_suppose() -> None:
+    by_name = sheet_of("audit").by_name
+    assert {by_name[name].role for name in by_name if "epsilon" in name} == {"limit"}
+    assert "whatever the mechanism" in by_name["audited_epsilon"].help
+    assert "Gaussian" in by_name["audited_epsilon_fdp"].help
+    assert "Gaussian" in by_name["audited_epsilon_gaussian"].help
 
 
 def test_the_artefact_of_a_run_depends_on_what_it_does_and_not_on_how_it_is_judged(tmp_path: Path) -> None:

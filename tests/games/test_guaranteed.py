@@ -52,7 +52,7 @@ def test_without_a_guarantee_there_is_no_column_and_the_reason_is_a_note(tmp_pat
     assert notes(noisy, "no epsilon: gaussian has none by itself")
     header = to_csv([figures_of(noisy)], [noisy.id]).splitlines()[0]
     assert "epsilon" not in header
-    assert "limit" not in header
+    assert "limit_rero" not in header
     assert not notes(dealt(tmp_path, "none"), "epsilon")
 
 

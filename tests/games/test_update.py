@@ -137,7 +137,7 @@ def test_the_public_part_says_what_the_cell_says(tmp_path: Path) -> None:
     )
     assert public.labels == "hidden"
     assert (public.mean, public.std) == cell.normalisation
-    assert [(d.name, dict(d.parameters)) for d in public.defenses] == [("clip", {"norm": 2.0}), ("sign", {})]
+    assert [(d.name, dict(d.parameters)) for d in public.defenses] == [("clip", {"norm": 2.0, "p": "l2"}), ("sign", {})]
 
 
 @pytest.mark.parametrize("batch_size", [1, 4])

@@ -11,16 +11,32 @@ from invbench.sheets import columns, every_sheet, sheet_of
 
 def test_the_first_games_have_the_columns_of_their_contract() -> None:
     update = ("psnr", "ssim", "lpips", "label_accuracy", "identified", "recovered", "exact")
-    assert tuple(sheet_of("update").by_name) == update
-    assert tuple(sheet_of("attribute").by_name) == ("accuracy", "macro_auc", "error")
-    assert list(columns())[:9] == [*update, "accuracy", "macro_auc"]
+    assert measured("update") == update
+    assert measured("attribute") == ("accuracy", "macro_auc", "error")
+    assert [name for name, column in columns().items() if column.role != "limit"][:9] == [
+        *update,
+        "accuracy",
+        "macro_auc",
+    ]
     rates = ("auc", "balanced_accuracy", "tpr_at_fpr_0.01", "tpr_at_fpr_0.001")
-    assert tuple(sheet_of("membership").by_name) == (*rates, "member_accuracy", "other_accuracy")
+    assert measured("membership") == (*rates, "member_accuracy", "other_accuracy")
     likeness = ("psnr_to_mean", "psnr_to_nearest", "ssim_to_mean", "ssim_to_nearest")
     found = ("class_found", "class_found_by_classifier", "confidence")
-    assert tuple(sheet_of("model").by_name) == (*found, *likeness, "weight_error", "validation_error")
-    assert tuple(sheet_of("extraction").by_name) == ("exposure", "extracted", "probability", "bits_per_byte")
-    assert tuple(sheet_of("training-set").by_name) == ("training_found", "unseen_found", "psnr", "ssim")
+    assert measured("model") == (*found, *likeness, "weight_error", "validation_error")
+    assert measured("extraction") == ("exposure", "extracted", "probability", "bits_per_byte")
+    assert measured("training-set") == ("training_found", "unseen_found", "psnr", "ssim")
+
+
+def test_games_of_defences_have_their_guarantee_as_a_limit() -> None:
+    for game in ("update", "membership", "model", "extraction", "informed"):
+        assert sheet_of(game).by_name["epsilon"].role == "limit"
+    assert {sheet_of(game).by_name["limit_rero"].better for game in ("update", "informed")} == {"lower"}
+    assert measured("informed") == ("matched",)
+
+
+def measured(game: str) -> tuple[str, ...]:
+    """The columns of a game that are no limits."""
+    return tuple(name for name, column in sheet_of(game).by_name.items() if column.role != "limit")
 
 
 def test_every_column_belongs_to_a_game_and_every_game_s_columns_are_known() -> None:
@@ -29,7 +45,7 @@ def test_every_column_belongs_to_a_game_and_every_game_s_columns_are_known() -> 
 
 
 def test_the_gate_puts_up_with_half_a_decibel_and_with_two_hundredths_of_anything_else() -> None:
-    tolerances = {name: column.tolerance for name, column in columns().items()}
+    tolerances = {name: column.tolerance for name, column in columns().items() if column.role != "limit"}
     assert {tolerances.pop(name) for name in ("psnr", "psnr_to_mean", "psnr_to_nearest")} == {0.5}
     assert tolerances.pop("weight_error") == 1e-3
     assert tolerances.pop("exposure") == 0.5
@@ -38,7 +54,7 @@ def test_the_gate_puts_up_with_half_a_decibel_and_with_two_hundredths_of_anythin
 
 
 def test_only_a_lower_perceptual_distance_and_smaller_errors_are_a_stronger_attack() -> None:
-    lower = {name for name, column in columns().items() if column.better == "lower"}
+    lower = {name for name, column in columns().items() if column.better == "lower" and column.role != "limit"}
     assert lower == {"lpips", "weight_error", "validation_error", "error", "unseen_found", "bits_per_byte"}
     assert {columns()[name].role for name in ("validation_error", "error", "unseen_found")} == {"cost"}
     assert columns()["lpips"].gain(-0.1) == 0.1

@@ -75,6 +75,11 @@ def test_laplace_noise_has_an_epsilon_after_an_l1_clip_alone() -> None:
         ([("dp-sgd", {"noise": 0.0, "rounds": 1})], "dp-sgd adds no noise"),
         ([DP, ("per-example-clip", {"norm": 1.0})], "per-example-clip acts on gradients that dp-sgd has clipped"),
         ([TOP_K, DP], "top-k stands between dp-sgd's sum and its noise"),
+        ([CLIP, ("qsgd", {}), NOISE], "qsgd, after the clip and before any noise, may make an update longer"),
+        ([CLIP, ("top-k", {"fraction": 0.1, "feedback_rounds": 3}), NOISE], "top-k, after the clip"),
+        ([CLIP, NOISE, ("soteria", {})], "soteria stands behind the noise and reads the client's pictures again"),
+        ([DP, ("soteria", {})], "soteria stands behind the noise and reads the client's pictures again"),
+        ([("mixup", {}), DP], "mixup acts on a batch before dp-sgd clips its examples, and may mix them"),
     ],
 )
 def test_what_guarantees_nothing_says_why(stack: list[tuple[str, dict[str, object]]], why: str) -> None:
@@ -85,11 +90,13 @@ def test_what_guarantees_nothing_says_why(stack: list[tuple[str, dict[str, objec
 
 def test_what_comes_after_the_noise_is_free_and_what_shortens_before_it_keeps_the_bound() -> None:
     plain = epsilon(CLIP, NOISE)
+    assert epsilon(CLIP, ("prune", {}), ("partial", {}), NOISE) == plain
     for stack in (
         [CLIP, NOISE, TOP_K],
         [CLIP, NOISE, BITS],
         [CLIP, TOP_K, NOISE],
         [CLIP, HALF, NOISE],
+        [CLIP, ("prune", {}), ("soteria", {}), ("partial", {}), NOISE, ("partial", {}), ("qsgd", {})],
         [BITS, CLIP, NOISE],
     ):
         assert epsilon(*stack) == plain, stack
@@ -100,6 +107,7 @@ def test_what_comes_after_the_noise_is_free_and_what_shortens_before_it_keeps_th
 def test_dp_sgd_counts_every_example_in_every_round() -> None:
     assert epsilon(DP) == pytest.approx(0.9263, abs=1e-3)
     assert epsilon(("dp-sgd", {"noise": 40.0, "rounds": 100})) == pytest.approx(0.9263, abs=1e-3)
+    assert epsilon(("dp-sgd", {}), DP) == epsilon(DP), "the first acts on the victim's training"
     assert epsilon(DP, TOP_K) == epsilon(("per-example-clip", {"norm": 1.0}), DP) == epsilon(DP)
     asked = DpSgd(epsilon=8.0, rounds=1000).of_round(Round(BATCH))
     assert asked.noise is not None

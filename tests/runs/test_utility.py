@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from exact_attack import EXACT
@@ -31,7 +32,8 @@ NOISE = {"name": "gaussian", "std": 0.1}
 def written(folder: Path, utility: Any = SMALL, **grid: Any) -> Matrix:
     """A matrix of the attack in closed form on untrained and trained networks, without and with noise."""
     if not (folder / "pool.npz").exists():
-        write_pool(folder / "pool.npz")
+        drawn = np.random.default_rng(0).integers(0, 256, (12, 3, 16, 16), dtype=np.uint8)
+        write_pool(folder / "pool.npz", drawn)
     axes = {"attack": EXACT, "model": [MLP, {**MLP, "trained": True, "training_steps": 3}], "defense": ["none", NOISE]}
     said = {"dataset": {"name": "npz", "path": "pool.npz"}, "targets": 2, "seed": [0, 1], "grid": axes | grid}
     (folder / "m.yaml").write_text(yaml.safe_dump(said if utility is None else said | {"utility": utility}))

@@ -79,18 +79,18 @@ def test_eigenvalues_give_the_traces_of_the_matrices_themselves():
 
 
 def test_quadratures_and_probes_estimate_the_traces_within_their_standard_errors():
-    of, root = of_digits(2), 0.3 * torch.eye(64, dtype=torch.float64)
-    nodes, weights, total = spectrum(of, root, asked=128)
+    of, root = of_digits(1), 0.3 * torch.eye(64, dtype=torch.float64)
+    nodes, weights, total = spectrum(of, root, asked=64)
     drawn = torch.Generator().manual_seed(1)
-    estimated, error = trace(of, 128, drawn)
+    estimated, error = trace(of, 64, drawn)
     assert 0 < error < 0.1 * total
     assert abs(estimated - total) < 3 * error
-    found = [tensor.numpy() for tensor in quadrature(of, root, 128, drawn)]
-    few = [tensor.numpy() for tensor in quadrature(of, root, 128, torch.Generator().manual_seed(1), steps=5)]
+    found = [tensor.numpy() for tensor in quadrature(of, root, 64, drawn)]
+    few = [tensor.numpy() for tensor in quadrature(of, root, 64, torch.Generator().manual_seed(1), steps=5)]
     for std in (1e-3, 1e-2, 1e-1):
-        exact = Information(128, std**2, total, 0.0, nodes.numpy(), weights.numpy(), 0.09 * 128, exact=True)
-        value, deviation = Information(128, std**2, total, 0.0, *found, 0.09 * 128, exact=False).prior_error()
+        exact = Information(64, std**2, total, 0.0, nodes.numpy(), weights.numpy(), 0.09 * 64, exact=True)
+        value, deviation = Information(64, std**2, total, 0.0, *found, 0.09 * 64, exact=False).prior_error()
         assert value - exact.prior_error()[0] < 3 * deviation  # a rule of few steps may only be too small
         assert value > 0.5 * exact.prior_error()[0]
-        early = Information(128, std**2, total, 0.0, *few, 0.09 * 128, exact=False).prior_error()[0]
+        early = Information(64, std**2, total, 0.0, *few, 0.09 * 64, exact=False).prior_error()[0]
         assert early <= exact.prior_error()[0] + 3 * deviation

@@ -33,6 +33,8 @@ STACKS: list[Declared] = [
     [GAUSSIAN, ("clip", {"norm": 0.5})],
     [GAUSSIAN, ("clip", {"norm": 0.5}), ("quantize", {"bits": 8})],
     [("per-example-clip", {"norm": 0.5}), GAUSSIAN],
+    [("clip", {"norm": 10.0, "p": "l1"}), ("laplace", {"std": 1e-4})],
+    [("dp-sgd", {"clip": 0.5, "noise": 2e-3, "batch": 1, "rounds": 1})],
     [("top-k", {"fraction": 0.3}), GAUSSIAN],
     [("laplace", {"std": 1e-4}), ("gaussian", {"std": 1e-4})],
 ]

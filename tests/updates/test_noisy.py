@@ -8,6 +8,7 @@ import torch
 
 from invbench.defenses import Context, Defense, Noise, Stack
 from invbench.defenses.clip import Clip
+from invbench.defenses.dp_sgd import ClippedSum, DpSgd
 from invbench.defenses.gaussian import Gaussian
 from invbench.defenses.laplace import Laplace
 from invbench.defenses.per_example_clip import PerExampleClip
@@ -75,3 +76,12 @@ def test_noise_on_the_mean_of_examples_counts_where_one_gradient_is_sent():
     assert where == Noisy(Stack((PerExampleClip(norm=1.0),)), pytest.approx((0.1 * 0.125) ** 2))
     assert "several steps" in str(found(Private(), gradient=SEVERAL))
     assert isinstance(found(Gaussian(std=0.1), gradient=SEVERAL), Noisy)  # on the difference itself
+
+
+def test_dp_sgd_on_updates_clips_examples_and_then_adds_its_noise():
+    private = DpSgd(rounds=1, noise=2.0, clip=0.5, batch=4)
+    summed = ClippedSum(clip=0.5, batch=4)
+    assert found(private) == Noisy(Stack((summed,)), pytest.approx(0.25**2))
+    both = found(Gaussian(std=0.1), private)  # listed first, and yet after the clipping of examples
+    assert both == Noisy(Stack((summed,)), pytest.approx(0.25**2 + 0.01))
+    assert found(DpSgd(noise=2.0), Clip(norm=1.0)) is None  # of trainings

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_cells import make_cell
+from small_cells import make_cell, write_pool
 from torch.nn.functional import cross_entropy
 
 from invbench.core.artefacts import fetch
@@ -23,13 +23,16 @@ from invbench.observation import Tensors
 from invbench.play.federating import artefact, record_of, why_unsupported
 from invbench.protocol import Gradient
 from invbench.victims import victim
-from invbench.victims.dealing import Client, clients_of, dealt
+from invbench.victims.dealing import Share, clients_of, dealt
 from invbench.victims.federated import Pictures, Rounds, federate, gradient_by
 
 ALL = {"participation": 1.0, "optimizer": "sgd", "rounds": 1}
 
 
 def federation(folder: Path, utility: Utility | None = None, **said: Any) -> Federation:
+    if "dataset" not in said and not (folder / "pool.npz").exists():
+        drawn = np.random.default_rng(0).integers(0, 256, (12, 3, 16, 16), dtype=np.uint8)
+        write_pool(folder / "pool.npz", drawn)
     found = federation_of(make_cell(folder, **said), utility or Utility(rounds=2, clients=2))
     assert found is not None
     return found
@@ -42,7 +45,7 @@ def pictures(count: int = 8) -> Pictures:
 
 def trained(
     folder: Path, utility: Utility, protocol: Any, shown: Pictures
-) -> tuple[torch.nn.Module, list[Client], Rounds]:
+) -> tuple[torch.nn.Module, list[Share], Rounds]:
     """A network trained by one federation, its clients as they were before, and what the rounds cost."""
     cell = federation(folder, utility, protocol=protocol).cell
     network, clients = victim(cell), clients_of(shown.labels.numpy(), utility, "dealt")
@@ -141,6 +144,10 @@ def test_stages_act_and_the_record_says_what_they_cost(tmp_path: Path) -> None:
     assert sparse.message_bytes is not None
     assert bare.message_bytes is not None
     assert sparse.message_bytes < bare.message_bytes / 5
+    head = record_of(federation(tmp_path, defense={"name": "partial", "layers": "head"}), "cpu")
+    assert head.notes == (
+        "2 tensors of weights stay at their start: nobody shares them, and no client has layers of its own",
+    )
     private = record_of(federation(tmp_path, defense={"name": "dp-sgd", "noise": 0.0, "batch": 3}), "cpu")
     assert private.rounds == 2
     assert "dp-sgd: 2 steps, q = 3/6" in private.notes[0]
@@ -169,6 +176,10 @@ def test_the_same_settings_give_the_same_bits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("said", "why"),
     [
+        (
+            {"defense": {"name": "secure-aggregation", "threshold": 3}, "protocol": {"name": "fedsgd", "clients": 3}},
+            "defence secure-aggregation: ",
+        ),
         (
             {"defense": {"name": "dp-sgd", "noise": 1.0, "batch": 3}, "protocol": "fedavg"},
             "protocol fedsgd, not fedavg",

@@ -1,0 +1,131 @@
+"""The picture of a frontier: accuracy across, leak up, a numbered mark a row of its table. NumPy and Pillow only."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+
+from invbench.core.printing import one_line
+from invbench.report.frontier import Frontier, Point
+
+WIDTH, HEIGHT = 860, 560
+LEFT, RIGHT, TOP, BOTTOM = 74, 24, 44, 58  # pixels around the axes
+FINE = 2  # drawn so many times larger, then shrunk
+PAPER, INK, FAINT, GRID, MARK = (255, 255, 255), (34, 34, 34), (120, 120, 120), (226, 226, 226), (28, 90, 150)
+RADIUS = 5
+Box = tuple[float, float, float, float]
+Scale = Callable[[float], float]
+
+
+def frontier_png(frontier: Frontier) -> bytes:
+    """PNG. A full mark: nothing beats it on both; a square: no defence. Bars: 95 % intervals, cut at the frame.
+
+    A short line joined by dots: the limit, beyond which no attack of its kind gets. Numbers are those of the table.
+    """
+    image = Image.new("RGB", (WIDTH * FINE, HEIGHT * FINE), PAPER)
+    draw = ImageDraw.Draw(image)
+    across = [100 * point.accuracy.mean for point in frontier.points]
+    up = [value for p in frontier.points for value in (p.leak.mean, p.limit) if value is not None]
+    x_ticks, y_ticks = ticks(across), ticks(up)
+    x = _scale(x_ticks, LEFT * FINE, (WIDTH - RIGHT) * FINE)
+    y = _scale(y_ticks, (HEIGHT - BOTTOM) * FINE, TOP * FINE)
+    _axes(draw, frontier, x_ticks, y_ticks, x, y)
+    for point in frontier.points:
+        _bars(draw, point, x, y)
+    taken = [_mark(draw, point, x(100 * point.accuracy.mean), y(point.leak.mean)) for point in frontier.points]
+    for point, box in zip(frontier.points, list(taken), strict=True):
+        taken.append(_number(draw, point, box, taken))
+    buffer = io.BytesIO()
+    image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def ticks(values: Sequence[float], about: int = 6) -> list[float]:
+    """Round numbers at even distances, the first below all of the values and the last above."""
+    low, high = min(values), max(values)
+    spread = max(high - low, 1e-3 * max(abs(low), abs(high)), 1e-9)
+    power = 10.0 ** math.floor(math.log10(spread / about))
+    step = next(power * times for times in (1, 2, 5, 10) if power * times * about >= spread)
+    first, last = math.floor(low / step - 0.25), math.ceil(high / step + 0.25)
+    return [number * step for number in range(first, last + 1)]
+
+
+def _scale(numbers: Sequence[float], start: float, end: float) -> Scale:
+    return lambda value: start + (value - numbers[0]) / (numbers[-1] - numbers[0]) * (end - start)
+
+
+def _axes(
+    draw: ImageDraw.ImageDraw,
+    frontier: Frontier,
+    x_ticks: Sequence[float],
+    y_ticks: Sequence[float],
+    x: Scale,
+    y: Scale,
+) -> None:
+    words, small = ImageFont.load_default(size=14 * FINE), ImageFont.load_default(size=12 * FINE)
+    left, right, top, bottom = x(x_ticks[0]), x(x_ticks[-1]), y(y_ticks[-1]), y(y_ticks[0])
+    for tick in x_ticks:
+        draw.line((x(tick), top, x(tick), bottom), fill=GRID, width=FINE)
+        draw.text((x(tick), bottom + 6 * FINE), f"{tick:g}", fill=FAINT, font=small, anchor="mt")
+    for tick in y_ticks:
+        draw.line((left, y(tick), right, y(tick)), fill=GRID, width=FINE)
+        draw.text((left - 6 * FINE, y(tick)), f"{tick:g}", fill=FAINT, font=small, anchor="rm")
+    draw.rectangle((left, top, right, bottom), outline=FAINT, width=FINE)
+    names, metric = frontier.names, frontier.metric
+    title = one_line(f"{names['model']}, {names['dataset']}, batch size {names['batch_size']}, {names['protocol']}")
+    draw.text((left, 14 * FINE), title, fill=INK, font=words)
+    draw.text((right, HEIGHT * FINE - 10 * FINE), "accuracy, %", fill=INK, font=words, anchor="rb")
+    unit = f", {metric.unit}" if metric.unit else ""
+    draw.text((left, HEIGHT * FINE - 10 * FINE), f"up: leak, {metric.written}{unit}", fill=INK, font=words, anchor="lb")
+
+
+def _bars(draw: ImageDraw.ImageDraw, point: Point, x: Scale, y: Scale) -> None:
+    """Both intervals, within the frame, and the limit."""
+    here, there = x(100 * point.accuracy.mean), y(point.leak.mean)
+    frame = (LEFT * FINE, TOP * FINE, (WIDTH - RIGHT) * FINE, (HEIGHT - BOTTOM) * FINE)
+    if point.leak.ci_low is not None and point.leak.ci_high is not None:
+        ends = [min(max(y(value), frame[1]), frame[3]) for value in (point.leak.ci_low, point.leak.ci_high)]
+        draw.line((here, ends[0], here, ends[1]), fill=FAINT, width=FINE)
+    if point.accuracy.ci_low is not None and point.accuracy.ci_high is not None:
+        ends = [min(max(x(100 * v), frame[0]), frame[2]) for v in (point.accuracy.ci_low, point.accuracy.ci_high)]
+        draw.line((ends[0], there, ends[1], there), fill=FAINT, width=FINE)
+    if point.limit is not None:
+        limit = y(point.limit)
+        draw.line((here - 9 * FINE, limit, here + 9 * FINE, limit), fill=MARK, width=2 * FINE)
+        low, high = sorted((limit, there))
+        for dot in range(round(low), round(high), 7 * FINE):
+            draw.line((here, dot, here, min(dot + 2 * FINE, high)), fill=MARK, width=FINE)
+
+
+def _mark(draw: ImageDraw.ImageDraw, point: Point, here: float, there: float) -> Box:
+    size = RADIUS * FINE
+    box = (here - size, there - size, here + size, there + size)
+    shape = draw.rectangle if point.defense == "none" else draw.ellipse
+    shape(box, fill=MARK if point.unbeaten else PAPER, outline=MARK, width=2 * FINE)
+    return box
+
+
+def _number(draw: ImageDraw.ImageDraw, point: Point, mark: Box, taken: Sequence[Box]) -> Box:
+    """The point's number, and its epsilon, beside its mark where nothing else stands, else where there is most room."""
+    font = ImageFont.load_default(size=12 * FINE)
+    words = str(point.number) if point.epsilon is None else f"{point.number} (eps {point.epsilon:.3g})"
+    wide, high, gap = font.getlength(words), 13 * FINE, 2 * FINE
+    places = [
+        (mark[2] + gap, mark[1] - high),
+        (mark[2] + gap, mark[3]),
+        (mark[0] - gap - wide, mark[1] - high),
+        (mark[0] - gap - wide, mark[3]),
+    ]
+    boxes = [(left, top, left + wide, top + high) for left, top in places]
+    best = min(boxes, key=lambda box: sum(_shared(box, other) for other in taken))
+    draw.text(best[:2], words, fill=INK, font=font)
+    return best
+
+
+def _shared(one: Box, other: Box) -> float:
+    """How many square pixels two boxes share."""
+    wide, high = min(one[2], other[2]) - max(one[0], other[0]), min(one[3], other[3]) - max(one[1], other[1])
+    return wide * high if wide > 0 and high > 0 else 0.0

@@ -1,0 +1,27 @@
+"""The benchmark of leak against accuracy at a size that takes seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import frontier as asked  # type: ignore[import-not-found]
+import msgspec
+import pytest
+
+
+def test_each_setting_has_its_leak_and_its_cost_and_the_table_is_of_the_samples_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INVBENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(asked, "BATCH", 1)
+    settings = asked.Settings("mlp(width=8,depth=1)", 1, 3, 2)
+    defenses = ["none", "{name: top-k, fraction: 0.1}"]
+    samples = asked.measure("{name: mlp, width: 8, depth: 1}", settings, defenses)
+    kept = msgspec.json.decode(msgspec.json.encode(samples), type=asked.Samples)
+    assert [row.defense for row in kept.rows] == ["none", "top-k(fraction=0.1)"]
+    assert all(row.low <= row.psnr <= row.high for row in kept.rows)
+    assert kept.rows[1].message < 0.2 * kept.rows[0].message
+    table = asked.answer(settings, kept)
+    assert all(len(row) == len(table.columns) for row in table.rows)
+    assert any(row[0] == "*" for row in table.rows)
+    assert len(asked.DEFENSES) == 12
