@@ -151,7 +151,7 @@ def run(
             outcomes = plan.print_plan(cells, lambda cell: cell.id in done, where, crew.workers, read.threads)
             plan.print_trainings(trainings, results, fresh, where, crew.workers)
             _refuse_idle(matrix, outcomes, shard)
-            return 0
+            return int(plan.only_failures(outcomes))
         facts = {"device": where, "threads": read.threads, "executor": executor, "workers": crew.workers}
         facts = {**environment(), **facts, "command": sys.argv[1:]}
         listen = stack.enter_context(progress.progress_display(quiet, cells, crew.workers))

@@ -27,8 +27,7 @@ _AFFINE = (nn.Linear, nn.Conv2d, nn.BatchNorm2d, nn.GroupNorm)
 @attack(game="update", aims="client", server="malicious")
 @dataclass(frozen=True, kw_only=True)
 class Suppress(UpdateAttack):
-    """A malicious server gives all clients but the first a model whose last ReLUs are dead, and reads the first's
-    update in the sum.
+    """A malicious server gives all clients but one a model whose last ReLUs are dead, and reads that one's update.
 
     Dead: the layer before the last ReLU has weights 0 and biases -1, so that nothing comes through, and the gradients
     of all weights below and of the classifier's vanish exactly. That of the classifier's bias, p - y, does not. So the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -12,7 +12,7 @@ import torch
 
 from invbench.cell import Cell
 from invbench.console.saying import say
-from invbench.console.wording import cell_namer, count, duration, fitted
+from invbench.console.wording import cell_namer, cells_of_games, count, duration, fitted, folded
 from invbench.core.artefacts import Artefact
 from invbench.core.execution import multiply_in_float32
 from invbench.core.theirs import PartRaised, theirs
@@ -26,6 +26,8 @@ from invbench.store import Results
 
 MOST_CELLS = 200
 """Cells told one by one; above that, a line tells a group of them."""
+WIDTH, INDENT = 80, " " * 10
+"""Columns of a line about a cell, unless a word of it has more; the indent of what follows its id."""
 
 
 def print_plan(
@@ -46,22 +48,30 @@ def print_plan(
         name = cell_namer(cells)
         for fate in fates:
             told.append(fate)
-            say(f"{fate.cell.id[:8]}  {name(fate.cell.names)}\n          {fate.words}")
-            for what in fate.first:
-                say(f"          first: {what}")
+            say(f"{fate.cell.id[:8]}  {name(fate.cell.names, WIDTH - len(INDENT))}")
+            say(folded(f"{INDENT}{fate.words}", WIDTH, INDENT))
+            for what, times in Counter(fate.first).items():
+                of_it = f"{times} x {what}" if times > 1 else what
+                say(folded(f"{INDENT}first: {of_it}", WIDTH, f"{INDENT}  "))
     else:
         for alike, group in groupby(fates, key=lambda fate: _alike(fate.cell)):
             of_group = list(group)
             told += of_group
             say(f"{fitted(alike, 60)}: {_group_in_words(of_group)}")
     counts = Counter(fate.outcome for fate in told)
-    say(f"{count(len(cells), 'cell')}: " + ", ".join(f"{number} {what}" for what, number in counts.items()))
+    sums = ", ".join(f"{number} {what}" for what, number in counts.items())
+    say(folded(f"{cells_of_games(cells)}: {sums}", WIDTH))
     costs = [fate.cost for fate in told if fate.cost is not None]
     if costs:
-        say(_sum(costs, device, workers))
+        say(folded(_sum(costs, device, workers), WIDTH))
     if slow := sum(fate.slow for fate in told):
         say(f"warning: {count(slow, 'cell')} may take longer than the time limit; a higher `timeout`?", err=True)
     return counts
+
+
+def only_failures(outcomes: Iterable[str]) -> bool:
+    """Whether some cells would fail and no other can be played: such a plan is as wrong as such a run."""
+    return {"failed"} <= set(outcomes) <= {"failed", "unsupported"}
 
 
 def print_trainings(trainings: Sequence[Federation], results: Results, fresh: bool, device: str, workers: int) -> None:

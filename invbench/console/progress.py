@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from invbench.cell import Cell
 from invbench.console.saying import say
 from invbench.console.terminal import Terminal
-from invbench.console.wording import Namer, cell_namer, count, duration, fitted, headline
+from invbench.console.wording import Namer, cell_namer, cells_of_games, count, duration, fitted, headline
 from invbench.runs.executors import Notice
 from invbench.runs.run import Again, Doing, Done, Left, Made, News, Planned, Unplayable
 from invbench.store import Record
@@ -43,11 +43,12 @@ class _Lines:
 
     def __init__(self, cells: Sequence[Cell]) -> None:
         self.name, self.cells, self.done = cell_namer(cells), len(cells), 0
+        self.of_games = cells_of_games(cells)
 
     def __call__(self, news: News) -> None:
         if isinstance(news, Planned):
             self.done = news.kept
-            self._say(_planned(news))
+            self._say(_planned(news, self.of_games))
         elif isinstance(news, Unplayable):
             for record in news.records[:MOST_UNPLAYABLE]:
                 self._end(record)
@@ -91,7 +92,7 @@ class _Display:
     ) -> None:
         self.console, self.overall, self.each = console, overall, each
         self.name: Namer = cell_namer(cells)
-        self.cells = len(cells)
+        self.cells, self.of_games = len(cells), cells_of_games(cells)
         self.bar = overall.add_task("cells", total=self.cells, left="")
         self.rows: dict[int, TaskID] = {
             worker: each.add_task("", total=None, state="", visible=False) for worker in range(workers)
@@ -103,7 +104,7 @@ class _Display:
     def __call__(self, news: News) -> None:
         if isinstance(news, Planned):
             self.done = news.kept
-            self.console.print(_planned(news))
+            self.console.print(_planned(news, self.of_games))
         elif isinstance(news, Unplayable):
             for record in news.records[:MOST_UNPLAYABLE]:
                 self._end(record)
@@ -158,8 +159,8 @@ class _Display:
         return f"about {duration((time.monotonic() - self.began) / computed * left)} left"
 
 
-def _planned(news: Planned) -> str:
-    cells = f"{count(news.to_compute, 'cell')} to compute, {news.kept} kept from before"
+def _planned(news: Planned, of_games: str) -> str:
+    cells = f"{of_games}: {news.to_compute} to compute, {news.kept} kept from before"
     if not news.to_train and not news.trained:
         return cells
     return f"{cells}; {count(news.to_train, 'training')} for their utility to make, {news.trained} kept"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from invbench.console.saying import say
 from invbench.console.terminal import Terminal, table
-from invbench.console.wording import count, reflowed
+from invbench.console.wording import broken, count, reflowed
 from invbench.gate import Verdict, passed
 from invbench.report.comparison import comparison, listed_alone
 from invbench.report.naming import labels, line, varying
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from invbench.store import Merged, Record
 
 
-NARROW = 60
-"""Columns below which a table of seven columns would break its words."""
+NARROW, WHAT, METRIC, BETWEEN = 60, 12, 14, 2
+"""Columns of the terminal and of a cell's words below which a table of seven columns would break its words; the most of
+a metric's name; and those between two columns."""
 
 
 def print_outcome(records: Sequence[Record], folder: Path) -> None:
@@ -117,17 +118,29 @@ def _print_verdicts(verdicts: Sequence[Verdict]) -> None:
     """A row a metric, the cell named by what differs between these; below `NARROW` columns two lines a metric."""
     axes = varying((v.names for v in verdicts), AXES) or ["attack", "model"]
     named = {axis: labels(v.names.get(axis) for v in verdicts) for axis in axes}
-    console = Terminal()
-    rows = table("cell", "what", "metric", "before", "after", "moved by", "outcome")
-    for v in verdicts:
-        what = line(v.names, axes, named)
-        shown = ["" if n is None else f"{n:.4g}" for n in (v.before, v.after)]
-        by = "" if v.difference is None else f"{v.difference:+.3g}"
-        if console.width < NARROW:
-            console.print(f"{v.cell[:8]}  {what}")
-            numbers = f"{shown[0] or '-'} -> {shown[1] or '-'} {f'({by})' if by else ''}".rstrip()
-            console.print(f"  {v.outcome}: {f'{v.metric} {numbers}' if v.metric else 'the cell'}")
-        else:
-            rows.add_row(v.cell[:8], what, v.metric or "", *shown, by, v.outcome)
-    if console.width >= NARROW:
-        console.print(rows)
+    console, header = Terminal(), ("cell", "what", "metric", "before", "after", "moved by", "outcome")
+    whats = [line(v.names, axes, named) for v in verdicts]
+    rows = [
+        (v.cell[:8], what, broken(v.metric or "", METRIC), *_moved(v)) for v, what in zip(verdicts, whats, strict=True)
+    ]
+    widths = [
+        max(len(one) for cell in column for one in cell.split("\n")) for column in zip(header, *rows, strict=True)
+    ]
+    room = console.width - (sum(widths) - widths[1]) - BETWEEN * (len(header) - 1)
+    if console.width >= NARROW and room >= WHAT:
+        made = table(*header)
+        for cell, what, *rest in rows:
+            made.add_row(cell, broken(what, room), *rest)
+        console.print(made)
+        return
+    for v, what in zip(verdicts, whats, strict=True):
+        before, after, by, _ = _moved(v)
+        console.print(f"{v.cell[:8]}  {what}")
+        numbers = f"{before or '-'} -> {after or '-'} {f'({by})' if by else ''}".rstrip()
+        console.print(f"  {v.outcome}: {f'{v.metric} {numbers}' if v.metric else 'the cell'}")
+
+
+def _moved(v: Verdict) -> tuple[str, str, str, str]:
+    """Before, after, by how much, and what came of it."""
+    before, after = ("" if n is None else f"{n:.4g}" for n in (v.before, v.after))
+    return before, after, "" if v.difference is None else f"{v.difference:+.3g}", v.outcome

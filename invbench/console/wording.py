@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import textwrap
+from collections import Counter
 from collections.abc import Iterable
 
 from invbench.cell import Cell
@@ -34,6 +36,38 @@ def duration(seconds: float) -> str:
 def count(number: int, noun: str) -> str:
     """`1 cell`, `2 cells`."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def cells_of_games(cells: Iterable[Cell]) -> str:
+    """`4 cells of game membership`; of several games `5 cells (3 of game update, 2 of game membership)`."""
+    games = Counter(cell.game for cell in cells)
+    if len(games) < 2:
+        return " of game ".join([count(games.total(), "cell"), *games])
+    return f"{games.total()} cells ({', '.join(f'{number} of game {game}' for game, number in games.items())})"
+
+
+def folded(words: str, width: int, indent: str = "") -> str:
+    """A line broken between words (never within one, nor at a hyphen) where it is longer than `width` columns; what
+    follows begins with `indent`."""
+    lines = textwrap.wrap(
+        words, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False, drop_whitespace=True
+    )
+    return "\n".join(lines) if lines else words
+
+
+def broken(words: str, width: int) -> str:
+    """Words in lines of at most `width` columns, broken at blanks, and after `_ - , + ( =` where one alone has more;
+    never within what stands between those."""
+    lines = [""]
+    for word in words.split():
+        pieces = [word] if len(word) <= width else re.findall(r"[^_,+(=-]*[_,+(=-]+|[^_,+(=-]+", word)
+        for number, piece in enumerate(pieces):
+            blank = " " if number == 0 and lines[-1] else ""
+            if lines[-1] and len(f"{lines[-1]}{blank}{piece}") > width:
+                lines.append(piece)
+            else:
+                lines[-1] += f"{blank}{piece}"
+    return "\n".join(lines)
 
 
 class Namer:

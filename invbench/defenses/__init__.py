@@ -229,14 +229,19 @@ class Defense:
 
     def stages(self) -> tuple[Stage, ...]:
         """The stages at which it acts, in the order of `STAGES`."""
-        own = {stage: getattr(type(self), stage) for stage in STAGES}
-        return tuple(stage for stage in STAGES if callable(own[stage]) and own[stage] is not getattr(Defense, stage))
+        return stages_of(type(self))
 
     def public_parameters(self) -> dict[str, Any]:
         """What the attacker is told of it: every setting."""
         if not dataclasses.is_dataclass(self):  # somebody's, written without settings
             return {}
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+def stages_of(cls: type) -> tuple[Stage, ...]:
+    """The stages at which defences of this class can act, whatever their settings, in the order of `STAGES`."""
+    own = {stage: getattr(cls, stage, None) for stage in STAGES}
+    return tuple(stage for stage in STAGES if callable(own[stage]) and own[stage] is not getattr(Defense, stage))
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy.typing as npt
 import torch
@@ -18,6 +18,7 @@ import torch
 from invbench import registry
 from invbench.cell import Cell
 from invbench.core.artefacts import Artefact
+from invbench.defenses import Stage
 from invbench.observation import Observation, Tensors
 
 Known = TypeVar("Known", covariant=True)
@@ -85,6 +86,9 @@ class Deal(ABC, Generic[Seen, Said]):
 
 class Game(ABC, Generic[Known, Seen, Said]):
     """A threat model. What it says of a cell before it deals does not depend on the cell's seed."""
+
+    stages: ClassVar[frozenset[Stage]] = frozenset()
+    """Of defences, those that it passes through; told by `invbench list`."""
 
     @abstractmethod
     def unsupported(self, cell: Cell) -> str | None:

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from invbench import registry
 from invbench.cell import Cell
 from invbench.core.errors import in_words
-from invbench.defenses import Defense, Stage
+from invbench.defenses import Defense, Stage, stages_of
 from invbench.games._batches import (
     attackers_own,
     pictures_of,
@@ -29,6 +30,8 @@ from invbench.victims.layers import TooManyLayers
 
 STAGES: frozenset[Stage] = frozenset({"model", "training", "inputs", "per_example", "update", "aggregate"})
 """The stages of defences that a round passes through."""
+FEW = 6
+"""Defences that are named where another one does not act."""
 MOST_PARAMETERS = 1 << 30
 """Of a victim: 4 GiB in float32, and every target has a copy. The largest of torchvision's has 0.6 of it."""
 
@@ -68,8 +71,22 @@ def idle_defense(cell: Cell, stages: frozenset[Stage]) -> str | None:
     """Which of the cell's defences acts at none of the stages that its game passes through."""
     for defense in cell.defense or ():
         if not stages & set(defense.build(Defense).stages()):
-            return f"defence {defense.name} acts at no stage of game {cell.game}"
+            return acts_nowhere(defense.name, cell.game, stages)
     return None
+
+
+def acts_nowhere(defense: str, game: str, stages: frozenset[Stage]) -> str:
+    """That a defence acts at none of a game's stages, with a few that do."""
+    others = [name for name in registry.names("defense") if stages & set(_stages_of(name))]
+    few = ", ".join(others[:FEW]) + (", ..." if len(others) > FEW else "")
+    return f"defence {defense} acts at no stage of game {game}; these do: {few}"
+
+
+def _stages_of(defense: str) -> tuple[Stage, ...]:
+    try:
+        return stages_of(registry.load("defense", defense).cls)
+    except registry.BrokenPart:
+        return ()
 
 
 def idle_untrained(cell: Cell, stages: frozenset[Stage]) -> str | None:

@@ -13,12 +13,14 @@ from invbench.core.randomness import stream
 from invbench.core.regression import Regression
 from invbench.data import Dataset
 from invbench.data._table import Table
-from invbench.defenses import Context, Defense, Stack
+from invbench.defenses import Context, Defense, Stack, Stage
 from invbench.games._people import PARTS, training_count
+from invbench.games._planning import acts_nowhere
 from invbench.models import Rows, TableLearner, TableModel
 from invbench.protocol.release import Release
 
 MOST_COMBINATIONS = 10_000
+STAGES: frozenset[Stage] = frozenset({"regression"})
 
 
 def table_of(cell: Cell) -> Table:
@@ -105,8 +107,8 @@ def _too_many(table: Table, unknown: Sequence[str]) -> str | None:
 
 def _undefended(cell: Cell, table: Table, learner: TableLearner | None) -> str | None:
     for choice in cell.defense or ():
-        if "regression" not in choice.build(Defense).stages():
-            return f"defence {choice.name} acts at no stage of game {cell.game}"
+        if not STAGES & set(choice.build(Defense).stages()):
+            return acts_nowhere(choice.name, cell.game, STAGES)
         if learner is None or not learner.is_least_squares:
             return f"defence {choice.name} acts on a regression of least squares; {cell.model.name} is none"
         if table.target in table.categories:

@@ -15,7 +15,7 @@ from invbench.core.randomness import numpy_stream, stream
 from invbench.data._table import Table
 from invbench.games import Deal, Game, Scores
 from invbench.games._people import counted, imputed, split, unseen
-from invbench.games._released import release_of, table_of, trained, why_unplayable
+from invbench.games._released import STAGES, release_of, table_of, trained, why_unplayable
 from invbench.models import TableModel
 from invbench.observation import AttributeGuess, AttributeObservation, AttributePublic, CountedPrior
 from invbench.registry import game
@@ -32,6 +32,8 @@ class Attribute(Game[AttributePublic, AttributeObservation, AttributeGuess]):
     rows, by the cell's seed; targets are the rows held out (or, by protocol, those that trained it), and what is seen
     of a person is the target in his row.
     """
+
+    stages = STAGES
 
     def unsupported(self, cell: Cell) -> str | None:
         return why_unplayable(cell)

@@ -62,6 +62,8 @@ class Audit(Game[AuditPublic, AuditObservation, AuditGuess]):
     and noise of its own and the same canaries.
     """
 
+    stages = STAGES
+
     def unsupported(self, cell: Cell) -> str | None:
         if (why := not_of_pictures(cell) or idle_defense(cell, STAGES)) is not None:
             return why

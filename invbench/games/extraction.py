@@ -20,7 +20,7 @@ from invbench.core.randomness import stream
 from invbench.defenses import Defense, Stage
 from invbench.games import Deal, Game, Rerun, Scores
 from invbench.games._guaranteed import of_training
-from invbench.games._planning import idle_untrained
+from invbench.games._planning import acts_nowhere, idle_untrained
 from invbench.games._said import curve_csv, strings_csv
 from invbench.language.likelihood import PLAIN, Sampling, surprise, token_log_probabilities
 from invbench.observation import ExtractionGuess, ExtractionObservation, ExtractionPublic, Tokenizer
@@ -55,6 +55,8 @@ class Extraction(Game[ExtractionPublic, ExtractionObservation, ExtractionGuess])
     of the protocol's `canaries`, which are all in one text.
     """
 
+    stages = STAGES
+
     def unsupported(self, cell: Cell) -> str | None:
         for choice in (cell.dataset, cell.model):
             if choice.part.facts["data"] != "text":
@@ -64,8 +66,9 @@ class Extraction(Game[ExtractionPublic, ExtractionObservation, ExtractionGuess])
         stages = STAGES - {"corpus", "training"} if as_released else STAGES
         for defense in cell.defense or ():
             if not stages & set(defense.build(Defense).stages()):
-                where = f"on {cell.model.name}, which is not trained here" if as_released else f"of game {cell.game}"
-                return f"defence {defense.name} acts at no stage {where}"
+                if as_released:
+                    return f"defence {defense.name} acts at no stage on {cell.model.name}, which is not trained here"
+                return acts_nowhere(defense.name, cell.game, stages)
         if (why := model.unsupported()) is not None:
             return why
         if as_released and said.repeats:

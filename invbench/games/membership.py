@@ -34,7 +34,7 @@ from invbench.games._candidates import (
     steps_of,
 )
 from invbench.games._guaranteed import of_training
-from invbench.games._planning import MOST_PARAMETERS
+from invbench.games._planning import MOST_PARAMETERS, acts_nowhere
 from invbench.observation import (
     Labelled,
     MembershipGuess,
@@ -73,13 +73,15 @@ class Membership(Game[MembershipPublic, MembershipObservation, MembershipGuess])
     own. All victims, shadows and the control `unseen` train on equally many pictures, for equally long.
     """
 
+    stages = STAGES
+
     def unsupported(self, cell: Cell) -> str | None:
         for choice in (cell.dataset, cell.model):
             if choice.part.facts["data"] != "images":
                 return f"game {cell.game} is played on images; {choice.short} is not of that kind"
         for defense in cell.defense or ():
             if not STAGES & set(defense.build(Defense).stages()):
-                return f"defence {defense.name} acts at no stage of game {cell.game}"
+                return acts_nowhere(defense.name, cell.game, STAGES)
         if model_of(cell).trained:
             return f"its victims always train, for the protocol's `epochs`: {cell.model.name} without `trained`"
         pool = pool_of(cell)

@@ -19,7 +19,7 @@ from invbench.core.randomness import stream
 from invbench.data import ImagePool
 from invbench.defenses import Context, Defense
 from invbench.games import Deal, Game, Rerun, Scores
-from invbench.games._classes import chance, known_classes, private_pictures, private_pool, why_unplayable
+from invbench.games._classes import STAGES, chance, known_classes, private_pictures, private_pool, why_unplayable
 from invbench.games._guaranteed import of_training
 from invbench.metrics import ssim_note
 from invbench.observation import Confidences, Inversion, ModelObservation, ModelPublic, Oracle, PublicDefense
@@ -59,6 +59,8 @@ class ModelGame(Game[ModelPublic, ModelObservation, Inversion]):
     The model is always trained, on the data set's training pool (`trained` says nothing here). Targets are classes:
     the `targets` from number `offset` on.
     """
+
+    stages = STAGES
 
     def unsupported(self, cell: Cell) -> str | None:
         return why_unplayable(cell)
@@ -172,11 +174,12 @@ class ModelDeal(Deal[ModelObservation, Inversion]):
         sure = [self._confidences(row)[np.arange(len(row)), self._classes] for row in rows]
         said = ["no answer" if answer.image is None else "" for answer in answers]
         texts = [
-            [f"{label}: {of_mean:.2f}", f"{of_nearest:.2f}", missing or f"{of_answer:.2f}"]
-            for label, of_mean, of_nearest, of_answer, missing in zip(self._classes, *sure, said, strict=True)
+            [f"confidence {of_mean:.2f}", f"confidence {of_nearest:.2f}", missing or f"confidence {of_answer:.2f}"]
+            for of_mean, of_nearest, of_answer, missing in zip(*sure, said, strict=True)
         ]
         title += f", defence {names['defense']}; under each picture the model's confidence that it is of the class"
-        return {"grid.png": classes_png([list(column) for column in zip(*rows, strict=True)], texts, title)}
+        heads = [f"class {label}" for label in self._classes]
+        return {"grid.png": classes_png([list(column) for column in zip(*rows, strict=True)], texts, heads, title)}
 
     @property
     def notes(self) -> tuple[str, ...]:

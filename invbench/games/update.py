@@ -30,7 +30,7 @@ from invbench.games._batches import (
 from invbench.games._crafted import crafted
 from invbench.games._guaranteed import Guaranteed, of_round
 from invbench.games._limits import Limits, limit_artefacts, limits_of
-from invbench.games._planning import why_unplayable
+from invbench.games._planning import STAGES, why_unplayable
 from invbench.metrics import lpips_note, ssim_note
 from invbench.observation import Guess, Labelled, Public, PublicDefense, Update, UpdateObservation, too_many
 from invbench.protocol import UpdateProtocol
@@ -63,6 +63,8 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
 
     Target k of n clients at batch b takes pictures k*n*b .. (k+1)*n*b-1 of the target pool, client by client.
     """
+
+    stages = STAGES
 
     def unsupported(self, cell: Cell) -> str | None:
         return why_unplayable(cell)

@@ -82,6 +82,9 @@ def _told(part: registry.Part) -> dict[str, Iterable[str]]:
     if part.kind == "protocol":
         games = [name for name in registry.names("game") if _serves(part.name, name)]
         return {"games": games, "adds the axes": part.facts["axes"]}
+    if part.kind == "defense":
+        games = [name for name in registry.names("game") if set(_stages(part)) & set(_stages_of("game", name))]
+        return {"acts at the stages": _stages(part), "and so in the games": games}
     if part.kind == "game":
         sheet = sheet_of(part.name)
         protocols = [name for name in registry.names("protocol") if _serves(name, part.name)]
@@ -89,6 +92,10 @@ def _told(part: registry.Part) -> dict[str, Iterable[str]]:
             "data": [part.facts["data"]],
             "axes": part.facts["axes"],
             "protocols": protocols,
+            "attacks": [name for name in registry.names("attack") if _game_of(name) == part.name],
+            "defences that act in it": [
+                name for name in registry.names("defense") if set(_stages_of("defense", name)) & set(_stages(part))
+            ],
             "metrics": sheet.by_name,
             "controls that can be asked for": sheet.said.controls,
         }
@@ -100,6 +107,31 @@ def _serves(protocol: str, game: str) -> bool:
         return registry.serves(registry.load("protocol", protocol), game)
     except registry.BrokenPart:
         return False
+
+
+def _game_of(attack: str) -> str | None:
+    """The game of an attack; None of one that is broken, which the list of attacks says."""
+    try:
+        game: str = registry.load("attack", attack).facts["game"]
+        return game
+    except registry.BrokenPart:
+        return None
+
+
+def _stages_of(kind: str, name: str) -> tuple[str, ...]:
+    try:
+        return _stages(registry.load(kind, name))
+    except registry.BrokenPart:
+        return ()
+
+
+def _stages(part: registry.Part) -> tuple[str, ...]:
+    """The stages at which a defence can act, or those that a game passes through."""
+    from invbench.defenses import STAGES, stages_of  # late: it imports torch, which lists of names do without
+
+    if part.kind == "defense":
+        return stages_of(part.cls)
+    return tuple(stage for stage in STAGES if stage in getattr(part.cls, "stages", ()))
 
 
 def _direction(column: Column) -> str:

@@ -16,7 +16,9 @@ seed: 0                 # of the victim's weights, the client and the attack; a 
 timeout: 600            # seconds a cell may take
 threads: 1              # of one cell
 compile: off
-controls: [grey, mean]  # what reading nothing scores; `noise` adds the same attack on pure noise
+# What reading nothing scores: each game has controls of its own, which need not be asked for. Game `update` has
+# grey and mean unasked, and the same attack on pure noise where it is:
+# controls: [grey, mean, noise]
 
 # A cell for each combination. A value is a name, or a mapping of `name` and settings.
 grid:

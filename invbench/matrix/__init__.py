@@ -17,6 +17,7 @@ from invbench.matrix import values
 from invbench.matrix.blocks import Batches, Block, Limits, read_data, read_grid, read_include
 from invbench.matrix.bounds import refuse_out_of_bounds
 from invbench.matrix.choices import Reader
+from invbench.matrix.controls import read_controls, refuse_strangers
 from invbench.matrix.errors import Errors, MatrixError, MatrixErrors
 from invbench.matrix.excluding import Exclusion, read_exclusion
 from invbench.matrix.selecting import select
@@ -60,7 +61,7 @@ def load(path: Path | str, sets: Sequence[str] = ()) -> Matrix:
     limits = Limits(
         threads=values.setting("threads", tree, errors),
         compile=values.setting("compile", tree, errors),
-        controls=values.read_controls(tree.entries.get("controls"), errors),
+        controls=read_controls(tree.entries.get("controls"), errors),
         timeout=values.setting("timeout", tree, errors),
     )
     utility = read_utility(tree.entries.get("utility"), errors)
@@ -72,6 +73,7 @@ def load(path: Path | str, sets: Sequence[str] = ()) -> Matrix:
     if not kept:
         errors.add(tree.entries["grid"].place, "every cell of the grid is excluded")
     refuse_out_of_bounds(kept, tree, errors)
+    refuse_strangers(limits.controls, (cell.game for cell in kept), errors)
     errors.check()
     unique: dict[str, Cell] = {}
     for cell in kept:

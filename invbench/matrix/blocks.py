@@ -15,6 +15,7 @@ from invbench.core.errors import in_words
 from invbench.core.theirs import PartRaised, theirs
 from invbench.data import BadData, Dataset, Pool
 from invbench.matrix.choices import Reader, read_choice
+from invbench.matrix.controls import controls_of
 from invbench.matrix.source.nodes import Entry, Node, Place, Table, plain, show
 from invbench.matrix.values import AXES, INCLUDE_KEYS, SETTINGS, read_axis, read_value, refuse_unknown, setting
 
@@ -47,7 +48,7 @@ class Limits:
 
     threads: int
     compile: str
-    controls: tuple[str, ...]
+    controls: Mapping[str, Place]  # those asked for, whichever game's
     timeout: float
 
 
@@ -69,9 +70,11 @@ class Block:
         data = self.batches.data
         assert data is not None
         for attack in self.axes["attack"]:
+            game = attack.part.facts["game"]
+            controls = controls_of(game, limits.controls)
             for chosen, seed in itertools.product(self._of_attack(attack), self.batches.seeds):
                 yield Cell(
-                    game=attack.part.facts["game"],
+                    game=game,
                     attack=attack.told_of(chosen.get("defense")),
                     model=chosen["model"],
                     dataset=data.choice,
@@ -85,7 +88,7 @@ class Block:
                     seed=seed,
                     threads=limits.threads,
                     compile=limits.compile,
-                    controls=limits.controls,
+                    controls=controls,
                     timeout=limits.timeout,
                 )
 

@@ -10,7 +10,6 @@ from invbench.core.parameters import Parameter, nearest_name
 from invbench.matrix.choices import Reader, read_choice, read_stack
 from invbench.matrix.errors import Errors
 from invbench.matrix.source.nodes import Entry, Items, Node, Place, Table, plain, show
-from invbench.sheets import every_sheet
 
 MOST_THREADS = 1024
 
@@ -33,13 +32,16 @@ MATRIX_KEYS = (
 )
 INCLUDE_KEYS = (*AXES, "dataset", "targets", "offset", "seed")
 EXCLUDE_KEYS = (*AXES, "dataset", "seed")
+NAMES_THE_GAME = "the attack names the game; `invbench list games NAME` lists a game's attacks"
 
 
 def refuse_unknown(table: Table, known: Iterable[str], what: str, errors: Errors) -> None:
     """Note every key that is not among the known ones."""
     known = list(known)
     for key, entry in table.entries.items():
-        if key not in known:
+        if key in ("game", "games"):
+            errors.add(entry.place, f"{what} has no {key!r}: {NAMES_THE_GAME}")
+        elif key not in known:
             errors.add(entry.place, f"{what} has no {key!r}", nearest_name(key, known))
 
 
@@ -73,29 +75,6 @@ def read_name(entry: Entry | None, stem: str, place: Place, errors: Errors) -> s
     if unfit or not name or name[0] in ".-~ " or name[-1] in ". " or len(name.encode(errors="replace")) > 100:
         errors.add(place, f"name must be a plain file name, not {name!r}")
     return name
-
-
-def read_controls(entry: Entry | None, errors: Errors) -> tuple[str, ...]:
-    """The controls asked for, in the order of the games' sheets."""
-    said = [sheet.said for sheet in every_sheet()]
-    known = [*dict.fromkeys(control for one in said for control in one.controls)]
-    if entry is None:
-        unasked = {control for one in said for control in one.controls_by_default}
-        return tuple(control for control in known if control in unasked)
-    node = entry.value
-    items = node.items if isinstance(node, Items) else (node,)
-    if not items:
-        errors.add(node.place, "controls is empty")
-    asked = []
-    for item in items:
-        word = plain(item)
-        if word not in known:
-            words = " or ".join([", ".join(known[:-1]), *known[-1:]])
-            errors.add(item.place, f"a control is {words}, not {show(word)}", nearest_name(str(word), known))
-        elif word in asked:
-            errors.add(item.place, f"control {word!r} is repeated")
-        asked.append(word)
-    return tuple(control for control in known if control in asked)
 
 
 def read_axis(axis: str, node: Node, reader: Reader) -> tuple[Any, ...]:

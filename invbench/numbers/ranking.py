@@ -59,10 +59,15 @@ class TruePositiveRate(Statistic):
 
     def found(self, score: Array, member: Array) -> npt.NDArray[np.bool_]:
         """Which items `(N,)` are the members above that threshold, every item counted once."""
+        found: npt.NDArray[np.bool_] = (member != 0) & self.flagged(score, member)
+        return found
+
+    def flagged(self, score: Array, member: Array) -> npt.NDArray[np.bool_]:
+        """Which items `(N,)` are above that threshold, members or not."""
         others = np.sort(score[member == 0])[::-1]
         allowed = math.floor(self.at * len(others) * (1 + ROUNDING))
-        found: npt.NDArray[np.bool_] = (member != 0) & (score > others[allowed])
-        return found
+        above: npt.NDArray[np.bool_] = score > others[allowed]
+        return above
 
     def why_empty(self, inputs: Sequence[Array]) -> str | None:
         others, needed = int((inputs[1] == 0).sum()), math.ceil(1 / self.at - ROUNDING)

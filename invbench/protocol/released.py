@@ -11,10 +11,10 @@ from invbench.registry import parameter, protocol
 @protocol(games=("membership",))
 @dataclass(frozen=True, kw_only=True)
 class Released(Protocol):
-    """Anybody may ask the model for its probabilities, as often as he likes; without `answer` defences its weights lie
-    open, too.
+    """Anybody may ask the model for its probabilities, as often as he likes.
 
-    Victims and shadow models train in batches of 32 by one recipe (`core/training.py`), each on as many pictures.
+    Without `answer` defences its weights lie open, too. Victims and shadow models train in batches of 32 by one recipe
+    (`core/training.py`), each on as many pictures.
     """
 
     epochs: int = parameter(30, at_least=1, unit="passes over its pictures", help="how long the victim trains")

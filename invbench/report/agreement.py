@@ -26,10 +26,12 @@ ALIKE = ("game", "dataset", "model", "batch_size", "defense", "protocol", "seed"
 
 @dataclass(frozen=True, eq=False)
 class Caught:
-    """Of one attack: which members are above its threshold, and who is a member, `(targets, items)` each."""
+    """Of one attack: which members are above its threshold, which others are, and who is a member, `(targets, items)`
+    each."""
 
     attack: str
     found: npt.NDArray[np.bool_]
+    false: npt.NDArray[np.bool_]
     member: npt.NDArray[np.bool_]
 
 
@@ -40,9 +42,14 @@ def agreements(results: Results, figures: Sequence[Figures]) -> list[str]:
         statistic = _rate(cells[0].sheet)
         if statistic is not None and len(parts) < MOST_TABLES:
             caught = [*_caught(results, cells[:MOST_ATTACKS], statistic)]
-            if any(one.found.any() for one in caught):
+            if _read_or_unknown(cells) and any(one.found.any() for one in caught):
                 parts.append(_section(cells[0], caught, statistic))
     return parts
+
+
+def _read_or_unknown(cells: Sequence[Figures]) -> bool:
+    """Whether any of the cells surely read something, or none has controls to say so: chance catches somebody, too."""
+    return any(one.shown is not None for one in cells) or not any(one.evidence for one in cells)
 
 
 def _rate(sheet: GameSheet) -> TruePositiveRate | None:
@@ -63,8 +70,9 @@ def _caught(results: Results, cells: Sequence[Figures], statistic: TruePositiveR
             continue
         first = member != 0 if first is None else first
         if np.array_equal(first, member != 0):
-            found = statistic.found(score.ravel(), member.ravel()).reshape(member.shape)
-            yield Caught(names[cell.record.names["attack"]], found, first)
+            above = statistic.flagged(score.ravel(), member.ravel()).reshape(member.shape)
+            found, false = above & (member != 0), above & (member == 0)
+            yield Caught(names[cell.record.names["attack"]], found, false, first)
 
 
 def _matrix(scores: Sequence[Sequence[float | None]]) -> npt.NDArray[np.float64] | None:
@@ -87,7 +95,8 @@ def _section(cell: Figures, caught: Sequence[Caught], statistic: TruePositiveRat
         parts += [
             "Who catches whom: the members that two attacks both find.",
             _pairs(caught),
-            f"The {item.many} that are found most often: in how many of the targets of which each is a member.",
+            f"The {item.many} that are found most often: in how many of the targets of which each is a member; and how"
+            " often each is flagged where it is none, by all attacks together.",
             _items(caught, item.one),
         ]
     return "\n\n".join(parts)
@@ -112,7 +121,16 @@ def _pairs(caught: Sequence[Caught]) -> str:
 def _items(caught: Sequence[Caught], item: str) -> str:
     total = np.sum([one.found.sum(axis=0) for one in caught], axis=0)
     members = caught[0].member.sum(axis=0)
-    header = [text(item), *(code(one.attack) for one in caught)]
+    header = [text(item), *(code(one.attack) for one in caught), "flagged when not a member"]
+    targets = len(caught[0].member)
+    false = np.sum([one.false.sum(axis=0) for one in caught], axis=0)
     order = [int(k) for k in np.argsort(-total, kind="stable")[:MOST_ITEMS] if total[k]]
-    rows = [[str(k), *(f"{int(one.found[:, k].sum())} of {members[k]}" for one in caught)] for k in order]
+    rows = [
+        [
+            str(k),
+            *(f"{int(one.found[:, k].sum())} of {members[k]}" for one in caught),
+            f"{int(false[k])} of {len(caught) * (targets - int(members[k]))}",
+        ]
+        for k in order
+    ]
     return table(header, rows, right=frozenset(range(1, len(header))))

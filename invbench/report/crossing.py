@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from invbench.report import wording
-from invbench.report.figures import Figures
+from invbench.report.figures import Figures, leading
 from invbench.report.naive import KNOWLEDGE, Pairs
 from invbench.report.naming import labels, varying
+from invbench.report.sections import strongest
 from invbench.report.tables import code, table, text
 
 ORDER = ("defense", "attack", "batch_size", "model", "protocol", "dataset", "seed")
@@ -38,7 +39,8 @@ def crossings(figures: Sequence[Figures], game: str, paired: Pairs) -> list[str]
     first, others = axes[0], [axis for axis in axes[1:] if axis != "seed"] or axes[1:]
     pairs = [(first, other) for other in others] or [("attack" if first != "attack" else "model", first)]
     beside = (KNOWLEDGE,) if any(paired.of(one) for one in figures) else ()
-    return [part for pair in pairs for part in _crossing(figures, game, *pair, beside)]
+    metric = leading(figures)
+    return [part for pair in pairs for part in _crossing(figures, game, metric, *pair, beside)]
 
 
 def _room_for(figures: Sequence[Figures], axis: str) -> bool:
@@ -46,7 +48,7 @@ def _room_for(figures: Sequence[Figures], axis: str) -> bool:
 
 
 def _crossing(
-    figures: Sequence[Figures], game: str, one_axis: str, other: str, beside: Sequence[str] = ()
+    figures: Sequence[Figures], game: str, metric: str, one_axis: str, other: str, beside: Sequence[str] = ()
 ) -> list[str]:
     named = {axis: labels(one.record.names[axis] for one in figures) for axis in (one_axis, other)}
     across = _across(named)
@@ -58,16 +60,16 @@ def _crossing(
         places.setdefault((one.record.names[down], one.record.names[across]), []).append(one)
     header = [_title(down), *(_written(across, named[across], v) for v in named[across])]
     rows = [
-        [_written(down, named[down], at), *(_place(places.get((at, over), [])) for over in named[across])]
+        [_written(down, named[down], at), *(_place(places.get((at, over), []), metric) for over in named[across])]
         for at in named[down]
     ]
     sheet = figures[0].sheet
-    column = wording.column_title(sheet.column(sheet.first))
+    column = wording.column_title(sheet.column(metric))
     heading = f"## {text(f'{column}: {_title(down)} by {_title(across)}, game {game}')}"
     folded = [_title(axis) for axis in varying((one.record.names for one in figures), ORDER)]
     folded = [title for title in folded if title not in (_title(down), _title(across))] + [*beside]
     right = frozenset(range(1, len(header)))
-    return [heading, table(header, rows, right), _caption(figures, folded)]
+    return [heading, table(header, rows, right), _caption(figures, metric, folded)]
 
 
 def _across(named: Mapping[str, Mapping[object, str]]) -> str | None:
@@ -78,14 +80,13 @@ def _across(named: Mapping[str, Mapping[object, str]]) -> str | None:
     return min(several or fitting, key=widths.__getitem__, default=None)
 
 
-def _caption(figures: Sequence[Figures], folded: Sequence[str]) -> str:
+def _caption(figures: Sequence[Figures], metric: str, folded: Sequence[str]) -> str:
     """What stands in a place, the marks that are used, and the controls."""
-    sheet = figures[0].sheet
-    column = sheet.column(sheet.first)
+    column = figures[0].sheet.column(metric)
     said = [f"{column.written} of each cell"]
     if folded:
         said = [f"Each place is the cell that leaks most of those that differ in {', '.join(folded)}"]
-    controls = [control.mean for one in figures if (control := one.strongest.get(sheet.first)) is not None]
+    controls = [control.mean for one in figures if (control := one.strongest.get(metric)) is not None]
     if controls:
         ends = dict.fromkeys(wording.with_unit(column, end) for end in (min(controls), max(controls)))
         said.append(f"the strongest control has {' to '.join(ends)}")
@@ -93,9 +94,9 @@ def _caption(figures: Sequence[Figures], folded: Sequence[str]) -> str:
     return f"{'; '.join(said)}. {marks}." if any(map(_mark, figures)) else f"{'; '.join(said)}."
 
 
-def _place(cells: Sequence[Figures]) -> str:
+def _place(cells: Sequence[Figures], metric: str) -> str:
     """The strongest of these cells, marked where it read nothing; else why there is no number."""
-    counted = [one for one in cells if one.sheet.first in one.scores and one.nothing_to_read is None]
+    counted = [one for one in cells if metric in one.scores and one.nothing_to_read is None]
     if not counted and (others := [one for one in cells if one.leak is not None and one.nothing_to_read is None]):
         return _by_another(others)
     if not counted:
@@ -108,23 +109,18 @@ def _place(cells: Sequence[Figures]) -> str:
             for one in cells
         )
         return ", ".join(statuses)
-    best = max(counted, key=_order)
-    column = best.sheet.column(best.sheet.first)
-    return f"{column.show(best.scores[column.name].mean)} {_mark(best)}".rstrip()
+    best = strongest(counted, metric)
+    assert best is not None
+    column = best.sheet.column(metric)
+    return f"{column.show(best.scores[metric].mean)} {_mark(best)}".rstrip()
 
 
 def _by_another(cells: Sequence[Figures]) -> str:
-    """The strongest of cells without the game's first metric, by the first that they have: `extracted 0.500`."""
+    """The strongest of cells without the game's first metric, by their first evidence: `extracted 0.500`."""
     pairs = [(one, one.leak) for one in cells if one.leak is not None]
     best, leak = max(pairs, key=lambda pair: (pair[0].shown is not None, pair[1].gain))
     column = best.sheet.column(leak.metric)
     return f"{column.written} {column.show(best.scores[column.name].mean)} {_mark(best)}".rstrip()
-
-
-def _order(one: Figures) -> tuple[bool, float]:
-    """What was surely read comes first, then the game's first metric."""
-    column = one.sheet.column(one.sheet.first)
-    return one.shown is not None, column.gain(one.scores[column.name].mean)
 
 
 def _mark(one: Figures) -> str:

@@ -81,6 +81,10 @@ class Figures:
         first = self.sheet.first
         return next((leak for leak in self.evidence if leak.metric == first), next(iter(self.evidence), None))
 
+    def leak_by(self, metric: str) -> Leak | None:
+        """The evidence of this metric; `leak` where the cell has none of it."""
+        return next((leak for leak in self.evidence if leak.metric == metric), self.leak)
+
     @property
     def shown(self) -> Leak | None:
         """The first evidence that the attack has surely read something, None where no metric shows it."""
@@ -90,6 +94,14 @@ class Figures:
     def unsure(self) -> bool:
         """Whether no metric shows surely that something was read, but some may."""
         return self.shown is None and any(leak.more for leak in self.evidence)
+
+
+def leading(figures: Sequence[Figures]) -> str:
+    """The metric by which cells of one game are compared: the first evidence that surely shows something in one of
+    them, for another may show nothing in any; the game's first metric where none does."""
+    sheet = figures[0].sheet
+    read = {leak.metric for one in figures for leak in one.evidence if leak.read}
+    return next((one.metric for one in sheet.evidence if one.metric in read), sheet.first)
 
 
 def figures_of(record: Record) -> Figures:

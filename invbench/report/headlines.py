@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from invbench.report import wording
-from invbench.report.figures import Figures
+from invbench.report.figures import Figures, leading
 from invbench.report.leaks import Leak
 from invbench.report.sections import grouped
 from invbench.report.tables import code, text
@@ -20,8 +20,10 @@ def headlines(figures: Sequence[Figures]) -> list[str]:
     lines = []
     for game, of_game in grouped(figures, lambda one: one.record.names["game"]).items():
         silent = [one for one in of_game if one.nothing_to_read is not None]
-        measured = [(one, one.leak) for one in of_game if one.leak is not None and one.nothing_to_read is None]
-        said = [*(_leaks(measured) if measured else []), *_above_limits(of_game), *_not_counted(silent)]
+        metric = leading(of_game)
+        every = [(one, one.leak_by(metric)) for one in of_game if one.nothing_to_read is None]
+        measured = [(one, leak) for one, leak in every if leak is not None]
+        said = [*(_leaks(measured, metric) if measured else []), *_above_limits(of_game), *_not_counted(silent)]
         if said:
             lines.append(f"What leaks most in game {text(game)}:\n\n" + "\n".join(said))
     return lines
@@ -38,13 +40,19 @@ def counts(figures: Sequence[Figures], planned: int) -> str:
     return f"**{wording.cells(planned)}: {', '.join(words)}.**"
 
 
-def _leaks(measured: Sequence[tuple[Figures, Leak]]) -> list[str]:
-    """The most that was read in one game under each of its defences, the weakest defence first."""
+def _leaks(measured: Sequence[tuple[Figures, Leak]], metric: str) -> list[str]:
+    """The most that was read in one game under each of its defences, by this metric, the weakest defence first."""
+
+    def order(pair: tuple[Figures, Leak]) -> tuple[bool, bool, float]:
+        """What was surely read comes first, then what has the metric, then how far it is above its control."""
+        one, leak = pair
+        return one.shown is not None, leak.metric == metric, leak.gain
+
     by_defense: dict[str | None, list[tuple[Figures, Leak]]] = {}
     for one, leak in measured:
         by_defense.setdefault(one.record.names["defense"], []).append((one, leak))
-    most = [max(cells, key=_order) for cells in by_defense.values()]
-    most.sort(key=_order, reverse=True)
+    most = [max(cells, key=order) for cells in by_defense.values()]
+    most.sort(key=order, reverse=True)
     lines = [f"- {_sentence(one, leak)}" for one, leak in most[:MOST_DEFENSES]]
     if len(most) > MOST_DEFENSES:
         lines.append(f"- {len(most) - MOST_DEFENSES} stronger defences stand in the tables.")
@@ -81,12 +89,6 @@ def _not_counted(silent: Sequence[Figures]) -> list[str]:
         which = which if len(cells) == 1 else f"the first: {which}"
         lines.append(f"- Not counted, {wording.NOT_READABLE} in {wording.cells(len(cells))}: {text(reason)} ({which}).")
     return lines
-
-
-def _order(pair: tuple[Figures, Leak]) -> tuple[bool, bool, float]:
-    """What was surely read comes first, then what has the game's first metric, then how far it is above its control."""
-    one, leak = pair
-    return one.shown is not None, leak.metric == one.sheet.first, leak.gain
 
 
 def _sentence(one: Figures, leak: Leak) -> str:

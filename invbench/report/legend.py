@@ -21,7 +21,7 @@ FINDING = f"""\
 or every target diverged. "{wording.UNSURE.capitalize()}": it is more, but the 95 % interval of the difference, paired
 by target, holds zero, or there are fewer than {LEAST_UNITS} targets. "By" names the metric that shows what the first
 one does not."""
-INTERVAL = "mean and 95 % interval over targets (Student's t)"
+INTERVAL = "mean and 95 % interval over targets (Student's t; where all are at one end, what so many in a row prove)"
 LAST = """\
 The last column is the beginning of the cell's id, for `invbench show DIR CELL`; it leads to the
 cell's pictures, where it has any."""

@@ -14,7 +14,7 @@ from typing import TypeVar
 from invbench.numbers.columns import Column
 from invbench.numbers.sheet import Layout, Spread
 from invbench.report import naive, wording
-from invbench.report.figures import Figures
+from invbench.report.figures import Figures, leading
 from invbench.report.naive import Pairs
 from invbench.report.tables import code, table, text
 
@@ -53,9 +53,10 @@ def section(figures: Sequence[Figures], link: Link, pairs: Pairs, room: Room | N
         parts.append(
             f"Its metrics are shown as they are, without direction, margin or finding: {text(figures[0].sheet.plain)}."
         )
-    best = strongest(figures)
+    metric = leading(figures)
+    best = strongest(figures, metric)
     if best is not None:
-        parts += _best(best, link)
+        parts += _best(best, figures, metric, link)
     attacks = list(grouped(pairs.rows(figures), lambda one: one.record.names["attack"]).values())
     shown = attacks if room is None else _most(attacks, room.tables, lambda cells: max(map(_strength, cells)))
     for of_attack in shown:
@@ -70,9 +71,16 @@ def section(figures: Sequence[Figures], link: Link, pairs: Pairs, room: Room | N
     return "\n\n".join(parts)
 
 
-def strongest(figures: Iterable[Figures]) -> Figures | None:
-    """The cell that leaks most by its game's first metric, the earliest of equals; None where none has it."""
-    return max((one for one in figures if one.sheet.first in one.scores), key=_strength, default=None)
+def strongest(figures: Iterable[Figures], metric: str) -> Figures | None:
+    """The cell that leaks most by a metric, the earliest of equals; None where none has it.
+
+    What was surely read comes first.
+    """
+
+    def order(one: Figures) -> tuple[bool, float]:
+        return one.shown is not None, one.sheet.column(metric).gain(one.scores[metric].mean)
+
+    return max((one for one in figures if metric in one.scores), key=order, default=None)
 
 
 def grouped(figures: Iterable[Figures], key: Callable[[Figures], object]) -> dict[object, list[Figures]]:
@@ -100,12 +108,16 @@ def _strength(one: Figures) -> float:
     return one.sheet.column(metric).gain(one.scores[metric].mean) if metric in one.scores else -math.inf
 
 
-def _best(best: Figures, link: Link) -> list[str]:
-    names, metric = best.record.names, best.sheet.column(best.sheet.first)
+def _best(best: Figures, figures: Sequence[Figures], metric: str, link: Link) -> list[str]:
+    """The strongest cell in words, how many others have the same value, and its picture."""
+    names, column = best.record.names, best.sheet.column(metric)
     defense = "" if names["defense"] is None else f" under {code(names['defense'])}"
-    value = f"{metric.written} {wording.with_unit(metric, best.scores[metric.name].mean)}"
+    shown = column.show(best.scores[metric].mean)
+    value = f"{column.written} {wording.with_unit(column, best.scores[metric].mean)}"
     found = wording.finding(best)
-    line = f"Best here: {wording.attacked(names)}{defense}, {value} (above control: {found})."
+    equal = sum(metric in one.scores and column.show(one.scores[metric].mean) == shown for one in figures) - 1
+    ties = f"; {equal} more {'cell equals' if equal == 1 else 'cells equal'} it" if equal else ""
+    line = f"Best here: {wording.attacked(names)}{defense}, {value} (above control: {found}){ties}."
     picture = link(best.record.id, "grid.png")
     return [line] if picture is None else [line, f"![picture of cell {best.record.id}]({picture})"]
 
@@ -120,7 +132,7 @@ def _none_ran(figures: Sequence[Figures]) -> str:
 
 
 def _table(figures: Sequence[Figures], link: Link, pairs: Pairs) -> str:
-    """Rows model and defence; the best value of each metric's column in bold."""
+    """Rows model and defence; the best value of each metric's column in bold, if it is above its strongest control."""
     layout = _layout(figures)
     header, columns = ["model"], [[code(one.record.names["model"]) for one in figures]]
     for title, axis in (("defence", "defense"), ("seed", "seed")):
@@ -185,8 +197,15 @@ def _metric_cells(figures: Sequence[Figures], column: Column, spread: Spread) ->
         over_items = spread == "std" if column.statistic is None else column.statistic.resampled == "items"
         count = one.record.images if over_items else one.record.targets
         shown = wording.mean_and_spread(column, summary, spread, count)
-        cells.append(f"**{shown}**" if column.show(summary.mean) == best else shown)
+        bold = column.show(summary.mean) == best and _is_above(one, column, summary.mean)
+        cells.append(f"**{shown}**" if bold else shown)
     return cells
+
+
+def _is_above(one: Figures, column: Column, mean: float) -> bool:
+    """Whether a value is more than its strongest control's, if it has one, as both are printed."""
+    control = one.strongest.get(column.name)
+    return control is None or column.gain(float(column.show(mean)) - float(column.show(control.mean))) > 0
 
 
 def _certified(one: Figures) -> str:

@@ -114,7 +114,13 @@ def run(
     """
     with results.lock():
         of_cells = {cell: federation.id for cell, federation in matrix.federations.items()}
-        results.create(matrix.text, [cell.id for cell in matrix.cells], environment, of_cells)
+        held, ids = results.planned_before(), [cell.id for cell in matrix.cells]
+        results.create(matrix.text, ids, environment, of_cells)
+        if held and held.isdisjoint(ids):
+            many = f"{len(held)} cell{'' if len(held) == 1 else 's'}"
+            listen(
+                Notice(f"{results.path} held another matrix ({many}), whose report is replaced; its cells stay there")
+            )
         asked = [cell.id for cell in cells]
         if fresh:
             fresh_marks.begin(results, asked)

@@ -10,5 +10,10 @@ SHEET = Sheet(
     layout=Layout(
         metrics=("accuracy", "macro_auc"), controls=("mode", "imputation", "classifier"), aside=(("error", 0.0),)
     ),
+    legend=(
+        "A target is a person.",
+        "No control sees an output: `mode` answers with the commonest value, `imputation` with the likeliest one given"
+        " the person's other attributes, `classifier` is a logistic regression on these, where rows train a model.",
+    ),
     place=1,
 )

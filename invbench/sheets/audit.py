@@ -35,6 +35,7 @@ SHEET = Sheet(
     controls_by_default=("blind",),
     controls_by_name=(("blind", "auc"),),
     legend=(
+        "A target is one training, with canaries of its own.",
         "Audited epsilons are lower bounds, each wrong with the protocol's `error`: one above what is claimed refutes"
         " the claim, if the mechanism is of the family that the column names; one below it proves nothing.",
         "`blind` scores every canary alike.",

@@ -29,7 +29,10 @@ SHEET = Sheet(
     controls=("never",),
     controls_by_default=("never",),
     controls_by_name=(("never", "exposure"),),
-    legend=("`never` is the same attack on a model whose text held no canary: an exposure of 1.44 bits on average.",),
+    legend=(
+        "A target is a canary: a secret in the training text.",
+        "`never` is the same attack on a model whose text held no canary: an exposure of 1.44 bits on average.",
+    ),
     place=4,
     silent=r"no canary stands in the training text: nothing of (\d+) targets",
 )

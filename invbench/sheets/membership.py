@@ -57,6 +57,8 @@ SHEET = Sheet(
     controls_by_default=("unseen", "blind"),
     controls_by_name=(("unseen", "auc"), ("blind", "auc")),
     legend=(
+        "A target is a victim of its own, trained on a half of the same candidates. Protocol `released`: who"
+        " attacks may ask the trained model as often as he likes.",
         "Half of the candidates are members; the control `unseen` is the same attack on a victim that saw none of them,"
         " `blind` knows the candidates and no model.",
         "No word of risk follows from an AUC alone: who is found at few false alarms is exposed, however few they are.",

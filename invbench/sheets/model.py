@@ -43,6 +43,7 @@ SHEET = Sheet(
     controls_by_name=(("mean", "class_found"), ("shuffled", "class_found")),
     place=2,
     legend=(
+        "A target is a class of the attacked model.",
         "An answer nearer to one training picture than to the mean of its class would be more than a prototype: compare"
         " `psnr_to_nearest` with `psnr_to_mean`.",
     ),

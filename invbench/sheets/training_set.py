@@ -35,6 +35,7 @@ SHEET = Sheet(
     controls_by_default=("mean", "drawn"),
     controls_by_name=(("drawn", "training_found"), ("untrained", "training_found")),
     legend=(
+        "A target is a network, trained on pictures of its own.",
         "An answer finds the picture of the whole data set that correlates most with it; PSNR and SSIM are of all"
         " training pictures, one that was not found scored as the mean of the pictures not trained on.",
         "Control `drawn` answers with as many pictures of the data set, drawn at random.",

@@ -37,6 +37,10 @@ SHEET = Sheet(
     controls=("grey", "mean", "noise"),
     controls_by_default=("grey", "mean"),
     controls_by_name=(("grey", "psnr"), ("mean", "psnr"), ("noise", "psnr")),
+    legend=(
+        "A target is what the server sees of one round: one client's update of its batch of pictures, or the mean of"
+        " several clients'.",
+    ),
     place=0,
     bounds=(
         Bound(

@@ -134,6 +134,10 @@ class Results:
         cells: tuple[str, ...] = tuple(self._plan()["cells"])
         return cells
 
+    def planned_before(self) -> frozenset[str]:
+        """Ids of the matrix as last run; none where there is no plan yet."""
+        return frozenset(self.plan()) if (self.path / "plan.json").exists() else frozenset()
+
     def federations(self) -> dict[str, str]:
         """The trainings that the matrix as last run asks for beside its cells, by cell; StoreError as for `plan`."""
         found: dict[str, str] = self._plan().get("utility", {})

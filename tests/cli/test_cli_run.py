@@ -41,7 +41,7 @@ def test_a_run_says_how_each_cell_ended_and_where_to_look(finished: FinishedRun)
     done = finished.done
     assert done.exit_code == 0
     first, *lines = done.stderr.splitlines()
-    assert first == "6 cells to compute, 0 kept from before"
+    assert first == "6 cells (5 of game update, 1 of game attribute): 6 to compute, 0 kept from before"
     assert [line[:5] for line in lines] == [f"[{k}/6]" for k in range(1, 7)]
     said = "\n".join(line[6:] for line in lines)
     assert f"{EXACT} mlp(width=8) b2 none  unsupported: needs batch_size 1, not 2" in said
@@ -129,9 +129,14 @@ def test_a_matrix_of_which_no_cell_can_be_run_ends_2_and_tells_why(tmp_path: Pat
     done = invbench("run", "one.yaml", *dry, folder=tmp_path)
     assert done.exit_code == 2
     assert done.stderr.splitlines()[-1].startswith("one.yaml: no cell that it asks for can be run; each is unsupported")
-    assert "npz(path=images.npz) has one class, of which every update is zero" in done.stdout + done.stderr
+    assert "npz(path=images.npz) has one class, of which every update is zero" in joined(done.stdout + done.stderr)
     if not dry:
         assert statuses(tmp_path / "results" / "one") == {"idlg": "unsupported"}
+
+
+def joined(words: str) -> str:
+    """Folded lines as one."""
+    return " ".join(words.split())
 
 
 def test_a_dry_run_forecasts_and_writes_nothing_at_all(tmp_path: Path) -> None:
@@ -151,8 +156,10 @@ def test_a_dry_run_forecasts_and_writes_nothing_at_all(tmp_path: Path) -> None:
     )
     [refused] = [line.strip() for line in lines if "unsupported:" in line]
     assert refused.startswith("unsupported: needs batch_size 1, not 2: ")
-    assert lines[-2] == "6 cells: 5 to compute, 1 unsupported"
-    assert re.match(r"attacks: at most [\d.]+ s with 2 workers on cpu(, [1-9]\d* MB each)?; ", lines[-1])
+    assert max(map(len, lines)) <= 80
+    counts = lines.index("6 cells (5 of game update, 1 of game attribute): 5 to compute, 1 unsupported")
+    costs = joined("\n".join(lines[counts + 1 :]))
+    assert re.match(r"attacks: at most [\d.]+ s with 2 workers on cpu(, [1-9]\d* MB each)?; ", costs)
 
 
 def test_a_dry_run_tells_what_would_be_kept_and_what_would_fail(
@@ -171,7 +178,9 @@ def test_a_dry_run_tells_what_would_be_kept_and_what_would_fail(
     assert done.exit_code == 0, done.stderr
     assert done.stdout.count("done before, kept") == 4
     assert "no forecast: ValueError: no such luck" in done.stdout
-    assert "5 cells: 4 kept, 1 to compute without a forecast" in done.stdout
+    assert "5 cells (4 of game update, 1 of game attribute): 4 kept, 1 to compute without a forecast" in joined(
+        done.stdout
+    )
     assert tree(result) == before
 
 

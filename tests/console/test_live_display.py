@@ -92,7 +92,7 @@ def test_a_terminal_shows_what_goes_on_and_keeps_one_line_a_cell(tmp_path: Path)
     assert exit_code == 0
     lines = [line.rstrip() for line in re.split(r"[\r\n]+", ESCAPES.sub("", sent)) if line.strip()]
     assert max(map(len, lines)) <= 80
-    assert any(line.startswith("4 cells to compute, 0 kept from before") for line in lines)
+    assert any(line.startswith("4 cells of game update: 4 to compute, 0 kept from before") for line in lines)
 
     working = [
         re.fullmatch(r"  inverting-gradients mlp b[12] gaussian +(\d+)/(\d+) at [\d.e-]+", line) for line in lines

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from invbench import matrix
 from invbench.console import tables
-from invbench.console.plan import _in_words, _sum
-from invbench.console.wording import cell_namer, count, duration, fitted, reflowed
+from invbench.console.plan import _in_words, _sum, only_failures
+from invbench.console.wording import broken, cell_namer, cells_of_games, count, duration, fitted, folded, reflowed
 from invbench.gate import Verdict
 from invbench.play.forecasting import Forecast
 
@@ -60,6 +60,47 @@ include: [{attack: map-inversion, model: iwpc, dataset: {name: warfarin, sensiti
     assert cell_namer(cells[:1])(cells[0].names) == "peel linear b4 none"
     two_sets = [cells[0], cells[-1]]
     assert cell_namer(two_sets)(cells[0].names) == "peel linear b4 none"
+
+
+def test_cells_are_counted_with_their_games(tmp_path: Path) -> None:
+    text = """\
+dataset: digits
+seed: [0, 1]
+grid: {attack: [peel, loss-threshold], model: [linear]}
+include: [{attack: loss-threshold, model: mlp, defense: none, seed: 5}]
+"""
+    cells = matrix.load(write(tmp_path / "m.yaml", text)).cells
+    assert cells_of_games(cells) == "5 cells (2 of game update, 3 of game membership)"
+    assert [cells_of_games(cells[:n]) for n in (0, 1, 2)] == ["0 cells", *ONE_AND_TWO]
+
+
+ONE_AND_TWO = ("1 cell of game update", "2 cells of game update")
+
+
+@settings(deadline=None)
+@given(words=st.lists(st.text("ab-_(=", min_size=1, max_size=30), min_size=1, max_size=20))
+def test_folded_lines_fit_and_no_word_is_broken(words: list[str]) -> None:
+    lines = folded(" ".join(words), 40, "    ").split("\n")
+    assert max(map(len, lines)) <= 40
+    assert [word for line in lines for word in line.split()] == words
+
+
+def test_long_names_are_broken_at_their_signs() -> None:
+    assert broken("tpr_at_fpr_0.001", 14) == "tpr_at_fpr_\n0.001"
+    assert broken("inverting-gradients lenet", 12) == "inverting-\ngradients\nlenet"
+    assert broken("label_accuracy", 14) == "label_accuracy"
+    assert broken("", 14) == ""
+
+
+@settings(deadline=None)
+@given(words=st.text("ab-_(=, ", max_size=40), width=st.integers(1, 20))
+def test_breaking_loses_nothing_but_blanks(words: str, width: int) -> None:
+    assert broken(words, width).replace("\n", "").replace(" ", "") == words.replace(" ", "")
+
+
+def test_a_plan_in_which_nothing_but_failures_is_left_is_told_from_others() -> None:
+    assert only_failures(["failed", "unsupported", "failed"])
+    assert not any(map(only_failures, ([], ["unsupported"], ["failed", "kept"], ["failed", "to compute"])))
 
 
 def test_a_narrow_line_keeps_what_tells_cells_apart_and_loses_what_they_share(tmp_path: Path) -> None:

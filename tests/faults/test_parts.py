@@ -129,7 +129,7 @@ def test_what_some_parts_replace_or_start_costs_their_worker_and_goes_with_it(tm
 def test_a_part_that_is_asked_before_the_run_changes_nothing_for_whoever_asks(tmp_path: Path) -> None:
     done = played(tmp_path, ASKED, 1)
     assert done.stdout.count("\\x1b]0;asked") == 1, "what it prints is words, and nobody asks twice"
-    shown = [line for line in done.stderr.splitlines() if "cells to compute" in line]
+    shown = [line for line in done.stderr.splitlines() if " to compute, " in line]
     assert len(shown) == 1, "a copy of the process that comes back has nothing to say"
 
 

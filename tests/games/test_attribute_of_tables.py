@@ -233,7 +233,7 @@ UNPLAYABLE: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "of another game": (
         {"defense": (part("defense", "clip", norm=1.0),)},
-        "defence clip acts at no stage of game attribute",
+        "defence clip acts at no stage of game attribute; these do: functional-mechanism, output-perturbation",
     ),
     "of a tree": (
         {"model": part("model", "tree"), "defense": (part("defense", "functional-mechanism", epsilon=1.0),)},

@@ -13,6 +13,7 @@ from jsonschema import Draft202012Validator
 from small_cells import plugged
 
 from invbench import registry
+from invbench.games._planning import acts_nowhere
 from invbench.guide import catalogue
 from invbench.registry import BadSettings, Parameter, Part, UnknownName
 from invbench.sheets import columns, every_sheet
@@ -79,6 +80,38 @@ def test_the_summaries_of_a_kind_are_one_line_a_name(kind: str) -> None:
     summaries = catalogue.summaries(kind)
     assert [name for name, _ in summaries] == catalogue.overview()[kind]
     assert all(text and "\n" not in text for _, text in summaries)
+
+
+@EVERY
+def test_a_summary_is_a_whole_sentence(kind: str, name: str) -> None:
+    assert part_of(kind, name).summary.endswith(".")
+
+
+def told(kind: str, name: str) -> dict[str, list[str]]:
+    """What a page says of what goes with the part, by the words before each list."""
+    lines = [line[2:].partition(": ") for line in catalogue.page(kind, name).text.splitlines() if line.startswith("- ")]
+    return {what: listed.split(", ") for what, _, listed in lines}
+
+
+def test_a_defence_s_page_says_at_which_stages_it_acts_and_in_which_games_that_counts() -> None:
+    assert told("defenses", "gaussian") == {"acts at the stages": ["update"], "and so in the games": ["update"]}
+    assert told("defenses", "round")["and so in the games"] == ["membership", "model"]
+    assert told("defenses", "dp-sgd")["acts at the stages"] == ["training", "per_example", "update"]
+
+
+def test_a_game_s_page_lists_its_attacks_and_the_defences_that_act_in_it() -> None:
+    membership = told("games", "membership")
+    assert {"loss-threshold", "lira"} <= set(membership["attacks"])
+    assert {"dp-sgd", "top-label"} <= set(membership["defences that act in it"])
+    assert "gaussian" not in membership["defences that act in it"]
+    assert "defences that act in it" not in told("games", "training-set")
+
+
+def test_a_defence_that_acts_nowhere_in_a_game_is_refused_with_some_that_do() -> None:
+    page = told("games", "attribute")["defences that act in it"]
+    said = acts_nowhere("clip", "attribute", frozenset({"regression"}))
+    assert said == f"defence clip acts at no stage of game attribute; these do: {', '.join(page)}"
+    assert acts_nowhere("round", "update", frozenset({"update"})).endswith(", ...")
 
 
 @pytest.mark.parametrize("name", columns())

@@ -82,6 +82,7 @@ MISUSES = [
     ("controls: [gray]\n", [f"m.yaml:3:12: a control is {_CONTROLS}, not 'gray'; nearest: 'grey'"]),
     ("controls: [grey, grey]\n", ["m.yaml:3:18: control 'grey' is repeated"]),
     ("controls: []\n", ["m.yaml:3:11: controls is empty"]),
+    ("game: membership\n", [f"m.yaml:3:1: the matrix has no 'game': {values.NAMES_THE_GAME}"]),
     ("name: 5\n", ["m.yaml:3:7: name must be a word, not 5"]),
     ("name: a/b\n", ["m.yaml:3:7: name must be a plain file name, not 'a/b'"]),
     ("name: ..\n", ["m.yaml:3:7: name must be a plain file name, not '..'"]),
@@ -534,6 +535,38 @@ def test_only_refuses_what_selects_nothing(folder: Path, only: list[str], expect
     with pytest.raises(MatrixErrors) as caught:
         matrix.select(cells, only)
     assert [str(error) for error in caught.value.errors] == expected
+
+
+MEMBERS = "grid: {attack: loss-threshold, model: lenet}\n"
+ASKED = ("", "controls: [noise]\n", "controls: blind\n")
+UPDATE_HAS, MEMBERSHIP_HAS = "update has grey, mean, noise", "membership has unseen, blind"
+
+
+def test_a_control_that_no_game_of_the_matrix_has_is_refused_with_those_that_it_has(folder: Path) -> None:
+    expected = f"m.yaml:2:18: no game of this matrix has control 'drawn': {UPDATE_HAS}"
+    assert refusals(SMALL + "controls: [grey, drawn]\n" + GRID) == [expected]
+    expected = f"m.yaml:2:12: no game of this matrix has control 'grey': {MEMBERSHIP_HAS}"
+    assert refusals(SMALL + "controls: [grey]\n" + MEMBERS) == [expected]
+    attribute = (
+        "dataset: {name: warfarin, sensitive: vkorc1}\ncontrols: noise\ngrid: {attack: map-inversion, model: iwpc}\n"
+    )
+    nothing = "attribute has none to ask for"
+    assert refusals(attribute) == [f"m.yaml:2:11: no game of this matrix has control 'noise': {nothing}"]
+    with_both = f"controls: never\ninclude: {{attack: loss-threshold, model: lenet, defense: none}}\n{SMALL}{GRID}"
+    (refused,) = refusals(with_both)
+    assert refused == f"m.yaml:1:11: no game of this matrix has control 'never': {UPDATE_HAS}; {MEMBERSHIP_HAS}"
+
+
+def test_a_game_of_which_no_control_is_asked_for_keeps_its_own(folder: Path) -> None:
+    grid = "grid: {attack: [dlg, loss-threshold], model: lenet}\n"
+    by_game = [{cell.game: cell.controls for cell in load(SMALL + said + grid).cells} for said in ASKED]
+    usual = {"update": ("grey", "mean"), "membership": ("unseen", "blind")}
+    assert by_game == [usual, usual | {"update": ("noise",)}, usual | {"membership": ("blind",)}]
+
+
+def test_the_template_asks_for_no_controls_so_another_games_attacks_keep_theirs(folder: Path) -> None:
+    made = load(TEMPLATE, "grid.attack=[loss-threshold]", "exclude=[]", "include=[]")
+    assert {cell.controls for cell in made.cells} == {("unseen", "blind")}
 
 
 def test_the_template_is_a_matrix_that_runs_on_embedded_data(folder: Path) -> None:

@@ -142,7 +142,7 @@ def test_a_lost_record_is_computed_again_alone_and_to_the_same_digits(folder: Pa
     shutil.rmtree(result / "cells" / lost)
     done = theirs(folder, "run", "m.yaml", "--workers", 1)
     assert done.exit_code == 0, done.stderr
-    assert "1 cell to compute, 19 kept from before" in done.stderr
+    assert "1 to compute, 19 kept from before" in done.stderr
     assert not made(done), "all that it needs was there"
     assert (outcomes(result), table(result)) == (before, rows)
 

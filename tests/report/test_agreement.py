@@ -53,7 +53,28 @@ def test_the_tables_count_who_is_found_by_whom(tmp_path: Path, monkeypatch: pyte
     assert counts[3][1] == str(found[1])
     assert counts[2][1] == counts[3][0]
     assert 4 <= int(counts[2][1]) <= min(found)
-    assert [cell.strip() for cell in rows["3"]] == ["2 of 2", "2 of 2"]
+    assert [cell.strip() for cell in rows["3"]] == ["2 of 2", "2 of 2", "0 of 0"]
+
+
+def test_who_is_found_is_told_beside_how_often_he_is_flagged_as_no_member(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Candidate 3 is a member of one target of two, and has the highest score in both."""
+    made = [record(name, [3]) for name in ("lira", "base")]
+    turned = [[MEMBER.tolist(), (1 - MEMBER).tolist()]] * 2
+    made = [replace(one, scores=one.scores | {"member": m, "called": m}) for one, m in zip(made, turned, strict=True)]
+    [said] = sections(tmp_path, made, monkeypatch)
+    [row] = [line for line in said.splitlines() if line.startswith("| 3 ")]
+    assert [cell.strip() for cell in row.split("|")[2:-1]] == ["1 of 1", "1 of 1", "2 of 2"]
+    assert "flagged when not a member" in said
+
+
+def test_where_controls_show_that_nothing_was_read_nobody_is_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = record("lira", [3])
+    assert sections(tmp_path, [one], monkeypatch)
+    assert not sections(tmp_path, [replace(one, controls={"blind": one.scores})], monkeypatch)
 
 
 def test_one_attack_alone_is_told_what_a_positive_is_worth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -212,7 +212,7 @@ def test_an_attack_that_ranks_no_secrets_is_judged_by_what_it_extracted(tmp_path
     assert "exposure" not in one.scores
     assert finding(one) == "+1.000 by extracted"
     assert "in which the attack read something: 1 of 1;" in headlines([one])[0]
-    assert _place([one]) == "extracted 1.000"
+    assert _place([one], one.sheet.first) == "extracted 1.000"
 
 
 def _with(paths: dict[str, str], part: Any) -> Any:

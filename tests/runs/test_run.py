@@ -21,7 +21,9 @@ def test_what_is_done_is_kept_and_fresh_computes_it_again(finished: FinishedRun,
     before, known = written(result), outcomes(result)
     again = invbench("run", "small.yaml", folder=tmp_path)
     assert again.exit_code == 0
-    assert again.stderr.splitlines() == ["0 cells to compute, 6 kept from before"]
+    assert again.stderr.splitlines() == [
+        "6 cells (5 of game update, 1 of game attribute): 0 to compute, 6 kept from before"
+    ]
     assert written(result) == before
     fresh = invbench("run", "small.yaml", "--fresh", "--only", "attack=map-inversion", folder=tmp_path)
     assert fresh.exit_code == 0
@@ -43,7 +45,9 @@ def test_a_control_asked_for_later_recomputes_only_what_lacks_it(finished: Finis
         assert (written(result)[id] != before[id]) == is_attacked
         assert ("noise" in record["controls"]) == is_attacked
         assert record["scores"] == known[id]["scores"]
-    assert invbench(*words, folder=tmp_path).stderr.startswith("0 cells to compute, 6 kept")
+    assert invbench(*words, folder=tmp_path).stderr.startswith(
+        "6 cells (5 of game update, 1 of game attribute): 0 to compute, 6 kept"
+    )
     exact = [row for row in table(result) if (row["attack"], row["status"]) == (EXACT, "ok")]
     assert {row["defense"] for row in exact} == {"none", "gaussian(std=0.1)"}
     assert len({row["control_noise_psnr_mean"] for row in exact}) == 1  # noise knows nothing of the defence

@@ -134,12 +134,12 @@ def test_a_run_begun_fresh_and_killed_stays_fresh_until_it_has_ended(tmp_path: P
     (tmp_path / "go").touch()
     again = invbench(*words, folder=tmp_path, PYTHONPATH=str(site))
     assert again.exit_code == 0, again.stderr
-    assert "1 cell to compute, 1 kept from before" in again.stderr
+    assert "2 cells of game attribute: 1 to compute, 1 kept from before" in again.stderr
     after = written(result)
     assert len(anew) == 1
     assert all(after[id] != when for id, when in before.items())
     last = invbench(*words, folder=tmp_path, PYTHONPATH=str(site))
-    assert "0 cells to compute, 2 kept from before" in last.stderr
+    assert "2 cells of game attribute: 0 to compute, 2 kept from before" in last.stderr
 
 
 def test_a_run_whose_records_are_taken_away_meanwhile_says_so_and_ends_1(tmp_path: Path, site: Path) -> None:

@@ -60,7 +60,7 @@ def test_shards_run_apart_and_merged_are_the_run_in_one_piece(finished: Finished
     for part in (1, 2):
         done = invbench("run", "small.yaml", "--shard", f"{part}/2", "--workers", 1, folder=tmp_path)
         assert done.exit_code == 0, done.stderr
-        assert done.stderr.startswith("3 cells to compute, 0 kept from before")
+        assert ": 3 to compute, 0 kept from before\n" in done.stderr
         assert len(records(tmp_path / f"results/small-{part}of2")) == 3
         assert "3 not run yet" in (tmp_path / f"results/small-{part}of2/report.md").read_text()
     merged = invbench("merge", "results/small-1of2", "results/small-2of2", "-o", "whole", folder=tmp_path)
@@ -78,6 +78,6 @@ def test_shards_run_apart_and_merged_are_the_run_in_one_piece(finished: Finished
         assert (tmp_path / "whole" / path.relative_to(finished.result)).read_bytes() == path.read_bytes()
     assert json.loads((tmp_path / "whole/environment.json").read_text())["command"][0] == "merge"
     again = invbench("run", "small.yaml", "-o", "whole", folder=tmp_path)
-    assert again.stderr == "0 cells to compute, 6 kept from before\n"
+    assert again.stderr == "6 cells (5 of game update, 1 of game attribute): 0 to compute, 6 kept from before\n"
     refused = invbench("run", "small.yaml", "--shard", "3/2", folder=tmp_path)
     assert (refused.exit_code, refused.stderr) == (2, "--shard 3/2: the first number must be from 1 to 2\n")

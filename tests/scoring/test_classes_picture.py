@@ -11,12 +11,14 @@ from PIL import Image
 from invbench.scoring.classes import MOST, PER_ROW, classes_png
 
 PICTURES = np.random.default_rng(0).random((50, 3, 1, 8, 8))
-WORDS = ["0: 0.10", "0.20", "0.99"]
+WORDS = ["confidence 0.10", "confidence 0.20", "no answer"]
 
 
 def drawn(classes: int, title: str = "a title") -> np.ndarray:
     columns = [list(three) for three in PICTURES[:classes]]
-    with Image.open(io.BytesIO(classes_png(columns, [WORDS] * classes, title))) as image:
+    with Image.open(
+        io.BytesIO(classes_png(columns, [WORDS] * classes, [f"class {k}" for k in range(classes)], title))
+    ) as image:
         return np.asarray(image.convert("RGB"))
 
 
@@ -48,7 +50,7 @@ def test_rows_wrap_and_what_is_left_out_is_said() -> None:
 
 
 def test_nothing_and_unequal_numbers_are_refused() -> None:
-    with pytest.raises(ValueError, match="not 0 and 0"):
-        classes_png([], [], "")
-    with pytest.raises(ValueError, match="not 1 and 2"):
-        classes_png([list(PICTURES[0])], [WORDS, WORDS], "")
+    with pytest.raises(ValueError, match="not 0, 0 and 0"):
+        classes_png([], [], [], "")
+    with pytest.raises(ValueError, match="not 1, 2 and 1"):
+        classes_png([list(PICTURES[0])], [WORDS, WORDS], ["class 0"], "")

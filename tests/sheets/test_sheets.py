@@ -14,8 +14,7 @@ from small_cells import plugged
 from invbench import registry
 from invbench.console.wording import count
 from invbench.guide import catalogue
-from invbench.matrix.errors import Errors
-from invbench.matrix.values import read_controls
+from invbench.matrix.controls import controls_of
 from invbench.numbers.sheet import GameSheet
 from invbench.scoring.computing import computed
 from invbench.sheets import Clash, columns, every_sheet, metric_of, sheet_of
@@ -183,13 +182,13 @@ def test_a_broken_sheet_makes_its_game_plain_and_no_other(tmp_path: Path) -> Non
         assert {*sheet_of("update").by_name, *sheet_of("attribute").by_name} <= set(columns())
 
 
-def test_the_controls_of_a_matrix_are_those_of_all_sheets_and_unasked_those_of_ours(tmp_path: Path) -> None:
-    unasked, asked = read_controls(None, Errors()), {c for s in every_sheet() for c in s.said.controls}
-    assert {"grey", "mean"} <= set(unasked) <= asked
+def test_the_controls_that_can_be_asked_for_are_those_of_all_sheets(tmp_path: Path) -> None:
+    asked = {c for s in every_sheet() for c in s.said.controls}
     assert {"grey", "mean", "noise"} <= asked
     assert "loss" not in asked
+    assert controls_of("update", ()) == ("grey", "mean")
     with plugged(tmp_path, {"sheets.presence": SHEET}):
-        assert read_controls(None, Errors()) == unasked
+        assert controls_of("update", ()) == ("grey", "mean")
         assert {c for s in every_sheet() for c in s.said.controls} == {*asked, "loss"}
 
 
