@@ -21,13 +21,14 @@ Scale = Callable[[float], float]
 
 
 def frontier_png(frontier: Frontier) -> bytes:
-    """PNG. A full mark: nothing beats it on both; a square: no defence. Bars: 95 % intervals, cut at the frame.
+    """PNG. A full mark: nothing beats it on both; a square: no defence. Bars: 95 % intervals, of leak cut at the frame.
 
     A short line joined by dots: the limit, beyond which no attack of its kind gets. Numbers are those of the table.
     """
     image = Image.new("RGB", (WIDTH * FINE, HEIGHT * FINE), PAPER)
     draw = ImageDraw.Draw(image)
-    across = [100 * point.accuracy.mean for point in frontier.points]
+    accuracies = [point.accuracy for point in frontier.points]
+    across = [100 * value for a in accuracies for value in (a.mean, a.ci_low, a.ci_high) if value is not None]
     up = [value for p in frontier.points for value in (p.leak.mean, p.limit) if value is not None]
     x_ticks, y_ticks = ticks(across), ticks(up)
     x = _scale(x_ticks, LEFT * FINE, (WIDTH - RIGHT) * FINE)
