@@ -30,7 +30,6 @@ QUESTIONS = (
     "kkt",
     "extraction",
     "defended",
-    "aggregation",
     "audit",
 )
 

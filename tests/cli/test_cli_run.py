@@ -42,6 +42,9 @@ def test_a_run_says_how_each_cell_ended_and_where_to_look(finished: FinishedRun)
     assert done.exit_code == 0
     first, *lines = done.stderr.splitlines()
     assert first == "6 cells (5 of game update, 1 of game attribute): 6 to compute, 0 kept from before"
+    made = [line for line in lines if line.startswith("made: ")]
+    assert made == [f"made: limits of target {k} of digits, mlp(width=8)" for k in range(len(made))]
+    lines = [line for line in lines if line not in made]
     assert [line[:5] for line in lines] == [f"[{k}/6]" for k in range(1, 7)]
     said = "\n".join(line[6:] for line in lines)
     assert f"{EXACT} mlp(width=8) b2 none  unsupported: needs batch_size 1, not 2" in said
@@ -226,7 +229,7 @@ def test_a_victim_is_trained_once_for_every_cell_that_attacks_it_and_kept(tmp_pa
         "--set",
         "include=[]",
     ]
-    words += ["--set", "targets=1"]
+    words += ["--set", "targets=1", "--set", "grid.defense=[none, {name: clip, norm: 1.0}]"]
     done = invbench(*words, folder=tmp_path)
     assert done.exit_code == 0, done.stderr
     made = [line for line in done.stderr.splitlines() if line.startswith("made: ")]
