@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -39,7 +40,8 @@ class Precode(Defense):
         return "needs a last fully connected layer to stand in front of; the network does not end in one"
 
     def model(self, network: nn.Module, context: Context) -> nn.Module:
-        """The network with a bottleneck, the same network: its last layer becomes `NAME.1`, after `NAME.0`."""
+        """The network with a bottleneck: its last layer becomes `NAME.1`, after `NAME.0`."""
+        network = copy.deepcopy(network)
         found = last_linear(network)
         if found is None:
             return network

@@ -121,13 +121,18 @@ def test_no_picture_is_simulated_twice_and_a_record_says_why_polishing_gave_noth
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     simulated: list[tuple[float, ...]] = []
-    simulate = likelihood.simulate
+    simulator = likelihood.simulator
 
-    def counted(public: Any, model: Any, images: Tensor, given: Tensor, **more: Any) -> Any:
-        simulated.append((*images.flatten().tolist(), *given.tolist()))
-        return simulate(public, model, images, given, **more)
+    def counted(*public: Any, **more: Any) -> Any:
+        simulate = simulator(*public, **more)
 
-    monkeypatch.setattr(likelihood, "simulate", counted)
+        def one(images: Tensor, given: Tensor, *known: Any) -> Any:
+            simulated.append((*images.flatten().tolist(), *given.tolist()))
+            return simulate(images, given, *known)
+
+        return one
+
+    monkeypatch.setattr(likelihood, "simulator", counted)
     images, labels = photographs(1)
     seen = observed(pooled(6), functional.adaptive_avg_pool2d(images, 8), labels)
     loud = (PublicDefense("gaussian", {"std": 10.0}),)  # so much noise that any picture explains what is seen

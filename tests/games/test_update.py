@@ -122,7 +122,7 @@ def test_an_observation_has_the_fields_that_the_threat_model_grants_and_no_other
     assert {field.name for field in dataclasses.fields(UpdateObservation)} == granted
     assert {field.name for field in dataclasses.fields(Public)} == {
         "model", "network", "image_shape", "classes", "batch_size", "labels", "mean", "std",
-        "protocol", "protocol_settings", "defenses", "clients",
+        "protocol", "protocol_settings", "defenses", "clients", "reference",
     }  # fmt: skip
 
 
@@ -133,7 +133,10 @@ def test_the_public_part_says_what_the_cell_says(tmp_path: Path) -> None:
     assert (public.image_shape, public.classes) == ((3, 16, 16), 3)
     assert (public.protocol, dict(public.protocol_settings)) == (
         "fedsgd",
-        {"labels": "hidden", "clients": 1, "batch_norm": "eval", "precision": "float32"},
+        {
+            **{"labels": "hidden", "clients": 1, "batch_norm": "eval", "precision": "float32"},
+            **{"public": 0, "model_check": False},
+        },
     )
     assert public.labels == "hidden"
     assert (public.mean, public.std) == cell.normalisation
