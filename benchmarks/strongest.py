@@ -52,7 +52,10 @@ DEFENSES: tuple[Any, ...] = (
     [{"name": "clip", "norm": 1.0}, {"name": "gaussian", "std": 0.001}],
 )
 LATER = frozenset(
-    "ats dp-sgd homomorphic instahide mixup partial precode prune qsgd secure-aggregation soteria".split()
+    (
+        *("ats", "dp-sgd", "homomorphic", "instahide", "mixup", "partial"),
+        *("precode", "prune", "qsgd", "secure-aggregation", "soteria"),
+    )
 )
 """Defences of updates that came after this table, which no place of it has."""
 OF_BATCHES = tuple(DEFENSES[k] for k in (0, 4, 5, 7))
