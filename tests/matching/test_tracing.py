@@ -43,8 +43,14 @@ def start(problem: Problem, lanes: int, seed: int = 0) -> Tensor:
     return torch.randn(lanes, problem.size, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("lanes", [1, 3])
-@pytest.mark.parametrize("name", VICTIMS)
+@pytest.mark.parametrize(
+    ("name", "lanes"),
+    [
+        pytest.param(name, lanes, marks=pytest.mark.slow if (name, lanes) == ("resnet20", 1) else ())
+        for name in VICTIMS
+        for lanes in (1, 3)
+    ],
+)
 def test_a_traced_evaluation_gives_the_same_bits(name: str, lanes: int) -> None:
     eager, traced = (problem_of(VICTIMS[name], lanes, 2, planned=planned) for planned in (0, 10**6))
     for seed in (0, 1):
