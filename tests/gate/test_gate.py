@@ -141,7 +141,7 @@ def test_moving_every_target_beyond_the_tolerance_is_a_regression_in_the_directi
         temporary(cell(1, {metric: [v + shift for v in values]})) as now,
     ):
         verdict = only(check(now, freeze(before), direction=direction))
-    stronger = (shift < 0) if metric == "lpips" else (shift > 0)
+    stronger = columns()[metric].gain(shift) > 0
     regressed = direction == "both" or (direction == "stronger") == stronger
     assert verdict.outcome == ("regressed" if regressed else "improved")
     assert verdict.difference == pytest.approx(shift)
