@@ -41,12 +41,16 @@ class Precode(Defense):
 
     def model(self, network: nn.Module, context: Context) -> nn.Module:
         """The network with a bottleneck: its last layer becomes `NAME.1`, after `NAME.0`."""
+        if last_linear(network) is None:
+            return network
         network = copy.deepcopy(network)
         found = last_linear(network)
-        if found is None:
-            return network
+        assert found is not None
         name, layer = found
-        both = nn.Sequential(VariationalBottleneck(layer.in_features, self.size, self.beta), layer)
+        seed = int(torch.randint(2**62, (), generator=context.generator, device="cpu"))
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            both = nn.Sequential(VariationalBottleneck(layer.in_features, self.size, self.beta), layer)
         if not name:
             return both
         network.set_submodule(name, both)
