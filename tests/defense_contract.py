@@ -113,7 +113,7 @@ def _tensors(stage: Stage, value: Any) -> Iterator[Tensor]:
 def _shaped(stage: Stage, value: Any) -> Iterator[Tensor]:
     """The numbers whose shape and type must be kept: of a network its scores, of a client's inputs the pictures."""
     if stage == "model":
-        yield copy.deepcopy(value)(value_at("inputs", ())[0]).detach()
+        yield copy.deepcopy(value).eval()(value_at("inputs", ())[0]).detach()  # as attacked: training may draw
     elif stage == "inputs":
         yield value[0]
     elif stage == "aggregate":
