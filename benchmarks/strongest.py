@@ -58,6 +58,7 @@ LATER = frozenset(
     )
 )
 """Defences of updates that came after this table, which no place of it has."""
+LATER_OBJECTIVE, LATER_ATTACK = "declared", "learned-inverse"
 OF_BATCHES = tuple(DEFENSES[k] for k in (0, 4, 5, 7))
 """Of each kind one: noise, entries left out by size and by chance, rounding."""
 LABELS: tuple[Literal["known", "hidden"], ...] = ("known", "hidden")
@@ -280,6 +281,8 @@ def answer(settings: Settings, samples: Samples) -> Table:
             *_machines(samples.cells),
             *_earlier(places),
             *([f"Not measured yet: {settings.left} of {settings.left + len(places)} places."] if settings.left else []),
+            f"In no place, for they came later: the defences {', '.join(f'`{name}`' for name in sorted(LATER))}, the"
+            f" objective `{LATER_OBJECTIVE}` and the attack `{LATER_ATTACK}`.",
         ],
         failed=[
             f"{one.attack}, {one.model}, batch {one.batch_size}, labels {one.labels}, {one.defense}: {one.status}"

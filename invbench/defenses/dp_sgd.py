@@ -191,7 +191,8 @@ class DpSgd(Defense):
         found, who = epsilon_of(noise, rate, training.steps, self.delta, self.accountant)
         return (
             f"{how}: epsilon {found:.4g} at delta {self.delta:g} by Opacus' {who.upper()} accountant, which assumes"
-            f" Poisson sampling, as is done here; neighbours differ by one {training.example}",
+            f" Poisson sampling, as is done here; neighbours differ by one {training.example}, added or"
+            " removed",
         )
 
     def _batch(self, examples: int) -> int:

@@ -20,6 +20,7 @@ from invbench.protocol.audit import Audit
 from invbench.victims import Indexes, architecture, model_of, network_defenses, pool_of, shape_of, stack_of
 from invbench.victims.building import build_victim
 from invbench.victims.canaries import NOTHING, SPIKE, rows, train_with_canaries
+from invbench.victims.pictures import normalised
 
 GRADIENT = "gradient"
 
@@ -153,5 +154,4 @@ def _examples(cell: Cell, member: Flags) -> tuple[Tensor, Tensor]:
 def _normalised(cell: Cell, pictures: Indexes) -> Tensor:
     """Pictures as the network sees them, `(N, C, H, W)`."""
     assert cell.normalisation is not None
-    mean, std = (torch.tensor(channel, dtype=torch.float32).reshape(-1, 1, 1) for channel in cell.normalisation)
-    return (torch.from_numpy(pool_of(cell).unit(pictures)) - mean) / std
+    return normalised(pool_of(cell).unit(pictures), cell.normalisation)

@@ -36,6 +36,7 @@ from invbench.victims import (
     victim,
     why_untrainable,
 )
+from invbench.victims.pictures import labelled
 
 STAGES: frozenset[Stage] = frozenset({"model", "training"})
 """The stages of defences that such a training passes through."""
@@ -160,8 +161,5 @@ def _scores(answers: Sequence[InformedGuess]) -> npt.NDArray[np.float64]:
 
 
 def _pictures(cell: Cell, indexes: Indexes, device: torch.device) -> Labelled:
-    assert cell.normalisation is not None
-    pool = pool_of(cell)
-    mean, std = (torch.tensor(c, dtype=torch.float32).reshape(-1, 1, 1) for c in cell.normalisation)
-    images = (torch.from_numpy(pool.unit(indexes)) - mean) / std
-    return Labelled(images.to(device), torch.from_numpy(pool.labels[indexes]).to(device))
+    own = labelled(pool_of(cell), indexes, cell.normalisation)
+    return Labelled(own.images.to(device), own.labels.to(device))

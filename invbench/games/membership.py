@@ -59,6 +59,7 @@ from invbench.victims import (
     why_untrainable,
 )
 from invbench.victims.layers import TooManyLayers
+from invbench.victims.pictures import labelled
 
 STAGES: frozenset[Stage] = frozenset({"model", "training", "answer"})
 """The stages of defences that a released model passes through."""
@@ -290,9 +291,7 @@ def _pictures(cell: Cell, indexes: Indexes) -> Labelled:
 @lru_cache(maxsize=8)
 def _labelled(pool: ImagePool, normalisation: Any, indexes: tuple[int, ...]) -> Labelled:
     """Normalised pictures and labels, kept: many cells of a matrix have the same candidates."""
-    mean, std = (torch.tensor(c, dtype=torch.float32).reshape(-1, 1, 1) for c in normalisation)
-    places = np.array(indexes)
-    return Labelled((torch.from_numpy(pool.unit(places)) - mean) / std, torch.from_numpy(pool.labels[places]))
+    return labelled(pool, np.array(indexes), normalisation)
 
 
 def _too_large(cell: Cell) -> str | None:

@@ -10,16 +10,14 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from invbench.cell import Cell
 from invbench.core.artefacts import Artefact
-from invbench.core.randomness import stream
 from invbench.data import ImagePool
-from invbench.defenses import Context, Defense
+from invbench.defenses import Defense
 from invbench.games import Craft, Deal, Game, Rerun, Scores
 from invbench.games._batches import (
-    attackers_own,
     batches,
     clients_seen,
     protocol_of,
@@ -30,17 +28,15 @@ from invbench.games._batches import (
 from invbench.games._crafted import crafted
 from invbench.games._guaranteed import Guaranteed, of_round
 from invbench.games._limits import Limits, limit_artefacts, limits_of
+from invbench.games._observing import in_mode, noise, observe, reference
 from invbench.games._planning import STAGES, why_unplayable
 from invbench.metrics import lpips_note, ssim_note
-from invbench.observation import Guess, Labelled, Public, PublicDefense, Update, UpdateObservation, too_many
-from invbench.protocol import UpdateProtocol
-from invbench.protocol._batch_norm import use_batch_statistics
+from invbench.observation import Guess, Public, PublicDefense, Update, UpdateObservation, too_many
 from invbench.registry import game
 from invbench.scoring import reconstruction
 from invbench.scoring.controls import exact_already, grey_control, mean_control, mean_of_others, stand_in
 from invbench.scoring.pictures import grid_png
 from invbench.scoring.reconstruction import Array, Matched, Truth
-from invbench.updates.client import observed_update
 from invbench.updates.equations import underdetermined
 from invbench.victims import (
     architecture,
@@ -79,7 +75,7 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
         network = architecture(cell)
         return Public(
             model=cell.model.short,
-            network=_in_mode(copy.deepcopy(network), protocol) if protocol.batch_norm == "train" else network,
+            network=in_mode(copy.deepcopy(network), protocol) if protocol.batch_norm == "train" else network,
             image_shape=shape_of(pool),
             classes=pool.classes,
             batch_size=cell.batch_size,
@@ -90,7 +86,7 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
             protocol_settings=dict(cell.protocol.settings),
             defenses=tuple(PublicDefense(name, defense.public_parameters()) for name, defense in _defenses(cell)),
             clients=clients_seen(cell),
-            reference=_reference(cell, pool, protocol.public),
+            reference=reference(cell, pool, protocol.public),
         )
 
     def artefacts(self, cell: Cell) -> Sequence[Artefact]:
@@ -105,10 +101,10 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
         """The same, of clients each of whom is given what a malicious server crafts for it."""
         pool, public = pool_of(cell), self.public(cell)
         public = replace(public, network=copy.deepcopy(public.network))  # the attack's, to change
-        network = _in_mode(victim(cell).to(device), protocol_of(cell))
+        network = in_mode(victim(cell).to(device), protocol_of(cell))
         behind = batches(cell, pool)
         given = None if craft is None else crafted(public, network, protocol_of(cell).clients, craft)
-        observations = tuple(_observe(cell, public, network, given, batch, k, device) for k, batch in enumerate(behind))
+        observations = tuple(observe(cell, public, network, given, batch, k, device) for k, batch in enumerate(behind))
         truths = tuple(truth.first(wanted_of(cell)) for truth in behind)
         empty = tuple(_why_empty(seen.update) for seen in observations)
         return UpdateDeal(cell=cell, observations=observations, truths=truths, pool=pool, empty=empty)
@@ -117,10 +113,10 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
         """`noise`: Gaussian noise of each tensor's own size in the update's place, whatever the client's defences."""
         bare = replace(cell, defense=network_defenses(cell))
 
-        def observe(device: torch.device) -> list[UpdateObservation]:
-            return [_noise(bare, seen, k) for k, seen in enumerate(self.deal(bare, device).observations)]
+        def instead(device: torch.device) -> list[UpdateObservation]:
+            return [noise(bare, seen, k) for k, seen in enumerate(self.deal(bare, device).observations)]
 
-        return {"noise": Rerun(bare, observe, victim_artefacts(bare))}
+        return {"noise": Rerun(bare, instead, victim_artefacts(bare))}
 
 
 @dataclass(frozen=True, eq=False)
@@ -268,57 +264,3 @@ def _defenses(cell: Cell) -> list[tuple[str, Defense]]:
     return [
         (choice.name, defense) for choice, defense in zip(cell.defense or (), round_stack(cell).defenses, strict=True)
     ]
-
-
-def _in_mode(network: nn.Module, protocol: UpdateProtocol) -> nn.Module:
-    return use_batch_statistics(network) if protocol.batch_norm == "train" else network
-
-
-def _observe(
-    cell: Cell,
-    public: Public,
-    network: nn.Module,
-    given: Sequence[nn.Module] | None,
-    batch: Truth,
-    index: int,
-    device: torch.device,
-) -> UpdateObservation:
-    number, clients = cell.offset + index, protocol_of(cell).clients
-    labels = torch.from_numpy(batch.labels).to(device)
-    known = labels[: public.pictures].clone() if public.labels == "known" else None  # the truth's own memory stays here
-    names = [d.key for d in cell.defense or ()]
-    contexts = [Context(stream("client", cell.seed, names, number * clients + client)) for client in range(clients)]
-    images = _normalised(batch.images, public.mean, public.std).to(device)
-    return UpdateObservation(
-        public=public,
-        model=copy.deepcopy(network if given is None else given[0]),
-        update=observed_update(public, network, images, labels, round_stack(cell), contexts, given),
-        labels=known,
-        generator=stream("attack", cell.seed, cell.attack.key, number),
-        device=device,
-    )
-
-
-def _reference(cell: Cell, pool: ImagePool, count: int) -> Labelled | None:
-    """The attacker's own pictures, in memory of their own; None where the protocol gives him none."""
-    if not count:
-        return None
-    assert cell.normalisation is not None
-    chosen = attackers_own(cell, pool)[:count]
-    return Labelled(_normalised(pool.unit(chosen), *cell.normalisation), torch.from_numpy(pool.labels[chosen]))
-
-
-def _normalised(images: Array, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    low, scale = (torch.tensor(c, dtype=torch.float32).reshape(-1, 1, 1) for c in (mean, std))
-    return (torch.from_numpy(images) - low) / scale
-
-
-def _noise(cell: Cell, seen: UpdateObservation, index: int) -> UpdateObservation:
-    drawn = stream("noise control", cell.seed, cell.offset + index)
-    update: list[Tensor] = []
-    for tensor in seen.update:
-        noise = torch.randn(tensor.shape, generator=drawn).to(tensor.device)
-        update.append(noise * tensor.norm() / noise.norm())
-    attacker = stream("attack", cell.seed, cell.attack.key, cell.offset + index)
-    shared: Update = tuple(update)
-    return replace(seen, update=shared, generator=attacker, model=copy.deepcopy(seen.model))

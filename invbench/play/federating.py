@@ -20,14 +20,15 @@ from invbench.federation import Federation
 from invbench.games._batches import protocol_of, round_stack
 from invbench.games._planning import STAGES, idle_defense, no_network, no_round, not_of_pictures, unfit_defense
 from invbench.games.update import UpdateGame
-from invbench.observation import Public
+from invbench.observation import Labelled, Public
 from invbench.play.outcomes import why_failed
 from invbench.protocol._batch_norm import use_batch_statistics
 from invbench.store.schema import Status
 from invbench.store.utility import UtilityRecord
 from invbench.victims import Indexes, architecture, pool_of, stack_of, victim, why_untrainable
 from invbench.victims.dealing import clients_of
-from invbench.victims.federated import Pictures, Rounds, correct, federate
+from invbench.victims.federated import Rounds, correct, federate
+from invbench.victims.pictures import labelled
 
 CODE = (*VICTIM, "federation.py", "protocol", "updates", "core", "play/federating.py")
 """Everything that shapes what is measured."""
@@ -188,7 +189,6 @@ def _usual(federation: Federation) -> Training:
     return Training(federation.utility.rounds, examples=len(pool_of(federation.cell).train))
 
 
-def _pictures(pool: ImagePool, chosen: Indexes, public: Public, device: str) -> Pictures:
-    mean, std = (torch.tensor(c, dtype=torch.float32).reshape(-1, 1, 1) for c in (public.mean, public.std))
-    images = (torch.from_numpy(pool.unit(chosen)) - mean) / std
-    return Pictures(images.to(device), torch.from_numpy(pool.labels[chosen]).to(device))
+def _pictures(pool: ImagePool, chosen: Indexes, public: Public, device: str) -> Labelled:
+    own = labelled(pool, chosen, (public.mean, public.std))
+    return Labelled(own.images.to(device), own.labels.to(device))

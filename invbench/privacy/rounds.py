@@ -78,7 +78,7 @@ def _counted(asked: DpSgd, noise: float) -> Guarantee:
     rounds = f"{asked.rounds} round{'s' if asked.rounds > 1 else ''}"
     how = (
         f"dp-sgd, noise multiplier {noise:.4g}, {rounds} with every example in each (exact Gaussian mechanism);"
-        " neighbours differ by one picture"
+        " neighbours differ by one picture, added or removed"
     )
     return Guarantee(exact, asked.delta, how + _amplified(asked, noise), Steps(noise, 1.0, asked.rounds))
 

@@ -24,5 +24,6 @@ def guarantee_of_training(stack: Named, training: Training) -> Guarantee | str:
         return NOT_INSTALLED
     rate = private.batch / training.examples
     epsilon, who = epsilon_of(private.noise, rate, training.steps, asked.delta, asked.accountant)
-    how = f"dp-sgd by Opacus' {who.upper()} accountant, Poisson batches; neighbours differ by one {training.example}"
+    how = f"dp-sgd by Opacus' {who.upper()} accountant, Poisson batches; neighbours differ by one {training.example},"
+    how += " added or removed"
     return Guarantee(epsilon, asked.delta, how, Steps(private.noise, rate, training.steps))

@@ -23,6 +23,7 @@ from invbench.defenses import NETWORK, Context, Defense, Stack
 from invbench.models import ImageModel
 from invbench.victims.building import build_victim
 from invbench.victims.layers import few_layers
+from invbench.victims.pictures import labelled
 from invbench.victims.training import train
 
 Shape = tuple[int, int, int]
@@ -81,16 +82,12 @@ def trained_victim(cell: Cell, pictures: Indexes | None = None, number: int = 0)
     seed = _key(cell, number) if pictures is None else [*_key(cell, number), {"pictures": pictures.tolist()}]
 
     def make() -> dict[str, Tensor]:
-        assert cell.normalisation is not None
         pool, network, model = pool_of(cell), _untrained(cell, number), model_of(cell)
-        chosen = pool.train if pictures is None else pictures
-        mean, std = (torch.tensor(c, dtype=torch.float32).reshape(-1, 1, 1) for c in cell.normalisation)
-        images = (torch.from_numpy(pool.unit(chosen)) - mean) / std
-        labels = torch.from_numpy(pool.labels[chosen])
+        own = labelled(pool, pool.train if pictures is None else pictures, cell.normalisation)
         draws = Context(stream("defended training", *seed))
         training = stack_of(cell).at("training", usual_training(cell, pictures), draws)
-        model.pretrain(network, images, stream("pretraining", *seed), training)
-        train(network, images, labels, stream("training", *seed), training)
+        model.pretrain(network, own.images, stream("pretraining", *seed), training)
+        train(network, own.images, own.labels, stream("training", *seed), training)
         return network.state_dict()
 
     parts = (cell.model.part.cls, *(d.part.cls for d in network_defenses(cell)))

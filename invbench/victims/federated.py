@@ -21,7 +21,7 @@ from invbench.core.randomness import stream
 from invbench.core.training import Training, backward, schedule
 from invbench.defenses import Client, Context, Stack, mean
 from invbench.federation import Utility
-from invbench.observation import Public, Tensors, Update
+from invbench.observation import Labelled, Public, Tensors, Update
 from invbench.protocol import Gradient
 from invbench.protocol._gradient import gradient
 from invbench.updates.client import sent_by_one
@@ -32,14 +32,6 @@ WEIGHED = 20
 """Rounds, at even distances, of which messages are measured."""
 BLOCK = 256
 """Held-out pictures that are classified at a time."""
-
-
-@dataclass(frozen=True, eq=False)
-class Pictures:
-    """Normalised images `(N, C, H, W)` and labels `(N,)` int64."""
-
-    images: Tensor
-    labels: Tensor
 
 
 @dataclass(frozen=True)
@@ -59,7 +51,7 @@ class Rounds:
 def federate(
     public: Public,
     network: nn.Module,
-    pictures: Pictures,
+    pictures: Labelled,
     clients: Sequence[Share],
     stack: Stack,
     training: Training,
@@ -106,7 +98,7 @@ def federate(
 
 
 @torch.no_grad()
-def correct(network: nn.Module, pictures: Pictures) -> Tensor:
+def correct(network: nn.Module, pictures: Labelled) -> Tensor:
     """Which pictures the network puts into their own class, `(N,)` bool on the CPU."""
     found = [
         network(images).argmax(dim=1) == labels
@@ -134,7 +126,7 @@ def gradient_by(training: Training) -> Gradient:
 
 
 def _private(
-    public: Public, network: nn.Module, pictures: Pictures, training: Training
+    public: Public, network: nn.Module, pictures: Labelled, training: Training
 ) -> Callable[[int, Context], tuple[Update, Context]]:
     """The noisy gradient of each round's batch, and the context of whoever shares it."""
     assert training.private is not None

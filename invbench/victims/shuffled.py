@@ -12,6 +12,7 @@ from invbench.core.sources import VICTIM, hash_of
 from invbench.defenses import Context
 from invbench.victims import Indexes, model_of, network_defenses, pool_of, shape_of, stack_of, usual_training
 from invbench.victims.building import build_victim
+from invbench.victims.pictures import labelled
 from invbench.victims.training import train
 
 
@@ -30,17 +31,13 @@ def shuffled_artefact(cell: Cell, pictures: Indexes | None = None) -> Artefact:
     names = _names(cell) if pictures is None else [*_names(cell), {"pictures": pictures.tolist()}]
 
     def make() -> dict[str, Tensor]:
-        assert cell.normalisation is not None
         pool, network = pool_of(cell), _untrained(cell)
-        mean, std = (torch.tensor(c, dtype=torch.float32).reshape(-1, 1, 1) for c in cell.normalisation)
-        chosen = pool.train if pictures is None else pictures
-        images = (torch.from_numpy(pool.unit(chosen)) - mean) / std
-        order = torch.randperm(len(chosen), generator=stream("shuffled labels", *names))
-        labels = torch.from_numpy(pool.labels[chosen])[order]
+        own = labelled(pool, pool.train if pictures is None else pictures, cell.normalisation)
+        order = torch.randperm(len(own.labels), generator=stream("shuffled labels", *names))
         training = usual_training(cell, pictures)
         training = stack_of(cell).at("training", training, Context(stream("defended training", *names)))
-        model_of(cell).pretrain(network, images, stream("pretraining", *names), training)
-        train(network, images, labels, stream("training", *names), training)
+        model_of(cell).pretrain(network, own.images, stream("pretraining", *names), training)
+        train(network, own.images, own.labels[order], stream("training", *names), training)
         return network.state_dict()
 
     parts = (cell.model.part.cls, *(d.part.cls for d in network_defenses(cell)))

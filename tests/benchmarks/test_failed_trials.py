@@ -181,10 +181,12 @@ def test_strongest_attacks_every_place_that_was_asked_for(data: Path, tmp_path: 
     of_updates = STAGES - {"training"}  # its victims are not trained
     assert declared == {name for name in ours if of_updates & set(built(name).stages())} - strongest.LATER
     assert set(registry.names("defense")) >= strongest.LATER
+    said = strongest.answer(strongest.Settings(), strongest.read("strongest").samples).text[-1]
+    assert all(f"`{name}`" in said for name in (*strongest.LATER, strongest.LATER_OBJECTIVE)), "the table says so"
     assert {batch for _, _, batch, *_ in places} == {1, 2, 4, 8}
     assert len({model for _, model, *_ in places}) == 7
     asked = {attack["objective"] for attack in strongest.PARTS["lenet"].attacks() if "objective" in attack}
-    assert asked == set(OBJECTIVES) - {"declared"}, "which came later"
+    assert asked == set(OBJECTIVES) - {strongest.LATER_OBJECTIVE}
 
 
 def test_a_side_of_which_a_repeat_failed_has_no_speed_on_a_gpu() -> None:

@@ -19,12 +19,12 @@ from invbench.core.training import Training
 from invbench.defenses import NO_DEFENSES
 from invbench.federation import Federation, Utility, federation_of
 from invbench.games.update import UpdateGame
-from invbench.observation import Tensors
+from invbench.observation import Labelled, Tensors
 from invbench.play.federating import artefact, record_of, why_unsupported
 from invbench.protocol import Gradient
 from invbench.victims import victim
 from invbench.victims.dealing import Share, clients_of, dealt
-from invbench.victims.federated import Pictures, Rounds, federate, gradient_by
+from invbench.victims.federated import Rounds, federate, gradient_by
 
 ALL = {"participation": 1.0, "optimizer": "sgd", "rounds": 1}
 
@@ -38,13 +38,13 @@ def federation(folder: Path, utility: Utility | None = None, **said: Any) -> Fed
     return found
 
 
-def pictures(count: int = 8) -> Pictures:
+def pictures(count: int = 8) -> Labelled:
     drawn = torch.Generator().manual_seed(0)
-    return Pictures(torch.randn(count, 3, 16, 16, generator=drawn), torch.arange(count) % 3)
+    return Labelled(torch.randn(count, 3, 16, 16, generator=drawn), torch.arange(count) % 3)
 
 
 def trained(
-    folder: Path, utility: Utility, protocol: Any, shown: Pictures
+    folder: Path, utility: Utility, protocol: Any, shown: Labelled
 ) -> tuple[torch.nn.Module, list[Share], Rounds]:
     """A network trained by one federation, its clients as they were before, and what the rounds cost."""
     cell = federation(folder, utility, protocol=protocol).cell

@@ -1,0 +1,124 @@
+"""Several defences, in the order of their list, as one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from torch import Tensor
+
+from invbench.defenses._contract import check_kept
+from invbench.defenses._face import VALUE, Batch, Context, Defense, Stage
+from invbench.observation import Update
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from invbench.core.regression import Regression
+    from invbench.core.training import Training
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Defences in the order of their list."""
+
+    defenses: tuple[Defense, ...] = ()
+
+    @overload
+    def at(self, stage: Literal["corpus"], value: list[str], context: Context) -> list[str]: ...
+    @overload
+    def at(self, stage: Literal["model"], value: nn.Module, context: Context) -> nn.Module: ...
+    @overload
+    def at(self, stage: Literal["training"], value: Training, context: Context) -> Training: ...
+    @overload
+    def at(self, stage: Literal["inputs"], value: Batch, context: Context) -> Batch: ...
+    @overload
+    def at(self, stage: Literal["per_example"], value: list[Update], context: Context) -> list[Update]: ...
+    @overload
+    def at(self, stage: Literal["update"], value: Update, context: Context) -> Update: ...
+    @overload
+    def at(self, stage: Literal["aggregate"], value: list[Update], context: Context) -> list[Update]: ...
+    @overload
+    def at(self, stage: Literal["answer"], value: Tensor, context: Context) -> Tensor: ...
+    @overload
+    def at(self, stage: Literal["regression"], value: Regression, context: Context) -> Regression: ...
+    def at(self, stage: Stage, value: Any, context: Context) -> Any:
+        """The value after this stage of every defence that acts there; BrokenContract names the one that breaks its."""
+        for defense in self.defenses:
+            if stage in defense.stages():
+                given = getattr(defense, stage)(value, context)
+                check_kept(type(defense).__name__, stage, value, given)
+                value = given
+        return value
+
+    def on(self, network: nn.Module) -> Stack:
+        """The same defences, of updates of this network."""
+        return Stack(tuple(defense.on(network) for defense in self.defenses))
+
+    def acts(self, stage: Stage) -> bool:
+        """Whether any of them acts at this stage."""
+        return any(stage in defense.stages() for defense in self.defenses)
+
+    def only(self, stages: frozenset[Stage]) -> Stack:
+        """Those that act at any of these stages."""
+        return Stack(tuple(defense for defense in self.defenses if stages & set(defense.stages())))
+
+    def expected(self, mean: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
+        """Mean and variance of what is shared, from those of the update before the `update` stage."""
+        for defense in self.defenses:
+            mean, variance = defense.seen_as(mean, variance, seen)
+        return mean, variance
+
+    def interval(self, seen: Update) -> tuple[Update, Update]:
+        """Between which two values each coordinate lay before the `update` stage, noise and scale apart."""
+        low = high = seen
+        for defense in reversed(self.defenses):
+            low, high = defense.interval(low, high, seen)
+        return low, high
+
+    def message_bytes(self, shared: Update, clients: int = 1) -> int:
+        """Bytes that one of so many clients sends a round, for `shared` as the `update` stage left it."""
+        sent = VALUE * sum(tensor.numel() for tensor in shared)
+        for defense in self.defenses:
+            sent = defense.message_bytes(shared, clients, sent)
+        return sent
+
+    def told(self, network: nn.Module) -> Mapping[str, str]:
+        """Buffers of the network that one picture's gradient tells, and of which parameter: see `Defense.told`."""
+        return {name: of for defense in self.defenses for name, of in defense.told(network).items()}
+
+    def clients_seen(self, clients: int) -> int:
+        """The updates of how many clients, the first of so many, are in what the server sees."""
+        for defense in self.defenses:
+            clients = defense.clients_seen(clients)
+        return clients
+
+    @property
+    def leaves_open(self) -> bool:
+        """Whether any of them has a rule of its own by which several values become one."""
+        return any(type(defense).interval is not Defense.interval for defense in self.defenses)
+
+    def adds_noise(self, batch_size: int) -> bool:
+        """Whether any of them adds noise to what a client with such a batch sends."""
+        return any(defense.noise_sent(batch_size) is not None for defense in self.defenses)
+
+    @property
+    def hides_scale(self) -> bool:
+        """Whether what is shared may be a multiple, by an unknown factor, of what the client computed."""
+        return any(defense.hides_scale for defense in self.defenses)
+
+    @property
+    def signs_alone(self) -> bool:
+        """Whether what is shared tells the signs of values and nothing else of them: a factor may follow, no noise."""
+        acting = [defense for defense in self.defenses if "update" in defense.stages()]
+        last = max((place for place, defense in enumerate(acting) if defense.signs), default=None)
+        return last is not None and all(defense.hides_scale for defense in acting[last + 1 :])
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether a zero in what is shared may be an entry that was not sent."""
+        return any(defense.leaves_out for defense in self.defenses)
+
+
+NO_DEFENSES = Stack()
