@@ -19,6 +19,12 @@ def check_kept(defense: str, stage: str, before: Any, after: Any) -> None:
         raise BrokenContract(f"defence {defense} at stage {stage}: {wrong}")
 
 
+def check_bytes(defense: str, sent: object) -> None:
+    """BrokenContract where a defence's `message_bytes` is no number of bytes."""
+    if type(sent) is not int or sent < 0:
+        raise BrokenContract(f"defence {defense}: message_bytes must be a whole number of bytes, not {sent!r}")
+
+
 def _wrong(stage: str, before: Any, after: Any) -> str:
     if stage == "corpus":
         text = isinstance(after, list) and bool(after) and all(isinstance(passage, str) for passage in after)

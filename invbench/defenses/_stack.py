@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from torch import Tensor
 
-from invbench.defenses._contract import check_kept
+from invbench.defenses._contract import check_bytes, check_kept
 from invbench.defenses._face import VALUE, Batch, Context, Defense, Stage
 from invbench.observation import Update
 
@@ -78,10 +78,14 @@ class Stack:
         return low, high
 
     def message_bytes(self, shared: Update, clients: int = 1) -> int:
-        """Bytes that one of so many clients sends a round, for `shared` as the `update` stage left it."""
+        """Bytes that one of so many clients sends a round, for `shared` as the `update` stage left it.
+
+        BrokenContract where a defence says no whole number of them.
+        """
         sent = VALUE * sum(tensor.numel() for tensor in shared)
         for defense in self.defenses:
             sent = defense.message_bytes(shared, clients, sent)
+            check_bytes(type(defense).__name__, sent)
         return sent
 
     def told(self, network: nn.Module) -> Mapping[str, str]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 
 from invbench.defenses import Context, Defense, Stack
+from invbench.defenses._contract import BrokenContract
 from invbench.defenses.gaussian import Gaussian
 from invbench.defenses.quantize import Quantize
 from invbench.defenses.random_k import RandomK
 from invbench.defenses.sign import Sign
 from invbench.defenses.top_k import TopK
+from invbench.observation import Update
 
 
 @pytest.mark.parametrize(
@@ -32,3 +36,13 @@ def test_a_message_is_as_long_as_what_is_packed(stack: tuple[Defense, ...], sent
     update = (drawn[:800].reshape(8, 100), drawn[800:])
     defended = Stack(stack).at("update", update, Context(torch.Generator().manual_seed(1)))
     assert Stack(stack).message_bytes(defended) == sent
+
+
+@pytest.mark.parametrize("said", [-1, 2.5, "many", None, True])
+def test_a_defence_that_says_no_number_of_bytes_is_named(said: Any) -> None:
+    class Silent(Defense):
+        def message_bytes(self, shared: Update, clients: int, before: int) -> Any:
+            return said
+
+    with pytest.raises(BrokenContract, match="defence Silent: message_bytes must be a whole number of bytes"):
+        Stack((Silent(),)).message_bytes((torch.zeros(3),))
