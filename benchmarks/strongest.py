@@ -280,9 +280,9 @@ def answer(settings: Settings, samples: Samples) -> Table:
             + ".",
             *_machines(samples.cells),
             *_earlier(places),
-            *([f"Not measured yet: {settings.left} of {settings.left + len(places)} places."] if settings.left else []),
             f"In no place, for they came later: the defences {', '.join(f'`{name}`' for name in sorted(LATER))}, the"
             f" objective `{LATER_OBJECTIVE}` and the attack `{LATER_ATTACK}`.",
+            *([f"Not measured yet: {settings.left} of {settings.left + len(places)} places."] if settings.left else []),
         ],
         failed=[
             f"{one.attack}, {one.model}, batch {one.batch_size}, labels {one.labels}, {one.defense}: {one.status}"
