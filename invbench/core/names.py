@@ -15,6 +15,8 @@ from invbench.core.parameters import show_value
 Defaults: TypeAlias = Mapping[str, Mapping[str, Mapping[str, Any]]]
 """Axis -> printed name without settings -> setting, in alphabetical order -> its default."""
 
+_REMARK = re.compile(r" \([^()]*\)$")  # after a name, as that its server is malicious
+
 
 class NamedPart(NamedTuple):
     """A part's printed name and the texts of its settings by key."""
@@ -70,12 +72,12 @@ def told(names: Mapping[str, Any], defaults: Defaults, known: dict[Any, Any] | N
 def _told(name: Any, defaults: Mapping[str, Mapping[str, Any]]) -> Any:
     if not isinstance(name, str):
         return name
-    plain, blank, remark = name.partition(" ")  # a remark follows the name, as that its server is malicious
-    parts = parsed(plain)
+    remark = "".join(_REMARK.findall(name))
+    parts = parsed(name.removesuffix(remark))
     if not any(defaults.get(part.name, {}).keys() - part.settings.keys() for part in parts):
         return name
     whole = [NamedPart(part.name, _with(part.settings, defaults.get(part.name, {}))) for part in parts]
-    return "+".join(map(str, whole)) + blank + remark
+    return "+".join(map(str, whole)) + remark
 
 
 def _with(said: Mapping[str, str], defaults: Mapping[str, Any]) -> dict[str, str]:

@@ -53,6 +53,7 @@ def test_a_setting_that_varies_is_said_at_its_default_and_one_that_does_not_is_n
         ("lira(mode=offline,x=[1,2])", "lira(mode=offline,x=[1,2],variance=fixed)"),
         ("clip(norm=1)+lira", "clip(norm=1)+lira(mode=online,variance=fixed)"),
         ("lira (malicious server)", "lira(mode=online,variance=fixed) (malicious server)"),
+        ("lira(x=two words)", "lira(x=two words,mode=online,variance=fixed)"),
         ("lira(mode=offline,variance=fixed)", "lira(mode=offline,variance=fixed)"),
         ("dlg(a=1)", "dlg(a=1)"),
         (None, None),
