@@ -20,10 +20,12 @@ from invbench.matrix.choices import Reader
 from invbench.matrix.controls import read_controls, refuse_strangers
 from invbench.matrix.errors import Errors, MatrixError, MatrixErrors
 from invbench.matrix.excluding import Exclusion, read_exclusion
+from invbench.matrix.published import published_of, read_published
 from invbench.matrix.selecting import select
 from invbench.matrix.source.nodes import Entry, Items, Node, Table
 from invbench.matrix.tree import read_tree
 from invbench.matrix.utility import read_utility
+from invbench.published import Published
 
 MOST_CELLS = 1_000_000
 """Of a matrix, before any is excluded: what a parent process can hold and a folder can keep."""
@@ -42,6 +44,7 @@ class Matrix:
     threads: int  # of one cell
     timeout: float  # seconds a cell
     utility: Utility | None = None  # how the trainings go that say what defences cost, where they are asked for
+    published: tuple[Published, ...] = ()  # what papers report, beside the cells that ask the same question
 
     @cached_property
     def federations(self) -> dict[str, Federation]:
@@ -65,6 +68,7 @@ def load(path: Path | str, sets: Sequence[str] = ()) -> Matrix:
         timeout=values.setting("timeout", tree, errors),
     )
     utility = read_utility(tree.entries.get("utility"), errors)
+    claims = read_published(tree.entries.get("published"), reader)
     grid, included, exclusions = _read_blocks(tree, reader)
     _refuse_too_many([grid, *included] if grid else included, tree, errors)
     errors.check()
@@ -78,10 +82,12 @@ def load(path: Path | str, sets: Sequence[str] = ()) -> Matrix:
     unique: dict[str, Cell] = {}
     for cell in kept:
         unique.setdefault(cell.id, cell)
-    made = Matrix(name, tuple(unique.values()), text, warnings, limits.threads, limits.timeout, utility)
+    cells = tuple(unique.values())
+    published = published_of(claims, cells, errors)
+    made = Matrix(name, cells, text, warnings, limits.threads, limits.timeout, utility, published)
     if utility is not None and not made.federations:
         errors.add(tree.entries["utility"].place, "utility needs cells in which clients share updates; there are none")
-        errors.check()
+    errors.check()
     return made
 
 

@@ -11,6 +11,7 @@ from invbench.numbers.statistics import target_means
 from invbench.report import wording
 from invbench.report.figures import Figures, figures_of
 from invbench.report.naming import labels, line, varying
+from invbench.report.published import of_cell, published_section
 from invbench.report.tables import code, facts, table, text
 from invbench.report.utility import cost_page, costs
 from invbench.store import AXES, Record, Results
@@ -37,6 +38,7 @@ def cell_page(results: Results, word: str) -> str:
         parts += ["## Numbers", _numbers(figures), _by_target(record, figures)]
     if (cost := costs(results).get(id)) is not None:
         parts += ["## Utility", cost_page(cost)]
+    parts += published_section([figures], of_cell(results.published(), id))
     parts += ["## Files", _files(results, record), "## Settings", facts(record.settings)]
     if notes := (*record.notes, *figures.remarks):
         parts += ["## Notes", "\n".join(f"- {text(note)}" for note in notes)]
