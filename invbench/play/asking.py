@@ -48,7 +48,7 @@ def _reason(part: str, said: object) -> str | None:
         return None
     if not isinstance(said, str) or not said.strip():
         raise ValueError(f"{part}: unsupported() gives None or a reason in words, not {short(said)}")
-    return text(said)
+    return text(" ".join(said.split()))  # on one line, as it is told
 
 
 def unplayable(cell: Cell) -> Played | None:

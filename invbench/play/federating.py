@@ -121,7 +121,7 @@ def artefact(federation: Federation, device: str) -> Artefact:
 def _notes(federation: Federation) -> tuple[str, ...]:
     """What the defences say of the training that they have left, whatever stage they act at."""
     training = _training(federation)
-    return tuple(note for d in stack_of(federation.cell).defenses for note in d.training_notes(training))
+    return stack_of(federation.cell).training_notes(training)
 
 
 def _unmoved(tensors: int) -> tuple[str, ...]:

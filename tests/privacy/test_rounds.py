@@ -47,6 +47,8 @@ def test_the_exact_epsilon_is_where_delta_is_met_and_a_distance_gives_it_back() 
         found = gaussian_epsilon(distance, 1e-5)
         assert gaussian_delta(found, distance) <= 1e-5 < gaussian_delta(found - 1e-6 * max(found, 1), distance)
         assert gaussian_distance(found, 1e-5) == pytest.approx(distance, rel=1e-6)
+    for delta in (1e-100, 1e-200, 1e-250, 1e-300):
+        assert gaussian_epsilon(gaussian_distance(1.0, delta), delta) == pytest.approx(1.0, rel=1e-6), delta
     assert gaussian_epsilon(1e-6, 1e-5) == 0
     assert gaussian_epsilon(31.0, 1e-5) == math.inf
 
