@@ -86,6 +86,8 @@ def why_unsupported(federation: Federation) -> str | None:
     pool = pool_of(cell)
     if not len(pool.train) or not len(pool.trained_targets):
         return f"{cell.dataset.short} has no pictures to train on, or none that are held out"
+    if (clients := federation.utility.clients) > len(pool.train):
+        return f"{cell.dataset.short} has {len(pool.train)} pictures to train on, too few for {clients} clients"
     if (why := why_untrainable(cell, architecture(cell), _usual(federation))) is not None:
         return why
     if _training(federation).private is not None and cell.protocol is not None and cell.protocol.name != "fedsgd":
