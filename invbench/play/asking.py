@@ -101,5 +101,8 @@ def needed(cell: Cell, device: str) -> list[Artefact] | Played:
 
 
 def make_artefact(name: str, cell: Cell, device: str) -> None:
-    """Make the one of the cell's artefacts that has this name."""
-    fetch(next(artefact for artefact in artefacts(cell, device) if artefact.name == name))
+    """Make the one of the cell's artefacts that has this name; ValueError where none has it here."""
+    found = next((artefact for artefact in artefacts(cell, device) if artefact.name == name), None)
+    if found is None:
+        raise ValueError("it has another name in this process: code, or a file of a part, changed while the matrix ran")
+    fetch(found)
