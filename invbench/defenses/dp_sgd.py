@@ -20,7 +20,7 @@ from invbench.defenses._accountant import (
     least_epsilon,
     least_noise,
 )
-from invbench.defenses._noise import add_noise
+from invbench.defenses._noise import MOST, add_noise
 from invbench.defenses._norm import clipped
 from invbench.observation import Update
 from invbench.registry import defense, parameter
@@ -48,9 +48,14 @@ class DpSgd(Defense):
     were tried before. List it after `early-stopping`, whose steps it then counts.
     """
 
-    clip: float = parameter(1.0, above=0, help="largest L2 norm of an example's gradient, over all parameters together")
+    clip: float = parameter(
+        1.0, above=0, at_most=MOST, help="largest L2 norm of an example's gradient, over all parameters together"
+    )
     noise: float | None = parameter(
-        None, at_least=0, help="noise multiplier: standard deviation over clip; 1 where neither it nor epsilon is given"
+        None,
+        at_least=0,
+        at_most=MOST,
+        help="noise multiplier: standard deviation over clip; 1 where neither it nor epsilon is given",
     )
     epsilon: float | None = parameter(None, above=0, help="privacy loss of the whole training, instead of noise")
     delta: float = parameter(1e-5, above=0, below=1, help="probability with which epsilon may not hold")

@@ -115,7 +115,7 @@ def _of_whole(stack: Named) -> Guarantee | str | None:
             bound = None  # noise has no bound
         elif found and defense.reads_pictures:
             found, bound, why = [], None, _reads_again(name)
-        elif bound is not None and not defense.shortens:
+        elif bound is not None and defense.shortens is not True:
             bound = None
             why = f"{name}, after the clip and before any noise, may make an update longer"
     return min(found, key=lambda of: of.epsilon) if found else why or None

@@ -9,7 +9,7 @@ import torch
 
 from invbench import registry
 from invbench.defenses import Context, Defense, Round, dp_sgd
-from invbench.defenses._accountant import gaussian_delta, gaussian_distance, gaussian_epsilon
+from invbench.defenses._accountant import epsilon_of, gaussian_delta, gaussian_distance, gaussian_epsilon
 from invbench.defenses.dp_sgd import DpSgd
 from invbench.privacy import Guarantee, rounds
 from invbench.privacy.rounds import guarantee_of_round
@@ -47,8 +47,14 @@ def test_the_exact_epsilon_is_where_delta_is_met_and_a_distance_gives_it_back() 
         found = gaussian_epsilon(distance, 1e-5)
         assert gaussian_delta(found, distance) <= 1e-5 < gaussian_delta(found - 1e-6 * max(found, 1), distance)
         assert gaussian_distance(found, 1e-5) == pytest.approx(distance, rel=1e-6)
+    for delta in (1e-100, 1e-200, 1e-250, 1e-300):
+        assert gaussian_epsilon(gaussian_distance(1.0, delta), delta) == pytest.approx(1.0, rel=1e-6), delta
     assert gaussian_epsilon(1e-6, 1e-5) == 0
     assert gaussian_epsilon(31.0, 1e-5) == math.inf
+
+
+def test_next_to_no_noise_guarantees_nothing_and_is_no_division_by_zero() -> None:
+    assert epsilon_of(1e-300, 0.5, 3, 1e-5, "rdp") == epsilon_of(1e-300, 0.5, 3, 1e-5, "prv") == (math.inf, "rdp")
 
 
 def test_laplace_noise_has_an_epsilon_after_an_l1_clip_alone() -> None:
