@@ -90,7 +90,7 @@ def limits_of(cell: Cell, public: Public) -> Limits:
     made = [fetch(artefact) for artefact in limit_artefacts(cell, public)]
     if why := [_words(tensors) for tensors in made if _WHY in tensors]:
         return Limits({}, (f"the limits are empty: {why[0]}",))
-    variance = found.variance / (1 if _apart(cell) else public.clients)
+    variance = found.variance / (1 if _apart(cell) else public.clients) / protocol_of(cell).rounds
     informations = [_information(tensors, variance) for tensors in made]
     scores = by_metric([computed(cell.game, {"information": one}) for one in informations])
     return Limits(scores, tuple(_notes(cell, public, found, informations)))

@@ -160,3 +160,20 @@ def test_dp_sgd_refuses_a_round_that_it_does_not_fit() -> None:
 
 def context() -> Context:
     return Context(torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("seen", [4, 16])
+def test_rounds_of_one_batch_compose_exactly(seen: int) -> None:
+    """R rounds of Gaussian noise are one of std / sqrt(R); Laplace noise has R times its epsilon."""
+
+    def seen_often(*stack: tuple[str, dict[str, object]]) -> Guarantee:
+        parts = [(name, registry.load("defense", name).build(settings, Defense)) for name, settings in stack]
+        found = guarantee_of_round([(name, part.of_round(Round(BATCH))) for name, part in parts], seen)
+        assert isinstance(found, Guarantee)
+        return found
+
+    assert seen_often(CLIP, ("gaussian", {"std": math.sqrt(seen)})).epsilon == pytest.approx(epsilon(CLIP, NOISE))
+    assert seen_often(L1, LAPLACE).epsilon == pytest.approx(seen * epsilon(L1, LAPLACE))
+    asked = ("dp-sgd", {"noise": 4.0, "rounds": seen})
+    assert seen_often(DP).epsilon == epsilon(asked), "dp-sgd asked for one round, which was not the last"
+    assert seen_often(("dp-sgd", {"noise": 4.0, "rounds": 2 * seen})).epsilon > epsilon(asked)
