@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from invbench.cell import Cell
+from invbench.core.names import Defaults
 from invbench.federation import Federation, Utility, federations_of
 from invbench.matrix import values
 from invbench.matrix.blocks import Batches, Block, Limits, read_data, read_grid, read_include
@@ -25,6 +26,7 @@ from invbench.matrix.selecting import select
 from invbench.matrix.source.nodes import Entry, Items, Node, Table
 from invbench.matrix.tree import read_tree
 from invbench.matrix.utility import read_utility
+from invbench.matrix.varying import defaults_that_vary
 from invbench.published import Published
 
 MOST_CELLS = 1_000_000
@@ -50,6 +52,11 @@ class Matrix:
     def federations(self) -> dict[str, Federation]:
         """Those trainings by the ids of the cells whose defences they are of."""
         return {} if self.utility is None else federations_of(self.cells, self.utility)
+
+    @cached_property
+    def defaults(self) -> Defaults:
+        """Defaults that tables say, since other cells of the matrix have another value of the setting."""
+        return defaults_that_vary(self.cells)
 
 
 def load(path: Path | str, sets: Sequence[str] = ()) -> Matrix:

@@ -13,6 +13,7 @@ from invbench.report.figures import Figures, figures_of
 from invbench.report.naming import labels, line, varying
 from invbench.report.published import of_cell, published_section
 from invbench.report.tables import code, facts, table, text
+from invbench.report.told import each_told, told_record
 from invbench.report.utility import cost_page, costs
 from invbench.store import AXES, Record, Results
 
@@ -32,6 +33,7 @@ def cell_page(results: Results, word: str) -> str:
     record = results.record(id)
     if record is None:
         return f"# Cell {id}\n\nPlanned, not computed yet.\n"
+    record = told_record(record, results.defaults())
     figures = figures_of(record)
     parts = [f"# Cell {id}", text(wording.whole_cell(record.names)), _outcome(record, figures)]
     if figures.scores:
@@ -48,7 +50,8 @@ def cell_page(results: Results, word: str) -> str:
 def cell_list(results: Results) -> str:
     """A line a cell of the plan: its id, how it ended, and in what it differs from others; StoreError as for
     `cell_page`."""
-    records = {id: results.record(id) for id in results.plan()}
+    found = {record.id: record for record in each_told(results)}
+    records = {id: found.get(id) for id in results.plan()}
     names = [record.names for record in records.values() if record is not None]
     axes = varying(names, AXES) or ["attack", "model"]
     short = {axis: labels(one.get(axis) for one in names) for axis in axes}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from invbench.numbers.columns import Column, plain_column
 from invbench.published import Published
 from invbench.report import wording
 from invbench.report.figures import Figures
-from invbench.report.naming import labels, line, varying
+from invbench.report.naming import Names, labels, line, varying
 from invbench.report.tables import code, table, text
 from invbench.sheets import columns
 from invbench.store import AXES
@@ -35,25 +35,24 @@ def _rows(figures: Sequence[Figures], published: Sequence[Published]) -> tuple[l
     """A row for each published number and cell, and the number of each reason."""
     by_id = {one.record.id: one for one in figures}
     every = [(one, id) for one in published for id in one.cells][:MOST_ROWS]
-    named = _named([by_id[id] for id in dict.fromkeys(id for _, id in every) if id in by_id])
+    name = _namer([one.record.names for one in figures])
     reasons = {words: number for number, words in enumerate(dict.fromkeys(one.differs for one in published), start=1)}
     rows = []
     for one, id in every:
         cell = by_id.get(id)
         column = columns().get(one.metric, plain_column(one.metric))
-        what = "" if cell is None else code(named[id])
+        what = "" if cell is None else code(name(cell.record.names))
         shown = [text(wording.column_title(column)), _ours(cell, column), _reported(one), text(one.source)]
         rows.append([what, *shown, str(reasons[one.differs]), code(id[:8])])
     return rows, reasons
 
 
-def _named(figures: Sequence[Figures]) -> dict[str, str]:
-    """A name for each of these cells by its id: the attack, and the other axes in which they differ."""
-    names = {one.record.id: one.record.names for one in figures}
-    differing = {"attack", *varying(names.values(), AXES)}
-    of_axis = {axis: labels(one.get(axis) for one in names.values()) for axis in differing}
+def _namer(every: Sequence[Names]) -> Callable[[Names], str]:
+    """How to call one of these cells: its attack, and the other axes in which they differ."""
+    differing = {"attack", *varying(every, AXES)}
+    of_axis = {axis: labels(names.get(axis) for names in every) for axis in differing}
     axes = [axis for axis in AXES if axis in differing]
-    return {id: line(one, axes, of_axis) for id, one in names.items()}
+    return lambda names: line(names, axes, of_axis)
 
 
 def _ours(cell: Figures | None, column: Column) -> str:

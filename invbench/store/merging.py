@@ -48,7 +48,7 @@ def merge(
     environment = {**_common([results.environment() for results in folders]), "command": list(command)}
     with into.lock():
         first = folders[0]
-        into.create(first.matrix_text(), plan, environment, first.federations(), first.published())
+        into.create(first.matrix_text(), plan, environment, first.federations(), first.published(), first.defaults())
         for id, results in origin.items():
             if results.path != into.path:
                 into.copy(id, results)
