@@ -5,7 +5,8 @@ differ by one example. `clip`, then noise, over the whole update is local differ
 batches of the client, two clipped updates are up to twice the norm apart, and no sampling amplifies it.
 
 What comes after the noise costs nothing, unless it reads the client's pictures again (`Defense.reads_pictures`). What
-comes between must keep the bound: it may not make an update longer (`Defense.shortens`). Between dp-sgd's sum and its
+comes between must keep the bound: it may not make an update longer (`Defense.shortens`). Proved is what these classes
+do: one that inherits from them may do otherwise, and counts as any other defence. Between dp-sgd's sum and its
 noise nothing may stand: a step that makes no vector longer may still take two near ones further apart.
 """
 
@@ -20,6 +21,8 @@ from invbench.defenses.dp_sgd import DpSgd
 from invbench.defenses.gaussian import Gaussian
 from invbench.defenses.laplace import Laplace
 from invbench.privacy import Guarantee, Named, Steps
+
+_NOISES = (Gaussian, Laplace)
 
 DELTA = 1e-5
 """At which the epsilon of Gaussian noise after a clip is stated."""
@@ -39,7 +42,7 @@ def guarantee_of_round(stack: Named) -> Guarantee | str:
 
 def _of_examples(stack: Named) -> Guarantee | str | None:
     """By dp-sgd; None where it is not in the stack, or acts on a victim's training."""
-    there = [(place, defense) for place, (_, defense) in enumerate(stack) if isinstance(defense, DpSgd)]
+    there = [(place, defense) for place, (_, defense) in enumerate(stack) if type(defense) is DpSgd]
     if not there:
         return None
     place, asked = next((one for one in there if one[1].rounds is not None), there[0])
@@ -104,11 +107,11 @@ def _of_whole(stack: Named) -> Guarantee | str | None:
     bound: Clip | None = None
     why, found = "", list[Guarantee]()
     for name, defense in stack:
-        if "update" not in defense.stages() or (isinstance(defense, Gaussian | Laplace) and not defense.std):
+        if "update" not in defense.stages() or (type(defense) in _NOISES and not defense.std):
             continue
-        if isinstance(defense, Clip):
+        if type(defense) is Clip:
             bound, why = _tighter(bound, defense), "clipping alone has none: no noise follows the clip"
-        elif isinstance(defense, Gaussian | Laplace):
+        elif type(defense) in _NOISES:
             of = _noised(name, defense, bound)
             found += [of] if isinstance(of, Guarantee) else []
             why = why if bound is None and why else str(of)
