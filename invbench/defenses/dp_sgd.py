@@ -90,6 +90,10 @@ class DpSgd(Defense):
         """Each example's gradient is scaled by its own length."""
         return self.rounds is not None
 
+    @property
+    def redraws(self) -> bool:
+        return self.rounds is not None
+
     def stages(self) -> tuple[Stage, ...]:
         return ("training",) if self.rounds is None else ("per_example", "update")
 

@@ -21,6 +21,7 @@ class Gaussian(Defense):
     """
 
     smooth = True
+    redraws = True
 
     std: float = parameter(help="standard deviation of the noise", unit="the update's own", at_least=0, at_most=MOST)
 

@@ -51,6 +51,11 @@ class Homomorphic(Defense):
     sample: int = parameter(8, at_least=1, unit="coordinates", help="how many are encrypted by Paillier")
     modulus: int = parameter(3072, at_least=1024, at_most=8192, unit="bits", help="of Paillier's key")
 
+    @property
+    def redraws(self) -> bool:
+        """Flooding noise; the grid is a rule, and far finer."""
+        return self.flooding > 0
+
     def of_round(self, round: Round) -> Homomorphic:
         if (missing := self._cipher.missing()) is not None:
             raise ValueError(missing)

@@ -23,6 +23,7 @@ class Laplace(Defense):
     """
 
     smooth = True
+    redraws = True
 
     std: float = parameter(
         help="standard deviation of the noise; its scale is std / sqrt(2)",

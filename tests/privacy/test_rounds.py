@@ -185,3 +185,20 @@ def test_a_defence_may_not_claim_other_examples_than_there_are() -> None:
     odd = type("Odd", (Defense,), {"training": lambda self, training, context: replace(training, examples=10**6)})()
     with pytest.raises(BrokenContract, match="must keep the number of examples, 100, and gives 1000000"):
         Stack((odd,)).at("training", Training(10, examples=100), Context(torch.Generator()))
+
+
+@pytest.mark.parametrize("seen", [4, 16])
+def test_rounds_of_one_batch_compose_exactly(seen: int) -> None:
+    """R rounds of Gaussian noise are one of std / sqrt(R); Laplace noise has R times its epsilon."""
+
+    def seen_often(*stack: tuple[str, dict[str, object]]) -> Guarantee:
+        parts = [(name, registry.load("defense", name).build(settings, Defense)) for name, settings in stack]
+        found = guarantee_of_round([(name, part.of_round(Round(BATCH))) for name, part in parts], seen)
+        assert isinstance(found, Guarantee)
+        return found
+
+    assert seen_often(CLIP, ("gaussian", {"std": math.sqrt(seen)})).epsilon == pytest.approx(epsilon(CLIP, NOISE))
+    assert seen_often(L1, LAPLACE).epsilon == pytest.approx(seen * epsilon(L1, LAPLACE))
+    asked = ("dp-sgd", {"noise": 4.0, "rounds": seen})
+    assert seen_often(DP).epsilon == epsilon(asked), "dp-sgd asked for one round, which was not the last"
+    assert seen_often(("dp-sgd", {"noise": 4.0, "rounds": 2 * seen})).epsilon > epsilon(asked)
