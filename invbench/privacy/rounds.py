@@ -17,8 +17,8 @@ arXiv 1905.02383, corollary 3.3). Laplace noise has R times its epsilon (basic c
 from __future__ import annotations
 
 import math
-from typing import TypeGuard
 from dataclasses import replace
+from typing import TypeGuard
 
 from invbench.defenses import Defense
 from invbench.defenses._accountant import epsilon_of, gaussian_epsilon, installed
