@@ -23,6 +23,8 @@ Accountant = Literal["rdp", "prv"]
 NOT_INSTALLED = "an epsilon is computed by the package opacus, which is not installed: pip install 'invbench[dp]'"
 LARGEST = 100.0
 """Epsilon of RDP above which PRV is not asked: it takes minutes, and neither says anything of privacy."""
+MOST_STEPS = 10**7
+"""Above which PRV is not asked: its grid grows with their root, to 5 GB and many minutes at 2^31."""
 MOST_NOISE, LEAST_NOISE = 1e4, 0.05
 CLOSE = 1e-3
 """How far above the least noise the one that is found may be."""
@@ -47,15 +49,18 @@ def installed() -> bool:
 def epsilon_of(noise: float, rate: float, steps: int, delta: float, accountant: Accountant) -> tuple[float, Accountant]:
     """Epsilon at `delta` of `steps` steps with this noise multiplier, and the accountant whose it is.
 
-    An example is drawn with probability `rate`. Infinite below `NO_NOISE`, where accountants divide by 0.
-    ModuleNotFoundError without Opacus.
+    An example is drawn with probability `rate`. PRV gives way to RDP where it cannot compute. Infinite below
+    `NO_NOISE`, where accountants divide by 0. ModuleNotFoundError without Opacus.
     """
     if noise < NO_NOISE:
         return math.inf, "rdp"
     bound = _asked("RDPAccountant", noise, rate, steps, delta)
-    if accountant == "rdp" or bound > LARGEST:
+    if accountant == "rdp" or bound > LARGEST or steps > MOST_STEPS:
         return bound, "rdp"
-    return _asked("PRVAccountant", noise, rate, steps, delta), accountant
+    try:
+        return _asked("PRVAccountant", noise, rate, steps, delta), accountant
+    except ValueError:  # at a delta of 1e-15 its convolution says that rounding dominates
+        return bound, "rdp"
 
 
 @lru_cache(maxsize=256)

@@ -86,7 +86,10 @@ def _wrong(stage: str, before: Any, after: Any) -> str:
     if stage == "model":
         return "" if isinstance(after, nn.Module) else f"must give a network, not {_kind(after)}"
     if stage == "training":
-        return "" if isinstance(after, type(before)) else f"must give a Training, not {_kind(after)}"
+        if not isinstance(after, type(before)):
+            return f"must give a Training, not {_kind(after)}"
+        same = after.examples == before.examples
+        return "" if same else f"must keep the number of examples, {before.examples}, and gives {after.examples!r}"
     if stage == "regression":
         if not isinstance(after, type(before)):
             return f"must give a Regression, not {_kind(after)}"

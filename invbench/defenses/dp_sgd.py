@@ -20,6 +20,7 @@ from invbench.defenses._accountant import (
     least_epsilon,
     least_noise,
 )
+from invbench.defenses._bottleneck import VariationalBottleneck
 from invbench.defenses._noise import MOST, add_noise
 from invbench.defenses._norm import clipped
 from invbench.observation import Update
@@ -157,6 +158,8 @@ class DpSgd(Defense):
                 f"clips each example's own gradient, and {name} mixes a batch's examples; linear, mlp, lenet, vgg11 and"
                 " gpt have no such layer, nor has convnet with `norm: group`"
             )
+        if any(isinstance(layer, VariationalBottleneck) and layer.beta for layer in network.modules()):
+            return "each example's gradient is of its own loss, without the divergence of precode: say `beta: 0` there"
         examples = _examples(training)
         if self._batch(examples) > examples:
             return f"batches of {self.batch} on average, but there are {examples} training examples"

@@ -208,3 +208,13 @@ def test_a_network_that_is_no_number_has_no_accuracy() -> None:
     torch.nn.init.constant_(network[1].weight, torch.nan)
     with pytest.raises(ArithmeticError, match="training diverged"):
         correct(network, pictures())
+
+
+def test_who_colludes_trains_all_the_same(tmp_path: Path) -> None:
+    """The server takes colluding clients out of what it attacks, not out of what it trains on."""
+    stacks = [{"name": "secure-aggregation", "colluding": number} for number in (0, 1)]
+    federations = [
+        federation(tmp_path, Utility(clients=3), defense=stack, protocol={"name": "fedsgd", "clients": 3})
+        for stack in stacks
+    ]
+    assert federations[0].id == federations[1].id
