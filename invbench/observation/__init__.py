@@ -29,11 +29,13 @@ from invbench.observation.membership import (
     log_probabilities,
 )
 from invbench.observation.model import Confidences, Inversion, ModelObservation, ModelPublic, Oracle, QueriesSpent
+from invbench.observation.participation import ParticipationGuess, ParticipationObservation, ParticipationPublic
 from invbench.observation.training_set import TrainingSetGuess, TrainingSetObservation, TrainingSetPublic
 from invbench.observation.update import (
     Guess,
     Public,
     PublicDefense,
+    SharedRound,
     Update,
     UpdateObservation,
     has_own_weight,
@@ -72,12 +74,16 @@ __all__ = [
     "ModelPublic",
     "Observation",
     "Oracle",
+    "ParticipationGuess",
+    "ParticipationObservation",
+    "ParticipationPublic",
     "Plain",
     "Preparation",
     "Public",
     "PublicDefense",
     "QueriesSpent",
     "Released",
+    "SharedRound",
     "Tensors",
     "Tokenizer",
     "TrainingSetGuess",

@@ -28,7 +28,7 @@ def markdown(results: Results, links_from: Path) -> str:
     StoreError where the folder is no result of invbench or a record is damaged.
     """
     with no_collection():
-        return document(results, figures_of_all(each_told(results)), links_from, costs(results))
+        return document(results, figures_of_all(each_told(results, settings=True)), links_from, costs(results))
 
 
 def write_files(results: Results) -> None:
