@@ -12,7 +12,7 @@ import torch
 
 from invbench.cell import Cell
 from invbench.console.saying import say
-from invbench.console.wording import cell_namer, cells_of_games, count, duration, fitted, folded
+from invbench.console.wording import cell_namer, cells_of_games, count, duration, folded
 from invbench.core.execution import multiply_in_float32
 from invbench.core.theirs import PartRaised, theirs
 from invbench.federation import Federation
@@ -25,6 +25,8 @@ from invbench.store import Results
 
 MOST_CELLS = 200
 """Cells told one by one; above that, a line tells a group of them."""
+GROUP = ("attack", "model", "batch_size")
+"""What cells that are told in one line agree in."""
 WIDTH, INDENT = 80, " " * 10
 """Columns of a line about a cell, unless a word of it has more; the indent of what follows its id."""
 
@@ -43,8 +45,8 @@ def print_plan(
     multiply_in_float32()
     fates = _fates(cells, kept, device)
     told: list[_Fate] = []
+    name = cell_namer(cells)
     if len(cells) <= MOST_CELLS:
-        name = cell_namer(cells)
         for fate in fates:
             told.append(fate)
             say(f"{fate.cell.id[:8]}  {name(fate.cell.names, WIDTH - len(INDENT))}")
@@ -53,10 +55,10 @@ def print_plan(
                 of_it = f"{times} x {what}" if times > 1 else what
                 say(folded(f"{INDENT}first: {of_it}", WIDTH, f"{INDENT}  "))
     else:
-        for alike, group in groupby(fates, key=lambda fate: _alike(fate.cell)):
+        for alike, group in groupby(fates, key=lambda fate: {axis: fate.cell.names[axis] for axis in GROUP}):
             of_group = list(group)
             told += of_group
-            say(f"{fitted(alike, 60)}: {_group_in_words(of_group)}")
+            say(f"{name(alike, 60)}: {_group_in_words(of_group)}")
     counts = Counter(fate.outcome for fate in told)
     sums = ", ".join(f"{number} {what}" for what, number in counts.items())
     say(folded(f"{cells_of_games(cells)}: {sums}", WIDTH))
@@ -149,11 +151,6 @@ def _fates(cells: Sequence[Cell], kept: Callable[[Cell], bool], device: str) -> 
                 yield _Fate(cell, "to compute", _in_words(cost, cell.timeout), cost, first)
             else:
                 yield _Fate(cell, "to compute without a forecast", cost, None, first)
-
-
-def _alike(cell: Cell) -> str:
-    batch = f" b{cell.batch_size}" if cell.batch_size is not None else ""
-    return f"{cell.attack.short} {cell.model.short}{batch}"
 
 
 def _group_in_words(fates: Sequence[_Fate]) -> str:
