@@ -15,7 +15,7 @@ from invbench.attacks.inverting_gradients import InvertingGradients
 from invbench.defenses import Context, Defense, Stack
 from invbench.matching.recipe import Recipe
 from invbench.metrics import psnr
-from invbench.observation import PublicDefense, UpdateObservation
+from invbench.observation import PublicDefense, SharedRound, UpdateObservation
 from invbench.registry import load
 from invbench.updates.client import observed_update
 
@@ -53,6 +53,15 @@ def defended(
             device=torch.device("cpu"),
         )
         for number, (some, wanted) in enumerate(zip(images.split(batch), labels.split(batch), strict=True))
+    ]
+
+
+def in_rounds(rounds: int, *shown: Any, seed: int = 5, **said: Any) -> list[UpdateObservation]:
+    """As `defended`, of clients whose batch is the same in so many rounds at the same weights; read by nobody yet."""
+    sent = [defended(*shown, seed=seed + 1000 * number, rounds=rounds, **said) for number in range(rounds)]
+    return [
+        replace(same[0], rounds=tuple(SharedRound(same[0].model, one.update) for one in same))
+        for same in zip(*sent, strict=True)
     ]
 
 

@@ -99,6 +99,15 @@ class Defense:
         """
         return False
 
+    @property
+    def redraws(self) -> bool:
+        """Whether the variance that its `seen_as` adds is of draws that are new in each round.
+
+        Then the mean of R rounds of one batch at the same weights has an R-th of it; what a rule leaves open (rounding
+        to the nearest level) stays as it is.
+        """
+        return False
+
     leaves_out: bool = False
     """Whether it leaves entries of an update out, which are then seen as zeros that are no numbers of the client's."""
 

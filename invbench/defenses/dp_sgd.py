@@ -20,7 +20,8 @@ from invbench.defenses._accountant import (
     least_epsilon,
     least_noise,
 )
-from invbench.defenses._noise import add_noise
+from invbench.defenses._bottleneck import VariationalBottleneck
+from invbench.defenses._noise import MOST, add_noise
 from invbench.defenses._norm import clipped
 from invbench.observation import Update
 from invbench.registry import defense, parameter
@@ -48,9 +49,14 @@ class DpSgd(Defense):
     were tried before. List it after `early-stopping`, whose steps it then counts.
     """
 
-    clip: float = parameter(1.0, above=0, help="largest L2 norm of an example's gradient, over all parameters together")
+    clip: float = parameter(
+        1.0, above=0, at_most=MOST, help="largest L2 norm of an example's gradient, over all parameters together"
+    )
     noise: float | None = parameter(
-        None, at_least=0, help="noise multiplier: standard deviation over clip; 1 where neither it nor epsilon is given"
+        None,
+        at_least=0,
+        at_most=MOST,
+        help="noise multiplier: standard deviation over clip; 1 where neither it nor epsilon is given",
     )
     epsilon: float | None = parameter(None, above=0, help="privacy loss of the whole training, instead of noise")
     delta: float = parameter(1e-5, above=0, below=1, help="probability with which epsilon may not hold")
@@ -82,6 +88,10 @@ class DpSgd(Defense):
     @property
     def hides_scale(self) -> bool:
         """Each example's gradient is scaled by its own length."""
+        return self.rounds is not None
+
+    @property
+    def redraws(self) -> bool:
         return self.rounds is not None
 
     def stages(self) -> tuple[Stage, ...]:
@@ -148,6 +158,8 @@ class DpSgd(Defense):
                 f"clips each example's own gradient, and {name} mixes a batch's examples; linear, mlp, lenet, vgg11 and"
                 " gpt have no such layer, nor has convnet with `norm: group`"
             )
+        if any(isinstance(layer, VariationalBottleneck) and layer.beta for layer in network.modules()):
+            return "each example's gradient is of its own loss, without the divergence of precode: say `beta: 0` there"
         examples = _examples(training)
         if self._batch(examples) > examples:
             return f"batches of {self.batch} on average, but there are {examples} training examples"

@@ -25,6 +25,8 @@ class QSGD(Defense):
     at most min(n / s^2, sqrt(n) / s) of it. `quantize` scales by the largest magnitude, as their implementation does.
     """
 
+    redraws = True
+
     levels: int = parameter(16, at_least=1, at_most=2**15, help="levels s of a magnitude, 0 not counted")
     bucket: int = parameter(512, at_least=1, unit="values", help="how many values share one norm")
 

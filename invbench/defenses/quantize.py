@@ -32,6 +32,10 @@ class Quantize(Defense):
     bits: int = parameter(help="bits a coordinate, its sign among them", unit="bits", at_least=2, at_most=24)
     rounding: Literal["stochastic", "nearest"] = parameter("stochastic", help="how to choose between two levels")
 
+    @property
+    def redraws(self) -> bool:
+        return self.rounding == "stochastic"
+
     def update(self, shared: Update, context: Context) -> Update:
         return tuple(self._quantised(tensor, context.generator) for tensor in shared)
 

@@ -26,6 +26,7 @@ class RandomK(Defense):
     """
 
     leaves_out = True
+    redraws = True
 
     fraction: float = parameter(help="share of coordinates kept", above=0, at_most=1)
     rescale: bool = parameter(False, help="multiply what is kept by n/k, so that the mean is unbiased")

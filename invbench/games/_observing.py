@@ -14,7 +14,7 @@ from invbench.core.randomness import stream
 from invbench.data import ImagePool
 from invbench.defenses import Context
 from invbench.games._batches import attackers_own, protocol_of, round_stack
-from invbench.observation import Labelled, Public, Update, UpdateObservation
+from invbench.observation import Labelled, Public, SharedRound, Update, UpdateObservation
 from invbench.protocol import UpdateProtocol
 from invbench.protocol._batch_norm import use_batch_statistics
 from invbench.scoring.reconstruction import Truth
@@ -39,15 +39,24 @@ def observe(
     labels = torch.from_numpy(batch.labels).to(device)
     known = labels[: public.pictures].clone() if public.labels == "known" else None  # the truth's own memory stays here
     names = [d.key for d in cell.defense or ()]
-    contexts = [Context(stream("client", cell.seed, names, number * clients + client)) for client in range(clients)]
     images = normalised(batch.images, (public.mean, public.std)).to(device)
+    stack, model = round_stack(cell), copy.deepcopy(network if given is None else given[0])
+
+    def shared(round: int) -> Update:
+        """Of clients who draw anew in each round; the first draws as one that is alone."""
+        later = ("round", round) if round else ()
+        streams = [stream("client", cell.seed, names, number * clients + client, *later) for client in range(clients)]
+        return observed_update(public, network, images, labels, stack, [Context(one) for one in streams], given)
+
+    updates = [shared(round) for round in range(protocol_of(cell).rounds)]
     return UpdateObservation(
         public=public,
-        model=copy.deepcopy(network if given is None else given[0]),
-        update=observed_update(public, network, images, labels, round_stack(cell), contexts, given),
+        model=model,
+        update=updates[0],
         labels=known,
         generator=stream("attack", cell.seed, cell.attack.key, number),
         device=device,
+        rounds=tuple(SharedRound(model, update) for update in updates) if len(updates) > 1 else (),
     )
 
 
@@ -59,11 +68,20 @@ def reference(cell: Cell, pool: ImagePool, count: int) -> Labelled | None:
 
 
 def noise(cell: Cell, seen: UpdateObservation, index: int) -> UpdateObservation:
+    """Noise in the place of every round's update, of the size of each of its tensors."""
     drawn = stream("noise control", cell.seed, cell.offset + index)
-    update: list[Tensor] = []
-    for tensor in seen.update:
+
+    def noise_like(tensor: Tensor) -> Tensor:
         noise = torch.randn(tensor.shape, generator=drawn).to(tensor.device)
-        update.append(noise * tensor.norm() / noise.norm())
-    attacker = stream("attack", cell.seed, cell.attack.key, cell.offset + index)
-    shared: Update = tuple(update)
-    return replace(seen, update=shared, generator=attacker, model=copy.deepcopy(seen.model))
+        scaled: Tensor = noise * tensor.norm() / noise.norm()
+        return scaled
+
+    model, shared = copy.deepcopy(seen.model), tuple(map(noise_like, seen.update))
+    later = [SharedRound(model, tuple(map(noise_like, one.update))) for one in seen.rounds[1:]]
+    return replace(
+        seen,
+        update=shared,
+        generator=stream("attack", cell.seed, cell.attack.key, cell.offset + index),
+        model=model,
+        rounds=(SharedRound(model, shared), *later) if later else (),
+    )

@@ -211,7 +211,7 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
             wanted = wanted_of(self.cell)
             aimed = f"the attack aims at one of {public.clients} clients: {wanted} pictures a target count"
         clients = protocol_of(self.cell).clients
-        rounds = [note for defense in stack_of(self.cell).defenses for note in defense.round_notes(clients)]
+        rounds = stack_of(self.cell).round_notes(clients)
         found = (*self.pool.notes, *rounds, *self._said_nothing(), shared, ssim_note(shape), perceptual)
         found += (undetermined, aimed)
         if model_of(self.cell).trained:
@@ -223,15 +223,17 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
     def _guaranteed(self) -> Guaranteed:
         """What they guarantee; `identified` looks for each picture among so many candidates."""
         candidates = min(reconstruction.CANDIDATES, len(target_pool(self.cell, self.pool)))
-        return of_round(_defenses(self.cell), candidates)
+        return of_round(_defenses(self.cell), candidates, protocol_of(self.cell).rounds)
 
     def _shared(self) -> dict[str, Tensor] | None:
-        """Which entries some client sent of the first target's update, by parameter name; None where all are."""
+        """Which entries some client ever sent of the first target's update, by parameter name; None where all are."""
         seen = self.observations[0]
         if not stack_of(self.cell).leaves_out:
             return None
         names = [name for name, _ in seen.model.named_parameters()]
-        return {name: (tensor != 0).cpu() for name, tensor in zip(names, seen.update, strict=True)}
+        rounds = [one.update for one in seen.rounds] or [seen.update]
+        sent = (torch.stack([t != 0 for t in of_one]).any(dim=0).cpu() for of_one in zip(*rounds, strict=True))
+        return dict(zip(names, sent, strict=True))
 
     def _said_nothing(self) -> list[str]:
         """What holds nothing that could be read: that it was not read is no defence's doing."""

@@ -18,6 +18,7 @@ from invbench.core import progress
 from invbench.defenses import Context
 from invbench.observation import Labelled, Public, Update, UpdateObservation
 from invbench.updates.client import sent_by_one
+from invbench.updates.pooling import pool
 from invbench.updates.simulation import stack_of
 
 BATCH = 32
@@ -94,10 +95,14 @@ def _updates(seen: UpdateObservation, own: Labelled) -> list[Update]:
     """What a client with each of these pictures would send: a sum of one adds no more than rounding."""
     stack, public, found = stack_of(seen.public), seen.public, list[Update]()
     images, labels = own.images.to(seen.device), own.labels.to(seen.device)
+    rounds = len(seen.rounds) if seen.pooled else 1
     for k in range(len(own)):
         client = Context(torch.Generator().manual_seed((k << 2) + _CLIENTS))
         with torch.no_grad():
-            found.append(sent_by_one(public, seen.model, images[k : k + 1], labels[k : k + 1], client, stack))
+            batch = images[k : k + 1], labels[k : k + 1]
+            sent = [sent_by_one(public, seen.model, *batch, client, stack) for _ in range(rounds)]
+        together = pool(stack, sent) if seen.pooled else None
+        found.append(sent[0] if together is None else together.update)
         if k % BATCH == 0:
             progress.report("own updates", k + 1, len(own))
     return found

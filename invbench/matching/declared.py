@@ -13,17 +13,17 @@ from __future__ import annotations
 import torch
 
 from invbench.matching.objectives import OBJECTIVES, Objective, declared_cosine, sign_agreement
-from invbench.observation import Public, Update, UpdateObservation
-from invbench.updates.simulation import stack_of
+from invbench.observation import Update, UpdateObservation
+from invbench.updates.pooling import stack_behind
 
 Ends = tuple[Update, Update]
 """The lower and the upper end of every entry's interval, one tensor a parameter each."""
 
 
-def objective_for(name: str, public: Public) -> Objective:
+def objective_for(name: str, seen: UpdateObservation) -> Objective:
     """The objective of this name, `declared` as the declared defences have it."""
     found = OBJECTIVES[name]
-    signs = found is declared_cosine and public.clients == 1 and stack_of(public).signs_alone
+    signs = found is declared_cosine and seen.public.clients == 1 and stack_behind(seen).signs_alone
     return sign_agreement if signs else found
 
 
@@ -33,8 +33,8 @@ def declared(seen: UpdateObservation) -> tuple[Update, Ends]:
     It is the middle of the interval, which a known factor (n/k of random-k) is not on any more, and zero where nothing
     was told. A mean over several clients follows none of their rules: it is taken as it is.
     """
-    update, stack = seen.update, stack_of(seen.public)
-    if seen.public.clients > 1 or not stack.defenses:
+    update, stack = seen.update, stack_behind(seen)
+    if seen.public.clients > 1 or not seen.public.defenses:
         return update, (update, update)
     ends = _sent(update, stack.leaves_out) if stack.signs_alone else stack.interval(update)
     still = tuple(torch.zeros_like(tensor, dtype=torch.float64) for tensor in update)

@@ -25,7 +25,8 @@ from invbench.matching.programs import Programs
 from invbench.matching.regularisers import total_variation
 from invbench.matching.tracing import Batched
 from invbench.observation import Update, UpdateObservation
-from invbench.updates.simulation import as_gradient, gradient_of, multiple_of, simulator, stack_of, told
+from invbench.updates.pooling import stack_behind
+from invbench.updates.simulation import as_gradient, gradient_of, multiple_of, simulator, told
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,7 @@ def _held(seen: UpdateObservation, objective: Objective, simulate: bool) -> Upda
     if objective in DECLARED:
         shared, ends = declared(seen)
     else:
-        ends = stack_of(seen.public).interval(shared) if one else (shared, shared)
+        ends = stack_behind(seen).interval(shared) if one else (shared, shared)
     factor = 1.0 if simulate else multiple_of(seen.public).factor
     sides = (shared, *(ends if factor > 0 else ends[::-1]))
     return tuple(tensor if factor == 1.0 else tensor / factor for side in sides for tensor in side)

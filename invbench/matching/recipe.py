@@ -92,7 +92,7 @@ class Recipe(UpdateAttack):
         labels = [labels_for(strategy, seen) for seen in group]
         lanes, chunk = len(group) * self.restarts, self._chunk(group[0])
         planned = (self.iterations + 1) * -(-lanes // chunk)
-        objective = objective_for(self.objective, group[0].public)
+        objective = objective_for(self.objective, group[0])
         problem = build_problem(group, labels, objective, self.tv, self.boxed, planned, self.simulate)
         tracker = Tracker(self.iterations, lanes, chunk)
         best = self._search(problem, group, tracker)

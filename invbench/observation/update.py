@@ -67,18 +67,30 @@ class Public:
         return (name, layer) if isinstance(layer, nn.Linear) and layer.out_features == self.classes else None
 
 
+@dataclass(frozen=True, eq=False)
+class SharedRound:
+    """One of several rounds: the global model that clients were given, and what the server sees of them."""
+
+    model: nn.Module
+    update: Update
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class UpdateObservation(Observation[Public]):
     """One client's shared update, or the average of several clients', as the server sees it (game `update`).
 
     `model` is a fresh copy of the global model: no `.grad`, in the mode the client used. `update`: what the protocol
     shares, as defended, one tensor a parameter. `labels` `(B,)` only where the protocol says that they are known.
+    `rounds`: all rounds, in order, where the same batch was in several; `model` and `update` are then of the first.
+    `pooled`: that `update` is instead what an attacker makes of all rounds together (`updates/pooling.py`).
     """
 
     model: nn.Module
     update: Update
     labels: Tensor | None
     device: torch.device
+    rounds: tuple[SharedRound, ...] = ()
+    pooled: bool = False
 
     def channel_constants(self) -> tuple[Tensor, Tensor]:
         """Normalisation constants `mean, std`, each `(C, 1, 1)`."""

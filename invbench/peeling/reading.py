@@ -13,7 +13,8 @@ from invbench.observation import Public, UpdateObservation
 from invbench.peeling.chain import Link, NotAChain, has_weights, read_chain, with_weights
 from invbench.updates.equations import independent_equations
 from invbench.updates.likelihood import noise, widened
-from invbench.updates.simulation import multiple_of, not_one_gradient, stack_of
+from invbench.updates.pooling import stack_behind
+from invbench.updates.simulation import multiple_of, not_one_gradient
 
 _LARGEST = 8192
 """Most unknowns of one layer: its normal matrix then takes 512 MB."""
@@ -64,7 +65,7 @@ def read(seen: UpdateObservation) -> Reading:
         with_weights(read_chain(public.network, public.image_shape), seen.model),
         dict(zip(names, update, strict=True)),
         variances,
-        stack_of(public).hides_scale,
+        stack_behind(seen).hides_scale,
         widened(seen),
         independent_equations(public.network, public.image_shape, public.pictures, shared),
     )

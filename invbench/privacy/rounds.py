@@ -5,13 +5,20 @@ differ by one example. `clip`, then noise, over the whole update is local differ
 batches of the client, two clipped updates are up to twice the norm apart, and no sampling amplifies it.
 
 What comes after the noise costs nothing, unless it reads the client's pictures again (`Defense.reads_pictures`). What
-comes between must keep the bound: it may not make an update longer (`Defense.shortens`). Between dp-sgd's sum and its
+comes between must keep the bound: it may not make an update longer (`Defense.shortens`). Proved is what these classes
+do: one that inherits from them may do otherwise, and counts as any other defence. Between dp-sgd's sum and its
 noise nothing may stand: a step that makes no vector longer may still take two near ones further apart.
+
+A client whose batch is the same in R rounds is seen R times. Gaussian noise composes exactly, whatever the weights are
+in each round: R rounds at std s tell two neighbours apart as one round at s / sqrt(R) does (Dong, Roth and Su 2022,
+arXiv 1905.02383, corollary 3.3). Laplace noise has R times its epsilon (basic composition).
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import TypeGuard
 
 from invbench.defenses import Defense
 from invbench.defenses._accountant import epsilon_of, gaussian_epsilon, installed
@@ -25,21 +32,22 @@ DELTA = 1e-5
 """At which the epsilon of Gaussian noise after a clip is stated."""
 
 
-def guarantee_of_round(stack: Named) -> Guarantee | str:
+def guarantee_of_round(stack: Named, rounds: int = 1) -> Guarantee | str:
     """The smallest epsilon of those that the stack guarantees, or why it guarantees none.
 
-    Its defences are as they act in a round (`Defense.of_round`).
+    `rounds`: in how many the same batch is seen; dp-sgd counts those that it was asked for, where they are more. Its
+    defences are as they act in a round (`Defense.of_round`).
     """
-    found = [of for of in (_of_examples(stack), _of_whole(stack)) if of is not None]
+    found = [of for of in (_of_examples(stack, rounds), _of_whole(stack, rounds)) if of is not None]
     proved = [of for of in found if isinstance(of, Guarantee)]
     if proved:
         return min(proved, key=lambda of: of.epsilon)
     return next((of for of in found if isinstance(of, str)), "nothing in the stack is differentially private")
 
 
-def _of_examples(stack: Named) -> Guarantee | str | None:
+def _of_examples(stack: Named, rounds: int) -> Guarantee | str | None:
     """By dp-sgd; None where it is not in the stack, or acts on a victim's training."""
-    there = [(place, defense) for place, (_, defense) in enumerate(stack) if isinstance(defense, DpSgd)]
+    there = [(place, defense) for place, (_, defense) in enumerate(stack) if type(defense) is DpSgd]
     if not there:
         return None
     place, asked = next((one for one in there if one[1].rounds is not None), there[0])
@@ -51,7 +59,7 @@ def _of_examples(stack: Named) -> Guarantee | str | None:
         if number != place and (why := _before_noise(name, defense, later=number > place)) is not None:
             return why
     assert asked.noise is not None
-    return _counted(asked, asked.noise)
+    return _counted(replace(asked, rounds=max(asked.rounds, rounds)), asked.noise)
 
 
 def _before_noise(name: str, defense: Defense, later: bool) -> str | None:
@@ -99,26 +107,30 @@ def _amplified(asked: DpSgd, noise: float) -> str:
     )
 
 
-def _of_whole(stack: Named) -> Guarantee | str | None:
+def _of_whole(stack: Named, rounds: int) -> Guarantee | str | None:
     """By a clip of the whole update and noise after it; None where neither is in the stack."""
     bound: Clip | None = None
     why, found = "", list[Guarantee]()
     for name, defense in stack:
-        if "update" not in defense.stages() or (isinstance(defense, Gaussian | Laplace) and not defense.std):
+        if "update" not in defense.stages() or (_is_noise(defense) and not defense.std):
             continue
-        if isinstance(defense, Clip):
+        if type(defense) is Clip:
             bound, why = _tighter(bound, defense), "clipping alone has none: no noise follows the clip"
-        elif isinstance(defense, Gaussian | Laplace):
-            of = _noised(name, defense, bound)
+        elif _is_noise(defense):
+            of = _noised(name, defense, bound, rounds)
             found += [of] if isinstance(of, Guarantee) else []
             why = why if bound is None and why else str(of)
             bound = None  # noise has no bound
         elif found and defense.reads_pictures:
             found, bound, why = [], None, _reads_again(name)
-        elif bound is not None and not defense.shortens:
+        elif bound is not None and defense.shortens is not True:
             bound = None
             why = f"{name}, after the clip and before any noise, may make an update longer"
     return min(found, key=lambda of: of.epsilon) if found else why or None
+
+
+def _is_noise(defense: Defense) -> TypeGuard[Gaussian | Laplace]:
+    return type(defense) in (Gaussian, Laplace)
 
 
 def _tighter(bound: Clip | None, clip: Clip) -> Clip:
@@ -126,14 +138,15 @@ def _tighter(bound: Clip | None, clip: Clip) -> Clip:
     return clip if bound is None or bound.p != clip.p or clip.norm <= bound.norm else bound
 
 
-def _noised(name: str, noise: Gaussian | Laplace, bound: Clip | None) -> Guarantee | str:
+def _noised(name: str, noise: Gaussian | Laplace, bound: Clip | None, rounds: int) -> Guarantee | str:
     if bound is None:
         return f"{name} has none by itself: no clip before it bounds how far two updates are apart"
-    rows = f"local, one round; neighbours are any two batches of the client, sensitivity 2 * {bound.norm:g}"
+    seen = "one round" if rounds == 1 else f"{rounds} rounds of one batch"
+    rows = f"local, {seen}; neighbours are any two batches of the client, sensitivity 2 * {bound.norm:g}"
     if isinstance(noise, Gaussian):
-        epsilon = gaussian_epsilon(2 * bound.norm / noise.std, DELTA)
+        epsilon = gaussian_epsilon(2 * bound.norm * math.sqrt(rounds) / noise.std, DELTA)
         how = f"{bound.p.upper()} clip and Gaussian noise (exact), {rows}"
-        return Guarantee(epsilon, DELTA, how, Steps(noise.std / bound.norm))
+        return Guarantee(epsilon, DELTA, how, Steps(noise.std / bound.norm, steps=rounds))
     if bound.p != "l1":
         return "laplace needs an L1 clip before it (`p: l1`): an L2 norm does not bound the sum of magnitudes"
-    return Guarantee(2 * bound.norm * math.sqrt(2) / noise.std, 0.0, f"L1 clip and Laplace noise, {rows}")
+    return Guarantee(rounds * 2 * bound.norm * math.sqrt(2) / noise.std, 0.0, f"L1 clip and Laplace noise, {rows}")

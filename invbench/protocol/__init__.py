@@ -75,6 +75,15 @@ class UpdateProtocol(Protocol, ABC):
         False, later=True, help="clients compare hashes of the models that they were given before they share anything"
     )
 
+    rounds: int = parameter(
+        1,
+        later=True,
+        at_least=1,
+        at_most=10_000,
+        unit="rounds",
+        help="in which a client shares an update of the same batch, at the same weights and behind new draws",
+    )
+
     @abstractmethod
     def share(
         self,

@@ -21,6 +21,7 @@ from invbench.defenses import Context
 from invbench.observation import Update, UpdateObservation
 from invbench.protocol._precision import roundoff
 from invbench.updates.arithmetic import UNIT, error_of_scores, error_of_softmax, sums
+from invbench.updates.pooling import stack_behind
 from invbench.updates.simulation import as_gradient, defended_gradient, protocol_of, simulator, stack_of, told
 
 WEIGHING = 3 * UNIT
@@ -41,7 +42,7 @@ def noise(seen: UpdateObservation, *, error: float = WEIGHING) -> tuple[Update, 
     """Noise variance of each coordinate (infinite: not sent), and the scalar that the declared defences applied (n/k
     for random-k)."""
     update = tuple(tensor.double() for tensor in seen.update)
-    shared, variance = stack_of(seen.public).expected(update, rounding(update, error), update)
+    shared, variance = stack_behind(seen).expected(update, rounding(update, error), update)
     power = sum(float(u[m != 0].square().sum()) for u, m in zip(update, shared, strict=True))
     product = sum(float((u * m).sum()) for u, m in zip(update, shared, strict=True))
     return variance, product / power if power else 1.0
@@ -158,7 +159,7 @@ def _squares(seen: UpdateObservation, guess: Simulated | None, error: float | No
     if guess is None or not all(bool(tensor.isfinite().all()) for tensor in shared):
         return [(math.inf, 1)]
     allowed = rounding(shared, guess.error if error is None else error)
-    told, variance = stack_of(seen.public).expected(guess.update, allowed, shared)
+    told, variance = stack_behind(seen).expected(guess.update, allowed, shared)
     found = []
     for u, m, v in zip(shared, told, variance, strict=True):
         known = torch.isfinite(v)

@@ -35,7 +35,7 @@ def behind(*defenses: Defense, **settings: int) -> tuple[Update, UpdateObservati
 
 def distance(guess: Update, seen: UpdateObservation) -> float:
     update, (low, high) = declared(seen)
-    return float(objective_for("declared", seen.public)(guess, (*update, *low, *high)))
+    return float(objective_for("declared", seen)(guess, (*update, *low, *high)))
 
 
 def other(update: Update) -> Update:
@@ -81,7 +81,7 @@ def test_of_signs_only_a_value_on_the_wrong_side_of_zero_counts() -> None:
 
 
 def test_every_other_objective_is_the_one_of_its_name() -> None:
-    assert objective_for("l2", behind(Sign())[1].public) is l2
+    assert objective_for("l2", behind(Sign())[1]) is l2
 
 
 def test_signs_under_noise_are_no_signs_any_more() -> None:
