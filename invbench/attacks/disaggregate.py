@@ -30,7 +30,9 @@ from invbench.registry import attack, parameter
 @attack(game="participation")
 @dataclass(frozen=True, kw_only=True)
 class Disaggregate(Attack[ParticipationPublic, ParticipationObservation, ParticipationGuess]):
-    """Each client's column of the participation matrix is the one of zeros and ones that lies in the space of the sums
+    """Who took part in which round, from sums and counts, then each client's own update, then its pictures.
+
+    Each client's column of the participation matrix is the one of zeros and ones that lies in the space of the sums
     and has its counts (section 4); the individual updates follow by least squares, and may go to an attack on pictures.
 
     The paper gives min |(I - U U') p|^2 with C p = c, a programme a client, to Gurobi. Here projections look for all

@@ -205,7 +205,14 @@ class DpSgd(Defense):
             f"{how}: epsilon {found:.4g} at delta {self.delta:g} by Opacus' {who.upper()} accountant, which assumes"
             f" Poisson sampling, as is done here; neighbours differ by one {training.example}, added or"
             " removed",
+            *self._vacuous(examples),
         )
+
+    def _vacuous(self, examples: int) -> tuple[str, ...]:
+        """That delta alone allows as much as publishing an example, drawn at random, as it is (Dwork and Roth 2014)."""
+        if self.delta * examples <= 1:
+            return ()
+        return (f"dp-sgd: delta {self.delta:g} is above 1/{examples}: publishing one of the examples would be covered",)
 
     def _batch(self, examples: int) -> int:
         return batch_size(examples) if self.batch is None else self.batch

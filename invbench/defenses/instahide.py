@@ -24,8 +24,8 @@ class InstaHide(Defense):
     it (a picture may meet itself). Weights are drawn evenly, divided by their sum, and drawn again while one is
     above 0.65. Labels are mixed with the same weights. Signs are of normalised values, which then may lie outside
     the range of real pictures. A client here has no public pictures: their cross-dataset scheme, which hides more,
-    is not played. No guarantee: who sees many encodings of one picture undoes them (Carlini et al. 2020, arXiv
-    2011.05315); here each is seen once.
+    is not played. No guarantee: who sees many encodings of one picture undoes them (Carlini et al. 2021, arXiv
+    2011.05315). A batch is encoded anew in each of the protocol's `rounds`: attack `unmix`.
     """
 
     k: int = parameter(2, at_least=2, unit="pictures", help="how many pictures are mixed")

@@ -159,3 +159,13 @@ def test_a_loss_that_no_example_has_alone_is_refused() -> None:
     why = str(DpSgd().untrainable(weighed.model(PLAIN, draws), USUAL))
     assert "say `beta: 0`" in why
     assert DpSgd().untrainable(Precode(size=2, beta=0.0).model(PLAIN, draws), USUAL) is None
+
+
+@opacus
+def test_a_delta_that_covers_publishing_an_example_is_told() -> None:
+    def notes(delta: float) -> tuple[str, ...]:
+        asked = DpSgd(noise=4.0, delta=delta)
+        return asked.training_notes(asked.training(USUAL, context()))
+
+    assert len(notes(1 / 320)) == 1
+    assert "delta 0.5 is above 1/320" in notes(0.5)[1]
