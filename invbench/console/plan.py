@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 
 import torch
@@ -64,6 +64,8 @@ def print_plan(
     costs = [fate.cost for fate in told if fate.cost is not None]
     if costs:
         say(folded(_sum(costs, device, workers), WIDTH))
+    if first := sum({name: seconds for fate in told for name, seconds in fate.making.items()}.values()):
+        say(folded(f"what comes first: about {duration(first / workers)} with {count(workers, 'worker')}", WIDTH))
     if slow := sum(fate.slow for fate in told):
         say(f"warning: {count(slow, 'cell')} may take longer than the time limit; a higher `timeout`?", err=True)
     return counts
@@ -103,13 +105,15 @@ def print_trainings(trainings: Sequence[Federation], results: Results, fresh: bo
 
 @dataclass(frozen=True)
 class _Fate:
-    """What would become of a cell: in a word, in words, what it costs, what is made first."""
+    """What would become of a cell: in a word, in words, what it costs, what is made first (`making`: its seconds where
+    they can be told, by the artefact's name)."""
 
     cell: Cell
     outcome: str
     words: str
     cost: Forecast | None = None
     first: tuple[str, ...] = ()
+    making: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def slow(self) -> bool:
@@ -134,9 +138,11 @@ def _fates(cells: Sequence[Cell], kept: Callable[[Cell], bool], device: str) -> 
                 continue
             cost = known[alike]
             times = cost.first if isinstance(cost, Forecast) else {}
-            first = tuple(_first_in_words(one, times.get(one.what)) for one in needs if not one.made)
+            unmade = [one for one in needs if not one.made]
+            first = tuple(_first_in_words(one, times.get(one.what)) for one in unmade)
             if isinstance(cost, Forecast):
-                yield _Fate(cell, "to compute", _in_words(cost, cell.timeout), cost, first)
+                making = {one.name: times[one.what] for one in unmade if one.what in times}
+                yield _Fate(cell, "to compute", _in_words(cost, cell.timeout), cost, first, making)
             else:
                 yield _Fate(cell, "to compute without a forecast", cost, None, first)
 
