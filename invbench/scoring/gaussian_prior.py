@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 
 from invbench.data import ImagePool
+from invbench.numbers.covariance import shrunk
 from invbench.scoring.controls import Array
 
 MOST_SAMPLED = 1000
@@ -44,21 +45,3 @@ def root(pool: ImagePool, sample: tuple[int, ...]) -> Array:
         return np.diag(np.repeat(np.array(pool.std, dtype=np.float64), height * width))
     rows = pool.unit(sample).reshape(len(sample), -1).astype(np.float64)
     return np.linalg.cholesky(shrunk(rows - rows.mean(axis=0)))
-
-
-def shrunk(rows: Array) -> Array:
-    """Ledoit and Wolf's covariance `(p, p)` of centred rows `(N, p)`; never singular.
-
-    (1 - r) S + r m I, m the mean variance, r = min(b^2, d^2) / d^2, d^2 = |S - m I|^2, b^2 = sum |x x' - S|^2 / N^2.
-    """
-    count, size = rows.shape
-    covariance: Array = rows.T @ rows / count
-    mean = float(np.trace(covariance)) / size
-    mean = mean or 1e-12  # pictures that are all alike
-    norm = float(np.square(covariance).sum())
-    off = norm - size * mean**2
-    error = (float(np.square(np.square(rows).sum(axis=1)).sum()) / count - norm) / count
-    share = min(1.0, max(error / off, 1e-9)) if off > 0 else 1.0
-    covariance *= 1 - share
-    covariance[np.diag_indices(size)] += share * mean
-    return covariance
