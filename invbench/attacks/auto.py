@@ -13,9 +13,13 @@ from invbench import registry
 from invbench.attacks import UpdateAttack
 from invbench.matching.fast import SINGLE, fast
 from invbench.matching.labels import label_strategy
+from invbench.matching.posterior import PosteriorSearch
+from invbench.matching.prior import Prior, priors
 from invbench.matching.recipe import Recipe
+from invbench.matching.whitened import plain_noise
 from invbench.observation import Failed, Guess, Public, UpdateObservation
-from invbench.peeling.referee import Judged, best_guess, judge, likeliest
+from invbench.peeling.prior import ALIKE, COLOURS
+from invbench.peeling.referee import Judged, best_guess, judge, likeliest, under
 from invbench.peeling.sharpen import Polishing, can_polish, polish
 from invbench.registry import attack, parameter
 from invbench.updates.simulation import stack_of
@@ -39,12 +43,21 @@ _DECLARED = {"random-k": 4, "sign": 4}
 """Versions beside defences of which searches take the objective `declared`: of signs the cosine reads little, and
 `interval-cosine` holds a rescaled random-k against the truth."""
 
+_NOISY = {"gaussian": 4, "laplace": 4, "dp-sgd": 4}
+"""Versions beside defences whose noise has a search of its own (`matching/posterior.py`)."""
+
+_SMOOTHNESSES = (0.5, ALIKE)
+"""Correlations of neighbours among which that search chooses: photographs are as smooth as `ALIKE`, digits are not."""
+
 _GENTLE = Recipe(lr=0.3, tv=0.01)
 """The long search where the network is smooth: there a gradient tells so much that stronger total variation hides it.
 
 On four training batches of a sigmoid LeNet 950 evaluations end 4.7 dB (batch 1) and 2.8 dB (batch 2) above those under
 steps of 0.5 and a weight of 0.1. At other batch sizes the two were not compared.
 """
+
+
+_POSTERIOR = "posterior search"
 
 
 @dataclass(frozen=True)
@@ -60,7 +73,7 @@ class Step:
     alone: UpdateAttack
 
 
-@attack(game="update", version=3, versions_with=_DECLARED)
+@attack(game="update", version=3, versions_with=_DECLARED | _NOISY)
 @dataclass(frozen=True, kw_only=True)
 class Auto(UpdateAttack):
     """Exact recovery where the architecture allows it, else the best searches in turn; the likeliest answer wins.
@@ -99,13 +112,23 @@ class Auto(UpdateAttack):
             guesses = step.run([observations[k] for k in left], [answers[k] for k in left])
             for k, guess in zip(left, guesses, strict=True):
                 answers[k].append(judge(step.name, guess, observations[k]))
-        return [best_guess(of_target) for of_target in answers]
+        return [best_guess(_under_their_prior(*pair)) for pair in zip(observations, answers, strict=True)]
 
     def steps(self, public: Public) -> list[Step]:
         """What is tried on such an update, in turn."""
-        attacks = [*_closed_forms(public), *self._searches(public)]
-        polishing = [Step("polish", _polished, Polishing())] if can_polish(public) else []
-        return [*(Step(name, _asked(one), one) for name, one in attacks), *polishing]
+        noisy = plain_noise(public) is not None
+        searches = self._before_posterior(public) if noisy else self._searches(public)
+        found = [Step(name, _asked(one), one) for name, one in [*_closed_forms(public), *searches]]
+        if noisy and (left := self.evaluations - sum(one.iterations for _, one in searches)):
+            return [*found, _posterior_step(public, left)]
+        return [*found, Step("polish", _polished, Polishing())] if can_polish(public) else found
+
+    def _before_posterior(self, public: Public) -> list[tuple[str, Recipe]]:
+        """The short search, and for a third of what it leaves the one that follows it."""
+        (name, short), *longer = self._searches(public)
+        third = (self.evaluations - short.iterations) // 3
+        named = [one for one in longer if one[0] != "strong search"][:1] if third else []
+        return [(name, short), *((long, dataclasses.replace(one, iterations=third)) for long, one in named)]
 
     def _searches(self, public: Public) -> list[tuple[str, Recipe]]:
         labels: Literal["known", "joint"] = "known" if label_strategy("known", public)[1] is None else "joint"
@@ -165,6 +188,40 @@ def _closed_forms(public: Public) -> list[tuple[str, UpdateAttack]]:
 def _asked(one: UpdateAttack) -> Callable[[Sequence[UpdateObservation], Sequence[Sequence[Judged]]], list[Guess]]:
     """A step's `run` that asks an attack and needs no earlier answers."""
     return lambda observations, so_far: one.attack_all(observations)
+
+
+def _posterior_step(public: Public, evaluations: int) -> Step:
+    """Half of the evaluations find the prior, the other half go on under it from two starts."""
+    among = _priors(public)
+    each, both = max(1, evaluations // (2 * len(among))), max(1, evaluations // 4)
+    search = PosteriorSearch(priors=tuple(among), trying=each, iterations=both)
+
+    def run(observations: Sequence[UpdateObservation], so_far: Sequence[Sequence[Judged]]) -> list[Guess]:
+        likely = [likeliest(answers).guess if answers else None for answers in so_far]
+        full = [one if one is not None and len(one.images) == public.pictures else None for one in likely]
+        return search.search(observations, full)
+
+    return Step(_POSTERIOR, run, search)
+
+
+def _priors(public: Public) -> list[Prior]:
+    by_label = label_strategy("known", public)[1] is None
+    return priors(public, _SMOOTHNESSES, COLOURS, by_label=by_label)
+
+
+def _under_their_prior(seen: UpdateObservation, answers: Sequence[Judged]) -> Sequence[Judged]:
+    """All answers beside the prior that the posterior search chose, where it ran."""
+    names = [one.guess.facts.get("prior") for one in answers if one.part == _POSTERIOR]
+    chosen = [one for one in _priors(seen.public) if one.name in names] if names else []
+    if not chosen:
+        return answers
+    mean, std = seen.channel_constants()
+    return [
+        one
+        if one.guess.labels is None or not len(one.guess.images)
+        else under(one, chosen[0].energy((one.guess.images.to(seen.device) - mean) / std, one.guess.labels))
+        for one in answers
+    ]
 
 
 def _polished(observations: Sequence[UpdateObservation], so_far: Sequence[Sequence[Judged]]) -> list[Guess]:

@@ -56,7 +56,8 @@ class _Lines:
                 self.done += hidden
                 self._say(_more_unplayable(hidden))
         elif isinstance(news, Made):
-            self._say(_made(news))
+            if told := _made(news):
+                self._say(told)
         elif isinstance(news, Again | Left | Notice):
             self._say(_trouble(news, self.name))
         elif isinstance(news, Done):
@@ -115,7 +116,8 @@ class _Display:
             self._show(news)
         elif isinstance(news, Made):
             self._idle(news.worker)
-            self.console.print(_made(news), overflow="fold")
+            if told := _made(news):
+                self.console.print(told, overflow="fold")
         elif isinstance(news, Again | Left | Notice):
             if isinstance(news, Again):
                 self._idle(news.worker)
@@ -171,7 +173,11 @@ def _more_unplayable(hidden: int) -> str:
 
 
 def _made(news: Made) -> str:
-    return f"made: {news.what}" if not news.problem else f"not made: {news.what}: {news.problem}"
+    """A line of what is made, one for all that is alike; one of each that is not made."""
+    if news.problem:
+        return f"not made: {news.what}: {news.problem}"
+    times = f"{news.alike} x " if news.alike > 1 else ""
+    return "" if news.left else f"made: {times}{news.what}"
 
 
 def _trouble(news: Again | Left | Notice, name: Namer) -> str:

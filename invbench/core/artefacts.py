@@ -35,12 +35,14 @@ class Artefact:
     """`key`: all that it depends on, as JSON, the code that makes it among it. `what`: for a person to read.
 
     `make()` gives its tensors; `needs`: the artefacts that it fetches meanwhile, whose names belong to the key.
+    `trial()`: about how many seconds making takes, for a forecast; None where it is not told in this way.
     """
 
     what: str
     key: Mapping[str, Any]
     make: Callable[[], Tensors]
     needs: tuple[Artefact, ...] = ()
+    trial: Callable[[], float] | None = None
 
     @cached_property
     def name(self) -> str:

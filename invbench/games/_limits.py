@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,15 +27,30 @@ from invbench.scoring import gaussian_prior
 from invbench.scoring.computing import computed
 from invbench.scoring.reconstruction import Scores, Truth, by_metric
 from invbench.updates.equations import independent_equations
-from invbench.updates.information import PROBES, QUADRATURE_PROBES, Derivative, derivative, quadrature, spectrum, trace
+from invbench.updates.information import (
+    PROBES,
+    QUADRATURE_PROBES,
+    QUADRATURE_STEPS,
+    Derivative,
+    derivative,
+    quadrature,
+    seconds,
+    spectrum,
+    trace,
+)
 from invbench.updates.noisy import Noisy, noisy
 from invbench.updates.simulation import multiple_of
 from invbench.victims import network_defenses, pool_of, stack_of, victim, victim_artefacts
 
 MOST_BYTES = 4 << 30
 """Of J in float64, above which tr(J'J) alone is estimated."""
-MOST_PIXELS = 4096
-"""Unknowns whose eigenvalues are computed exactly: minutes of a core. More have Gauss quadratures instead."""
+MOST_SOLVED = 6144
+"""Rows of the smaller of J'J and JJ' whose eigenvalues are computed exactly; more have Gauss quadratures instead.
+
+Three and a half minutes of one core for two pictures of 3 x 32 x 32 and a LeNet: 52 s of products with J'J, 118 s of
+eigenvectors, 37 s for the prior (added up from what smaller ones take; half a minute at 3,072). At 8,192 the
+eigenvectors alone take 280 s, and a cell has ten minutes by default.
+"""
 _WHY = "why"
 Prior = tuple[gaussian_prior.Sample, gaussian_prior.Sample]
 """Of one picture: the pictures of all labels and of its own that its covariance is fitted on."""
@@ -129,8 +144,26 @@ def _artefact(
         "prior": [gaussian_prior.named(*prior) for prior in priors],
         "code": hash_of((*GAME, *VICTIM, "updates", "protocol"), *parts, cell.protocol.part.cls),
     }
-    what = f"limits of target {number // len(truth.labels)} of {cell.dataset.short}, {cell.model.short}"
-    return Artefact(what, key, make, victim_artefacts(cell))
+    what = f"limits of a target of {cell.dataset.short}, {cell.model.short}, batch {cell.batch_size}"
+
+    def trial() -> float:
+        """Of a network that nobody trained, which takes as long."""
+        settings = tuple((name, False if name == "trained" else value) for name, value in cell.model.settings)
+        network = victim(replace(cell, model=replace(cell.model, settings=settings)))
+        images, labels = torch.from_numpy(truth.images), torch.from_numpy(truth.labels)
+        return _seconds(derivative(public, network, images, labels, noise.steps, apart=_apart(cell)))
+
+    return Artefact(what, key, make, victim_artefacts(cell), trial)
+
+
+def _seconds(of: Derivative) -> float:
+    """About how long `_made` takes."""
+    size, smaller = len(of.pixels), min(len(of.pixels), of.entries)
+    if size * of.entries * 8 > MOST_BYTES:
+        return seconds(of, PROBES, 0)
+    if smaller <= MOST_SOLVED:
+        return seconds(of, smaller, smaller)
+    return seconds(of, PROBES + QUADRATURE_PROBES * QUADRATURE_STEPS, 0)
 
 
 def _step(defense: Defense) -> list[object]:
@@ -147,7 +180,7 @@ def _made(of: Derivative, pool: ImagePool, priors: Sequence[Prior], asked: int, 
         by_prior = {prior: torch.from_numpy(gaussian_prior.root(pool, *prior)) for prior in set(priors)}
         roots = [by_prior[prior] for prior in priors]
         spread = sum(float(one.square().sum()) for one in roots[: asked * len(roots) // size])
-        exact = size <= MOST_PIXELS
+        exact = min(size, of.entries) <= MOST_SOLVED
         if exact:
             nodes, weights, total = spectrum(of, roots, asked)
             found = total, 0.0
@@ -203,4 +236,4 @@ def _why_no_bound(public: Public, information: Information) -> str:
         return "the update tells fewer numbers than its pictures have, so no attacker is unbiased"
     if not information.nodes.size:
         return "the derivative of what is sent takes more than 4 GiB"
-    return f"its inverse is computed for at most {MOST_PIXELS:,} pixels of a batch, of which there are {unknowns:,}"
+    return f"its inverse is computed for at most {MOST_SOLVED:,} pixels of a batch, of which there are {unknowns:,}"

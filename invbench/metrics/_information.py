@@ -23,8 +23,9 @@ class Information:
         tr (J'J / s^2)^-1 = sum_i w_i s^2 / l_i,    tr (J'J / s^2 + S^-1)^-1 = sum_i w_i / (1 + l_i / s^2),
 
     w_i = |L v_i|^2 over the d pixels that are asked about: all of the batch, or one client's. So `nodes` l and
-    `weights` w, `(1, d)`, serve every s. Instead of them `(probes, steps)`: those of a Gauss quadrature for each random
-    probe (Golub and Meurant 1994), which is never above the trace that it estimates; (0, 0): none.
+    `weights` w, `(1, d)`, serve every s; of an update of n < d numbers `(1, n + 1)`, all zeros as one node. Instead of
+    them `(probes, steps)`: those of a Gauss quadrature for each random probe (Golub and Meurant 1994), which is never
+    above the trace that it estimates; (0, 0): none.
     `trace`: tr(J'J) over the d pixels, `trace_error` its standard error. `spread`: tr(S) over them. `exact`: nodes are
     eigenvalues.
     """

@@ -16,7 +16,10 @@ def limit_psnr_prior(information: Information) -> Floats:
     If pictures are drawn from N(m, S) and the update is linear in them, no estimate, biased or not, has a smaller mean
     squared error over pictures and noise, and the posterior mean has this one. A network is not linear and
     photographs are not Gaussian: J is taken at the true pictures alone (van Trees' bound, which holds for any network,
-    averages J'J over the prior and is weaker), so an attack may come out above, and the report says so.
+    averages J'J over the prior and is weaker), so an attack may come out above, and the report says so. Pictures end at
+    0 and 1: clamping the posterior mean itself takes it 1.9 dB above on four digits at noise 1e-4 (55 % of the pixels
+    are at an end), and one draw of noise on four pictures lies from 1.4 dB below that to 1.5 above it (5 to 95 % of
+    4,000 draws).
     """
     return np.array([decibels(information.prior_error()[0])])
 

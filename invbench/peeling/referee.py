@@ -23,8 +23,9 @@ class Judged:
     """One part's answer to one update, simulated once.
 
     `misfit`: mean weighted squared residual of the simulated update, about 1 at the truth. `surprise`: minus twice the
-    log of the answer's posterior, up to a constant; infinite for no answer. `explains`: whether nothing but rounding
-    and the declared noise is left between the simulated update and the one seen.
+    log of the answer's posterior, up to a constant; infinite for no answer. `squares`: the likelihood's part of it.
+    `explains`: whether nothing but rounding and the declared noise is left between the simulated update and the one
+    seen.
     """
 
     part: str
@@ -32,6 +33,7 @@ class Judged:
     misfit: float = math.inf
     surprise: float = math.inf
     explains: bool = False
+    squares: float = math.inf
 
     @property
     def certified(self) -> bool:
@@ -60,7 +62,14 @@ def judge(part: str, guess: Guess, seen: UpdateObservation) -> Judged:
         misfit=misfit(seen, update),
         surprise=math.inf if math.isnan(surprise) else surprise,
         explains=explains(seen, update),
+        squares=squares,
     )
+
+
+def under(one: Judged, energy: float) -> Judged:
+    """The same beside another prior, under which minus twice the log density of its pictures is `energy`."""
+    surprise = one.squares + energy
+    return dataclasses.replace(one, surprise=math.inf if math.isnan(surprise) else surprise)
 
 
 def likeliest(answers: Sequence[Judged]) -> Judged:

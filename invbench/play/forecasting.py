@@ -28,8 +28,8 @@ _TRIAL_TARGETS = 16
 class Forecast:
     """What a cell should take at most: seconds of one worker, and the peak in MB of a GPU (None on a CPU).
 
-    `first`: seconds of what its attack prepares, and of its controls that are the attack on something else, by the
-    artefact's `what`, where it is not made yet.
+    `first`: seconds of each thing that is made before, by the artefact's `what`, where it is not made yet and can be
+    told: what its attack prepares, its controls that are the attack on something else, the limits of a target.
     """
 
     seconds: float
@@ -50,6 +50,9 @@ def forecast(cell: Cell, device: str) -> Forecast:
         seen = [replace(one, prepared=made) for one in dealt] if made else dealt
         parts = attack_of(cell).parts(seen[0].public)
         seconds = sum(_trial_seconds(part, seen) for _, part in parts)
+    for one in game_of(few).artefacts(few):
+        if one.trial is not None and not one.made and one.what not in first:
+            first[one.what] = one.trial()
     return Forecast(seconds * cell.targets, peak.mb, {**first, **_reruns(cell, device, seconds)})
 
 

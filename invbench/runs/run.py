@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -63,11 +64,16 @@ class Done:
 
 @dataclass(frozen=True)
 class Made:
-    """Something that several cells share is made (`problem`: or why it is not)."""
+    """Something that several cells share is made (`problem`: or why it is not).
+
+    Of what has the same words, as the limits of a cell's targets, so many are made, `alike`, and so many are `left`.
+    """
 
     what: str
     problem: str
     worker: int | None
+    alike: int = 1
+    left: int = 0
 
 
 @dataclass(frozen=True)
@@ -196,6 +202,7 @@ def _compute(
     tasks += training_tasks(trainings, crew.device)
     shared |= {key: what for training in trainings for key, what in told(training, crew.device).items()}
     at: dict[str, int] = {}
+    left, made = Counter(shared.values()), Counter[str]()  # by words
     with closing(crew.execute(tasks)) as events:
         for event in events:
             if isinstance(event, Notice):
@@ -215,7 +222,9 @@ def _compute(
                     yield record, at.get(event.key)
                     what = in_words(record)
                 if isinstance(what, str):
-                    listen(Made(what, event.reason, at.get(event.key)))
+                    left[what] -= 1
+                    made[what] += not event.reason
+                    listen(Made(what, event.reason, at.get(event.key), made[what], max(left[what], 0)))
                 else:
                     yield _played(event, what, crew.device), at.get(event.key)
                 if event.remains:

@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from invbench.data import ImagePool
+from invbench.numbers.covariance import shrunk
 from invbench.scoring.controls import Array
 
 MOST_SAMPLED = 1000
@@ -81,23 +82,3 @@ def _centred(pool: ImagePool, sample: Sample) -> Array:
     rows = pool.unit(np.array(sample)).reshape(len(sample), -1).astype(np.float64)
     centred: Array = (rows - rows.mean(axis=0)) * math.sqrt(len(rows) / max(1, len(rows) - 1))
     return centred
-
-
-def shrunk(rows: Array, towards: Array | None = None) -> Array:
-    """Ledoit and Wolf's covariance `(p, p)` of centred rows `(N, p)`, by as much as is best on average.
-
-    (1 - r) S + r T, r = min(b^2, d^2) / d^2, d^2 = |S - T|^2, b^2 = sum |x x' - S|^2 / N^2 (2004, lemma 3.4, whose T is
-    white: m I, m the mean variance). Never singular where T is not.
-    """
-    count, size = rows.shape
-    covariance: Array = rows.T @ rows / count
-    if towards is None:
-        mean = float(np.trace(covariance)) / size
-        towards = np.diag(np.full(size, mean or 1e-12))  # pictures that are all alike
-    norm = float(np.square(covariance).sum())
-    off = float(np.square(covariance - towards).sum())
-    error = (float(np.square(np.square(rows).sum(axis=1)).sum()) / count - norm) / count
-    share = min(1.0, max(error / off, 1e-9)) if off > 0 else 1.0
-    covariance *= 1 - share
-    covariance += share * towards
-    return covariance

@@ -1,4 +1,4 @@
-"""The Fisher information that a noisy update holds of its pictures: products with J'J, never J itself.
+"""The Fisher information that a noisy update holds of its pictures: products with J'J, or J by rows where it is wide.
 
 J is the derivative of what is sent, before its noise, in the unit-range pixels; everything here is float64 and on the
 CPU, for the least eigenvalues of J'J are what an inverse is made of.
@@ -7,6 +7,7 @@ CPU, for the least eigenvalues of J'J are what an inverse is made of.
 from __future__ import annotations
 
 import copy
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -26,6 +27,8 @@ PROBES = 50
 """Random directions of the estimate of tr(J'J). All pixels move at once: a single pixel's row would have the spread of
 the whole diagonal."""
 QUADRATURE_PROBES, QUADRATURE_STEPS = 16, 40
+_SMALL = 512
+"""Rows of the matrix by which `seconds` times eigenvectors."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +48,11 @@ class Derivative:
         back = vjp(self.send, self.pixels)[1]
         back_each = vmap(lambda row: back(row)[0])
         return _chunked(lambda some: back_each(vmap(self._forward)(some)), directions, self.entries)
+
+    def rows(self) -> Tensor:
+        """J itself, row by row, `(n, d)`."""
+        back = vjp(self.send, self.pixels)[1]
+        return _chunked(vmap(lambda row: back(row)[0]), torch.eye(self.entries, dtype=torch.float64), self.entries)
 
     def _forward(self, direction: Tensor) -> Tensor:
         change: Tensor = jvp(self.send, (self.pixels,), (direction,))[1]
@@ -87,14 +95,53 @@ def trace(of: Derivative, asked: int, generator: torch.Generator, probes: int = 
 def spectrum(of: Derivative, roots: Sequence[Tensor], asked: int) -> tuple[Tensor, Tensor, float]:
     """Eigenvalues and weights `(1, d)` of L'J'J L, and tr(J'J) over the first `asked` pixels; exact.
 
-    `roots` `(p, p)`: L of each picture, lower triangular; pictures are independent under the prior.
+    `roots` `(p, p)`: L of each picture, lower triangular; pictures are independent under the prior. Of the two matrices
+    L'J'J L and J L L'J', which have the same eigenvalues but for zeros, the smaller one is solved; the zeros are one
+    node then, `(1, n + 1)` in all.
     """
     size = len(of.pixels)
+    if of.entries < size:
+        return _of_few_entries(of.rows(), roots, asked)
     normal = of.normal(torch.eye(size, dtype=torch.float64))
     whitened = _times(_times(normal, roots).T, roots)
     nodes, vectors = torch.linalg.eigh((whitened + whitened.T) / 2)
     weights = _times(vectors.T, _transposed(roots))[:, :asked].square().sum(dim=1)
     return nodes[None], weights[None], float(normal.diagonal()[:asked].sum())
+
+
+def _of_few_entries(jacobian: Tensor, roots: Sequence[Tensor], asked: int) -> tuple[Tensor, Tensor, float]:
+    """The same from J `(n, d)` of fewer rows than columns.
+
+    With u_i an eigenvector of J L L'J' that of L'J'J L is v_i = L'J'u_i / sqrt(l_i), so w_i = |L L'J'u_i|^2 / l_i over
+    the pixels asked about. What weight is left, of tr(S), lies where nothing is told. So does that of eigenvalues of
+    which float64 knows no digit.
+    """
+    total, whitened = float(jacobian[:, :asked].square().sum()), _times(jacobian, roots)
+    spread = sum(float(one.square().sum()) for one in roots[: asked // len(roots[0])])
+    nodes, vectors = torch.linalg.eigh(whitened @ whitened.T)
+    seen = _times(whitened, _transposed(roots))[:, :asked]  # of J L L'
+    known = nodes > torch.finfo(nodes.dtype).eps * len(nodes) * nodes[-1].clamp(min=0)
+    squares = (vectors.T @ seen).square().sum(dim=1)
+    weights = torch.where(known, squares / torch.where(known, nodes, 1.0), 0.0)
+    left = max(0.0, spread - float(weights.sum()))
+    nodes = torch.where(known, nodes, 0.0)
+    return torch.cat([nodes.new_zeros(1), nodes])[None], torch.cat([weights.new_tensor([left]), weights])[None], total
+
+
+def seconds(of: Derivative, directions: int, solved: int) -> float:
+    """About how long so many products with J'J, and the eigenvectors of a matrix of so many rows, take here and now."""
+    few = min(directions, max(1, CHUNK // max(of.entries, len(of.pixels))), 32)
+    signs = torch.ones(few, len(of.pixels), dtype=torch.float64)
+    of.normal(signs[:1])  # pays for what is loaded at first
+    started = time.perf_counter()
+    of.normal(signs)
+    products = (time.perf_counter() - started) * directions / few
+    if not solved:
+        return products
+    small = torch.randn(_SMALL, _SMALL, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    started = time.perf_counter()
+    torch.linalg.eigh(small @ small.T)
+    return products + (time.perf_counter() - started) * (solved / _SMALL) ** 3
 
 
 def quadrature(

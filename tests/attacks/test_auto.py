@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from made_updates import noise_like, observe, photographs, pooled, public, victim
+from made_updates import digits, noise_like, observe, photographs, pooled, public, victim
 from small_cells import plugged
 from torch import Tensor, nn
 from torch.nn import functional
@@ -292,6 +292,21 @@ def test_it_does_not_judge_a_mean_over_clients_behind_defences_of_whole_updates(
     assert Auto().unsupported(two) is None
     assert "2 clients' are averaged" in (Auto().unsupported(replace(two, defenses=loud)) or "")
     assert Auto().unsupported(replace(two, clients=1, defenses=loud)) is None
+
+
+def test_behind_noise_the_posterior_is_sought_and_knowing_of_the_noise_is_no_harm() -> None:
+    images, labels = digits(2)
+    network = victim(images, model=LeNet(activation="tanh", start="pytorch"))
+    seen = observed(network, images, labels, [("gaussian", {"std": 0.02})], hidden=False)
+    naive = replace(seen, public=replace(seen.public, defenses=()))
+    told, untold = (Auto(evaluations=200).attack_all([one])[0] for one in (seen, naive))
+    assert list(told.facts["parts"]) == ["short search", "posterior search"]
+    assert told.facts["part"] == "posterior search"
+    assert told.evaluations <= 200 + len(told.facts["parts"]) + 4
+    flat = float(psnr(torch.full_like(images, 0.5), images).mean())
+    assert float(psnr(told.images, images).mean()) > max(flat, float(psnr(untold.images, images).mean()))
+    quiet = observed(network, images, labels, [("gaussian", {"std": 0.02}), ("sign", {})], hidden=False)
+    assert "posterior search" not in dict(Auto().parts(quiet.public)), "what follows the noise has no slope"
 
 
 def test_behind_signs_its_searches_compare_signs_and_one_that_does_not_know_compares_lengths() -> None:

@@ -43,7 +43,8 @@ def test_a_run_says_how_each_cell_ended_and_where_to_look(finished: FinishedRun)
     first, *lines = done.stderr.splitlines()
     assert first == "6 cells (5 of game update, 1 of game attribute): 6 to compute, 0 kept from before"
     made = [line for line in lines if line.startswith("made: ")]
-    assert all(line.startswith("made: limits of target ") for line in made)
+    assert all(re.match(r"made: (\d+ x )?limits of a target of ", line) for line in made)
+    assert len(set(made)) == len(made), "targets of a cell are told together"
     lines = [line for line in lines if line not in made]
     assert [line[:5] for line in lines] == [f"[{k}/6]" for k in range(1, 7)]
     said = "\n".join(line[6:] for line in lines)

@@ -12,7 +12,7 @@ from small_cells import make_cells
 from invbench.console import plan, progress
 from invbench.play.asking import with_unplayable
 from invbench.play.forecasting import Forecast
-from invbench.runs.run import Planned, Unplayable
+from invbench.runs.run import Made, Planned, Unplayable
 
 
 def test_a_plan_of_hundreds_of_cells_is_one_line_an_attack_model_and_batch_size(
@@ -67,6 +67,17 @@ def test_what_an_attack_prepares_is_told_with_its_seconds_for_every_seed(
     total = " ".join(capsys.readouterr().out.split())
     assert " 2 of them at most 3 min 00 s of one worker, " in total, "shadows that two attacks share are counted once"
     assert total.endswith(" without a forecast, such as trained victims")
+
+
+def test_what_is_alike_is_told_once_when_all_of_it_is_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.progress_display(False, make_cells(tmp_path), 1) as listen:
+        listen(Made("limits of a target", "", 0, alike=1, left=1))
+        listen(Made("a victim", "", 0))
+        listen(Made("limits of a target", "", 0, alike=2, left=0))
+        listen(Made("limits of a target", "it was killed", 0, alike=0, left=3))
+    assert capsys.readouterr().err.splitlines() == [
+        *("made: a victim", "made: 2 x limits of a target", "not made: limits of a target: it was killed")
+    ]
 
 
 def test_only_the_first_of_many_refused_cells_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -101,7 +101,7 @@ def test_what_does_not_fit_in_memory_has_the_one_limit_that_random_probes_estima
 def test_more_pixels_than_are_solved_for_have_quadratures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cell = make_cell(tmp_path, attack=ATTACK, defense=NOISE)
     exact = values(cell, "limit_psnr_prior")
-    monkeypatch.setattr(_limits, "MOST_PIXELS", 0)
+    monkeypatch.setattr(_limits, "MOST_SOLVED", 0)
     monkeypatch.setenv("INVBENCH_CACHE", str(tmp_path / "other"))
     assert values(cell, "limit_psnr_prior") == pytest.approx(exact, abs=0.6)
     assert any("16 random quadratures" in note for note in limits(cell).notes)

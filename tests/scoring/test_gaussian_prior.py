@@ -2,14 +2,15 @@ import numpy as np
 from sklearn.covariance import ledoit_wolf
 
 from invbench.data.digits import Digits
+from invbench.numbers.covariance import shrunk
 from invbench.scoring import gaussian_prior
 from invbench.scoring.controls import Array
 
 
-def test_the_shrinkage_is_ledoit_and_wolfs():
+def test_the_shrinkage_is_ledoit_and_wolfs() -> None:
     rows = np.random.default_rng(0).normal(size=(40, 12)) * np.linspace(0.1, 1, 12)
     rows -= rows.mean(axis=0)
-    assert np.allclose(gaussian_prior.shrunk(rows), ledoit_wolf(rows, assume_centered=True)[0])
+    assert np.allclose(shrunk(rows), ledoit_wolf(rows, assume_centered=True)[0])
 
 
 def test_it_is_nearer_to_the_truth_than_a_labels_own_covariance_and_than_the_common_one() -> None:
@@ -19,10 +20,10 @@ def test_it_is_nearer_to_the_truth_than_a_labels_own_covariance_and_than_the_com
         return float(np.square(covariance - own).sum())
 
     samples = [drawn.normal(size=(30, 12)) @ np.sqrt(own) for _ in range(100)]
-    shrunk = np.mean([error(gaussian_prior.shrunk(rows, common)) for rows in samples])
-    assert shrunk < 0.9 * min(error(common), np.mean([error(rows.T @ rows / 30) for rows in samples]))
+    found = np.mean([error(shrunk(rows, common)) for rows in samples])
+    assert found < 0.9 * min(error(common), np.mean([error(rows.T @ rows / 30) for rows in samples]))
     many = drawn.normal(size=(20_000, 12)) @ np.sqrt(own)
-    assert error(gaussian_prior.shrunk(many, common)) < 0.02 * error(common)
+    assert error(shrunk(many, common)) < 0.02 * error(common)
 
 
 def test_the_prior_is_fitted_on_no_picture_that_is_attacked_and_white_where_there_are_few() -> None:

@@ -9,7 +9,7 @@ from invbench.defenses import Stack
 from invbench.defenses.clip import Clip
 from invbench.defenses.per_example_clip import PerExampleClip
 from invbench.metrics._information import Information
-from invbench.updates.information import Derivative, derivative, quadrature, spectrum, trace
+from invbench.updates.information import Derivative, derivative, quadrature, seconds, spectrum, trace
 from invbench.updates.simulation import simulate
 
 
@@ -80,6 +80,29 @@ def test_eigenvalues_give_the_traces_of_the_matrices_themselves():
     assert total == pytest.approx(np.trace(normal[:64, :64]))
 
 
+def test_an_update_of_fewer_numbers_than_pixels_is_solved_by_its_rows():
+    """Of 20 of the update's entries the smaller matrix gives what the larger one does."""
+    whole, generator = of_digits(2), torch.Generator().manual_seed(0)
+    places = torch.randperm(whole.entries, generator=generator)[:20]
+    of = Derivative(lambda pixels: whole.send(pixels)[places], whole.pixels, 20)
+    root = torch.from_numpy(np.tril(np.random.default_rng(0).normal(size=(64, 64))) * 0.01 + 0.1 * np.eye(64))
+    nodes, weights, total = spectrum(of, [root, root], asked=64)
+    jacobian = of.rows().numpy()
+    assert nodes.shape == weights.shape == (1, 21)
+    assert total == pytest.approx(np.square(jacobian[:, :64]).sum())
+    covariance = np.kron(np.eye(2), root @ root.T)
+    for variance in (1e-8, 1e-4, 1.0):
+        found = Information(64, variance, total, 0.0, nodes.numpy(), weights.numpy(), 1.0, exact=True)
+        posterior = np.linalg.inv(jacobian.T @ jacobian / variance + np.linalg.inv(covariance))
+        assert found.prior_error()[0] == pytest.approx(np.trace(posterior[:64, :64]) / 64, rel=1e-6)
+        assert not found.full_rank
+
+
+def test_a_forecast_of_products_and_eigenvectors_grows_with_both():
+    of = of_digits(1)
+    assert 0 < seconds(of, 32, 0) < seconds(of, 32, 5000)
+
+
 def test_quadratures_and_probes_estimate_the_traces_within_their_standard_errors():
     of, roots = of_digits(1), [0.3 * torch.eye(64, dtype=torch.float64)]
     nodes, weights, total = spectrum(of, roots, asked=64)
@@ -96,3 +119,18 @@ def test_quadratures_and_probes_estimate_the_traces_within_their_standard_errors
         assert value > 0.5 * exact.prior_error()[0]
         early = Information(64, std**2, total, 0.0, *few, 0.09 * 64, exact=False).prior_error()[0]
         assert early <= exact.prior_error()[0] + 3 * deviation
+
+
+def test_the_posterior_mean_meets_the_prior_s_limit_and_clamped_to_pictures_it_is_above():
+    """Of a digit most pixels are at an end of the range: half of an error there is known to be one."""
+    of, variance, generator = of_digits(1), 1e-8, np.random.default_rng(0)
+    jacobian, truth = of.forward(torch.eye(64, dtype=torch.float64)).numpy().T, of.pixels.numpy()
+    information, inverse = jacobian.T @ jacobian / variance, np.eye(64) / 0.3**2
+    posterior = np.linalg.inv(information + inverse)
+    root = np.linalg.cholesky(information + np.eye(64) * 1e-9 * np.trace(information))
+    noise = root @ generator.normal(size=(64, 2000))
+    mean = truth[:, None] + posterior @ (noise + (inverse @ (0.3 - truth))[:, None])
+    error = np.square(mean - truth[:, None]).mean()
+    clamped = np.square(mean.clip(0, 1) - truth[:, None]).mean()
+    assert 10 * np.log10(error * 64 / np.trace(posterior)) == pytest.approx(0, abs=0.5)
+    assert 1 < 10 * np.log10(error / clamped) < 4
