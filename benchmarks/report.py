@@ -31,6 +31,7 @@ QUESTIONS = (
     "extraction",
     "defended",
     "audit",
+    "disaggregate",
 )
 
 

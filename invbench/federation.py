@@ -24,6 +24,10 @@ ATTACKERS = ("labels", "clients", "model_check")
 """Settings of a protocol that say what the server sees and may do, and change nothing of how a client trains."""
 
 
+TRAITORS = ("colluding",)
+"""Settings of a defence that say what clients tell the server, which trains on what they share all the same."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Utility:
     """How a federation trains (McMahan et al. 2017, arXiv 1602.05629, Algorithm 1; the server's step: `optimizer`)."""
@@ -110,7 +114,7 @@ def federation_of(cell: Cell, utility: Utility) -> Federation | None:
         cell,
         model=model,
         protocol=protocol,
-        defense=cell.defense or (),
+        defense=tuple(_at_defaults(defense, TRAITORS) for defense in cell.defense or ()),
         batch_size=utility.batch_size,
         targets=1,
         offset=0,

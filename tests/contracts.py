@@ -38,6 +38,8 @@ BRIEF = {
     **{"digits": 2, "samples": 5, "depth": 1, "canaries": 10},
 }
 """Settings, of whatever part has them, that keep a cell short."""
+SHORT = {"many-rounds": {"clients": 3, "taking_part": 2, "rounds": 6, "window": 3}}
+"""The same of parts whose settings other parts have by that name."""
 SOME = {"public": 20}
 """Counts that are 0 where nobody asks for any, and what is then asked for."""
 TARGETS, CELLS = 3, 5
@@ -100,7 +102,7 @@ def choice(kind: str, name: str, /, **given: Any) -> Choice:
     """The part with brief settings; one that must be given is its first word, 0.5, or the least whole number."""
     part = registry.load(kind, name)
     needed = {key: _some(field) for key, field in part.parameters.items() if field.required}
-    brief = {key: value for key, value in BRIEF.items() if key in part.parameters}
+    brief = {key: value for key, value in BRIEF.items() if key in part.parameters} | SHORT.get(name, {})
     return Choice(kind, name, tuple(part.settings({**needed, **brief, **given}).items()))
 
 

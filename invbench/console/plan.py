@@ -12,8 +12,7 @@ import torch
 
 from invbench.cell import Cell
 from invbench.console.saying import say
-from invbench.console.wording import cell_namer, cells_of_games, count, duration, fitted, folded
-from invbench.core.artefacts import Artefact
+from invbench.console.wording import cell_namer, cells_of_games, count, duration, folded
 from invbench.core.execution import multiply_in_float32
 from invbench.core.theirs import PartRaised, theirs
 from invbench.federation import Federation
@@ -26,6 +25,8 @@ from invbench.store import Results
 
 MOST_CELLS = 200
 """Cells told one by one; above that, a line tells a group of them."""
+GROUP = ("attack", "model", "batch_size")
+"""What cells that are told in one line agree in."""
 WIDTH, INDENT = 80, " " * 10
 """Columns of a line about a cell, unless a word of it has more; the indent of what follows its id."""
 
@@ -44,26 +45,28 @@ def print_plan(
     multiply_in_float32()
     fates = _fates(cells, kept, device)
     told: list[_Fate] = []
+    name = cell_namer(cells)
     if len(cells) <= MOST_CELLS:
-        name = cell_namer(cells)
         for fate in fates:
             told.append(fate)
             say(f"{fate.cell.id[:8]}  {name(fate.cell.names, WIDTH - len(INDENT))}")
             say(folded(f"{INDENT}{fate.words}", WIDTH, INDENT))
-            for what, times in Counter(fate.first).items():
+            for what, times in Counter(map(_first_in_words, fate.first)).items():
                 of_it = f"{times} x {what}" if times > 1 else what
                 say(folded(f"{INDENT}first: {of_it}", WIDTH, f"{INDENT}  "))
     else:
-        for alike, group in groupby(fates, key=lambda fate: _alike(fate.cell)):
+        for alike, group in groupby(fates, key=lambda fate: {axis: fate.cell.names[axis] for axis in GROUP}):
             of_group = list(group)
             told += of_group
-            say(f"{fitted(alike, 60)}: {_group_in_words(of_group)}")
+            say(f"{name(alike, 60)}: {_group_in_words(of_group)}")
     counts = Counter(fate.outcome for fate in told)
     sums = ", ".join(f"{number} {what}" for what, number in counts.items())
     say(folded(f"{cells_of_games(cells)}: {sums}", WIDTH))
     costs = [fate.cost for fate in told if fate.cost is not None]
     if costs:
         say(folded(_sum(costs, device, workers), WIDTH))
+    if first := {one.name: one for fate in told for one in fate.first}:
+        say(folded(_sum_of_first(list(first.values())), WIDTH))
     if slow := sum(fate.slow for fate in told):
         say(f"warning: {count(slow, 'cell')} may take longer than the time limit; a higher `timeout`?", err=True)
     return counts
@@ -102,6 +105,15 @@ def print_trainings(trainings: Sequence[Federation], results: Results, fresh: bo
 
 
 @dataclass(frozen=True)
+class _First:
+    """Something that is made before a cell: by name and in words, and its seconds where they are known."""
+
+    name: str
+    what: str
+    seconds: float | None
+
+
+@dataclass(frozen=True)
 class _Fate:
     """What would become of a cell: in a word, in words, what it costs, what is made first."""
 
@@ -109,7 +121,7 @@ class _Fate:
     outcome: str
     words: str
     cost: Forecast | None = None
-    first: tuple[str, ...] = ()
+    first: tuple[_First, ...] = ()
 
     @property
     def slow(self) -> bool:
@@ -134,16 +146,11 @@ def _fates(cells: Sequence[Cell], kept: Callable[[Cell], bool], device: str) -> 
                 continue
             cost = known[alike]
             times = cost.first if isinstance(cost, Forecast) else {}
-            first = tuple(_first_in_words(one, times.get(one.what)) for one in needs if not one.made)
+            first = tuple(_First(one.name, one.what, times.get(one.what)) for one in needs if not one.made)
             if isinstance(cost, Forecast):
                 yield _Fate(cell, "to compute", _in_words(cost, cell.timeout), cost, first)
             else:
                 yield _Fate(cell, "to compute without a forecast", cost, None, first)
-
-
-def _alike(cell: Cell) -> str:
-    batch = f" b{cell.batch_size}" if cell.batch_size is not None else ""
-    return f"{cell.attack.short} {cell.model.short}{batch}"
 
 
 def _group_in_words(fates: Sequence[_Fate]) -> str:
@@ -161,7 +168,7 @@ def _group_in_words(fates: Sequence[_Fate]) -> str:
         else:
             more = f", and {count(len(others), 'other reason')}" if others else ""
             parts.append(f"{number} {outcome} ({said[0].removeprefix(f'{outcome}: ')}{more})")
-    first = sorted({what for fate in fates for what in fate.first})
+    first = sorted({_first_in_words(one) for fate in fates for one in fate.first})
     if first:
         parts[-1] += f"; first: {first[0]}" + (f" and {len(first) - 1} more" if len(first) > 1 else "")
     return f"{count(len(fates), 'cell')}: {', '.join(parts)}"
@@ -176,8 +183,19 @@ def _forecast(cell: Cell, device: str) -> Forecast | str:
         return f"no forecast: {raised}"
 
 
-def _first_in_words(artefact: Artefact, seconds: float | None) -> str:
-    return artefact.what if seconds is None else f"{artefact.what}: at most {duration(seconds)}"
+def _first_in_words(one: _First) -> str:
+    return one.what if one.seconds is None else f"{one.what}: at most {duration(one.seconds)}"
+
+
+def _sum_of_first(every: Sequence[_First]) -> str:
+    """What all that comes first takes, each thing once, as far as it is forecast: victims are not."""
+    timed = [one.seconds for one in every if one.seconds is not None]
+    words = [f"first: {count(len(every), 'thing')} that cells share"]
+    if timed:
+        words.append(f"{len(timed)} of them at most {duration(sum(timed))} of one worker")
+    if len(timed) < len(every):
+        words.append(f"{len(every) - len(timed)} without a forecast, such as trained victims")
+    return ", ".join(words)
 
 
 def _in_words(cost: Forecast, timeout: float) -> str:

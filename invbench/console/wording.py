@@ -6,9 +6,12 @@ import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable
+from types import MappingProxyType
 
 from invbench.cell import Cell
+from invbench.core.names import Defaults, told
 from invbench.matrix.blocks import default_protocol
+from invbench.matrix.varying import defaults_that_vary
 from invbench.numbers.columns import Column
 from invbench.numbers.statistics import summarise
 from invbench.numbers.whole_cell import has_inputs, value
@@ -73,11 +76,13 @@ def broken(words: str, width: int) -> str:
 class Namer:
     """How to call each of these cells in a line: `dlg lenet b1 none`.
 
-    `also`: axes beside attack, model, batch size and defence that belong to the full name.
+    `also`: axes beside attack, model, batch size and defence that belong to the full name. `defaults`: those that are
+    said, since other cells have another value of the setting.
     """
 
-    def __init__(self, every: Iterable[Names], also: Iterable[str]) -> None:
-        listed = list(every)
+    def __init__(self, every: Iterable[Names], also: Iterable[str], defaults: Defaults = MappingProxyType({})) -> None:
+        self.defaults = defaults
+        listed = [told(names, defaults) for names in every]
         self.axes = [*_USUAL, *also]
         self.labels = {axis: labels(names.get(axis) for names in listed) for axis in self.axes}
         self.differing = varying(listed, self.axes) or ["attack"]
@@ -86,6 +91,7 @@ class Namer:
         """The longest of three that `room` columns hold: the whole name; without the settings that cells share; of
         the axes in which cells differ alone. The last, where none fits: what tells cells apart is never cut.
         """
+        names = told(names, self.defaults)
         whole = line(names, self.axes)
         if room is None or len(whole) <= room:
             return whole
@@ -100,8 +106,9 @@ def cell_namer(cells: Iterable[Cell]) -> Namer:
     protocols = {(cell.game, cell.protocol): cell.attack for cell in every}
     unusual = any(protocol != default_protocol(attack) for (_, protocol), attack in protocols.items())
     names = [cell.names for cell in every]
-    told = told_apart(names)
-    return Namer(names, [axis for axis in _TOLD_APART if axis in told or (axis == "protocol" and unusual)])
+    apart = told_apart(names)
+    also = [axis for axis in _TOLD_APART if axis in apart or (axis == "protocol" and unusual)]
+    return Namer(names, also, defaults_that_vary(every))
 
 
 def told_apart(every: Iterable[Names]) -> list[str]:

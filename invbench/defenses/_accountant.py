@@ -23,11 +23,17 @@ Accountant = Literal["rdp", "prv"]
 NOT_INSTALLED = "an epsilon is computed by the package opacus, which is not installed: pip install 'invbench[dp]'"
 LARGEST = 100.0
 """Epsilon of RDP above which PRV is not asked: it takes minutes, and neither says anything of privacy."""
+MOST_STEPS = 10**7
+"""Above which PRV is not asked: its grid grows with their root, to 5 GB and many minutes at 2^31."""
 MOST_NOISE, LEAST_NOISE = 1e4, 0.05
 CLOSE = 1e-3
 """How far above the least noise the one that is found may be."""
 FURTHEST = 30.0
 """Standard deviations between two means above which an epsilon (above 450) says nothing."""
+LONGEST_TAIL = 39.0
+"""Standard deviations beyond which a normal tail is 0 in float64: no delta that a number can hold lies further out."""
+NO_NOISE = 1e-6
+"""Noise multiplier below which the epsilon of one step, above 1e11, says nothing."""
 ORDERS = (*(1 + tenths / 10 for tenths in range(1, 100)), *range(12, 64))
 """Orders at which Opacus' `rdp` is asked."""
 PRV_ERROR = 0.01
@@ -43,12 +49,18 @@ def installed() -> bool:
 def epsilon_of(noise: float, rate: float, steps: int, delta: float, accountant: Accountant) -> tuple[float, Accountant]:
     """Epsilon at `delta` of `steps` steps with this noise multiplier, and the accountant whose it is.
 
-    An example is drawn with probability `rate`. ModuleNotFoundError without Opacus.
+    An example is drawn with probability `rate`. PRV gives way to RDP where it cannot compute. Infinite below
+    `NO_NOISE`, where accountants divide by 0. ModuleNotFoundError without Opacus.
     """
+    if noise < NO_NOISE:
+        return math.inf, "rdp"
     bound = _asked("RDPAccountant", noise, rate, steps, delta)
-    if accountant == "rdp" or bound > LARGEST:
+    if accountant == "rdp" or bound > LARGEST or steps > MOST_STEPS:
         return bound, "rdp"
-    return _asked("PRVAccountant", noise, rate, steps, delta), accountant
+    try:
+        return _asked("PRVAccountant", noise, rate, steps, delta), accountant
+    except ValueError:  # at a delta of 1e-15 its convolution says that rounding dominates
+        return bound, "rdp"
 
 
 @lru_cache(maxsize=256)
@@ -95,7 +107,7 @@ def gaussian_epsilon(distance: float, delta: float) -> float:
         return math.inf
     if gaussian_delta(0.0, distance) <= delta:
         return 0.0
-    low, high = 0.0, distance**2 / 2 + distance * (FURTHEST + 1)
+    low, high = 0.0, distance**2 / 2 + distance * LONGEST_TAIL
     while high - low > 1e-9 * high:
         middle = (low + high) / 2
         low, high = (middle, high) if gaussian_delta(middle, distance) > delta else (low, middle)

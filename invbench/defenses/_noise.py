@@ -9,6 +9,9 @@ from torch import Tensor
 from invbench.defenses import flatten
 from invbench.observation import Update
 
+MOST = 1e15
+"""Largest standard deviation, and largest norm that noise is a multiple of: its square fits into float32."""
+
 
 def add_noise(shared: Update, draw: Callable[[int], Tensor]) -> Update:
     """The update plus `draw(n)`: one CPU vector `(n,)` in float64 for all its n coordinates.

@@ -8,8 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from torch import Tensor
 
-from invbench.defenses._contract import check_bytes, check_kept
-from invbench.defenses._face import VALUE, Batch, Context, Defense, Stage
+from invbench.defenses._contract import (
+    check_bytes,
+    check_clients,
+    check_expected,
+    check_is,
+    check_kept,
+    checked_notes,
+)
+from invbench.defenses._face import VALUE, Batch, Context, Defense, Round, Stage
 from invbench.observation import Update
 
 if TYPE_CHECKING:
@@ -54,7 +61,11 @@ class Stack:
 
     def on(self, network: nn.Module) -> Stack:
         """The same defences, of updates of this network."""
-        return Stack(tuple(defense.on(network) for defense in self.defenses))
+        return Stack(tuple(_given(defense, "on", defense.on(network)) for defense in self.defenses))
+
+    def of_round(self, round: Round) -> Stack:
+        """The same defences, of such a round; ValueError with why one of them cannot take part."""
+        return Stack(tuple(_given(defense, "of_round", defense.of_round(round)) for defense in self.defenses))
 
     def acts(self, stage: Stage) -> bool:
         """Whether any of them acts at this stage."""
@@ -67,14 +78,18 @@ class Stack:
     def expected(self, mean: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
         """Mean and variance of what is shared, from those of the update before the `update` stage."""
         for defense in self.defenses:
-            mean, variance = defense.seen_as(mean, variance, seen)
+            given = defense.seen_as(mean, variance, seen)
+            check_expected(type(defense).__name__, "seen_as", mean, given)
+            mean, variance = given
         return mean, variance
 
     def interval(self, seen: Update) -> tuple[Update, Update]:
         """Between which two values each coordinate lay before the `update` stage, noise and scale apart."""
         low = high = seen
         for defense in reversed(self.defenses):
-            low, high = defense.interval(low, high, seen)
+            given = defense.interval(low, high, seen)
+            check_expected(type(defense).__name__, "interval", low, given)
+            low, high = given
         return low, high
 
     def message_bytes(self, shared: Update, clients: int = 1) -> int:
@@ -95,8 +110,20 @@ class Stack:
     def clients_seen(self, clients: int) -> int:
         """The updates of how many clients, the first of so many, are in what the server sees."""
         for defense in self.defenses:
-            clients = defense.clients_seen(clients)
+            seen = defense.clients_seen(clients)
+            check_clients(type(defense).__name__, seen, clients)
+            clients = seen
         return clients
+
+    def round_notes(self, clients: int) -> tuple[str, ...]:
+        """What a reader of results must know of a round of so many clients, defence by defence."""
+        said = [checked_notes(type(defense).__name__, defense.round_notes(clients)) for defense in self.defenses]
+        return tuple(note for notes in said for note in notes)
+
+    def training_notes(self, training: Training) -> tuple[str, ...]:
+        """What a reader must know of a training, as all of them left it, defence by defence."""
+        said = [checked_notes(type(defense).__name__, defense.training_notes(training)) for defense in self.defenses]
+        return tuple(note for notes in said for note in notes)
 
     @property
     def leaves_open(self) -> bool:
@@ -123,6 +150,11 @@ class Stack:
     def leaves_out(self) -> bool:
         """Whether a zero in what is shared may be an entry that was not sent."""
         return any(defense.leaves_out for defense in self.defenses)
+
+
+def _given(defense: Defense, method: str, given: Defense) -> Defense:
+    check_is(type(defense).__name__, method, given, Defense)
+    return given
 
 
 NO_DEFENSES = Stack()

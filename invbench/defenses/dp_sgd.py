@@ -20,7 +20,8 @@ from invbench.defenses._accountant import (
     least_epsilon,
     least_noise,
 )
-from invbench.defenses._noise import add_noise
+from invbench.defenses._bottleneck import VariationalBottleneck
+from invbench.defenses._noise import MOST, add_noise
 from invbench.defenses._norm import clipped
 from invbench.observation import Update
 from invbench.registry import defense, parameter
@@ -48,9 +49,14 @@ class DpSgd(Defense):
     were tried before. List it after `early-stopping`, whose steps it then counts.
     """
 
-    clip: float = parameter(1.0, above=0, help="largest L2 norm of an example's gradient, over all parameters together")
+    clip: float = parameter(
+        1.0, above=0, at_most=MOST, help="largest L2 norm of an example's gradient, over all parameters together"
+    )
     noise: float | None = parameter(
-        None, at_least=0, help="noise multiplier: standard deviation over clip; 1 where neither it nor epsilon is given"
+        None,
+        at_least=0,
+        at_most=MOST,
+        help="noise multiplier: standard deviation over clip; 1 where neither it nor epsilon is given",
     )
     epsilon: float | None = parameter(None, above=0, help="privacy loss of the whole training, instead of noise")
     delta: float = parameter(1e-5, above=0, below=1, help="probability with which epsilon may not hold")
@@ -152,6 +158,8 @@ class DpSgd(Defense):
                 f"clips each example's own gradient, and {name} mixes a batch's examples; linear, mlp, lenet, vgg11 and"
                 " gpt have no such layer, nor has convnet with `norm: group`"
             )
+        if any(isinstance(layer, VariationalBottleneck) and layer.beta for layer in network.modules()):
+            return "each example's gradient is of its own loss, without the divergence of precode: say `beta: 0` there"
         examples = _examples(training)
         if self._batch(examples) > examples:
             return f"batches of {self.batch} on average, but there are {examples} training examples"
@@ -197,7 +205,14 @@ class DpSgd(Defense):
             f"{how}: epsilon {found:.4g} at delta {self.delta:g} by Opacus' {who.upper()} accountant, which assumes"
             f" Poisson sampling, as is done here; neighbours differ by one {training.example}, added or"
             " removed",
+            *self._vacuous(examples),
         )
+
+    def _vacuous(self, examples: int) -> tuple[str, ...]:
+        """That delta alone allows as much as publishing an example, drawn at random, as it is (Dwork and Roth 2014)."""
+        if self.delta * examples <= 1:
+            return ()
+        return (f"dp-sgd: delta {self.delta:g} is above 1/{examples}: publishing one of the examples would be covered",)
 
     def _batch(self, examples: int) -> int:
         return batch_size(examples) if self.batch is None else self.batch

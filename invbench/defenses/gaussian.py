@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from invbench.defenses import Context, Defense, Noise
-from invbench.defenses._noise import add_noise
+from invbench.defenses._noise import MOST, add_noise
 from invbench.observation import Update
 from invbench.registry import defense, parameter
 
@@ -23,7 +23,7 @@ class Gaussian(Defense):
     smooth = True
     redraws = True
 
-    std: float = parameter(help="standard deviation of the noise", unit="the update's own", at_least=0)
+    std: float = parameter(help="standard deviation of the noise", unit="the update's own", at_least=0, at_most=MOST)
 
     def update(self, shared: Update, context: Context) -> Update:
         return add_noise(shared, lambda n: self.std * torch.randn(n, generator=context.generator, dtype=torch.float64))

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from invbench.defenses import Context, Defense, Round, flatten
 from invbench.defenses._ciphers import Cipher, Ckks, Paillier, Whole
+from invbench.defenses._noise import MOST
 from invbench.observation import Update
 from invbench.registry import defense, parameter
 
@@ -41,7 +42,11 @@ class Homomorphic(Defense):
     key: Literal["helper", "clients", "shared"] = parameter("helper", help="who holds the key that decrypts")
     clip: float = parameter(1024.0, above=0, at_most=1024, unit="the update's own", help="largest magnitude of a value")
     flooding: float = parameter(
-        0.0, at_least=0, unit="the update's own", help="standard deviation of the noise on a sum that shares decrypt"
+        0.0,
+        at_least=0,
+        at_most=MOST,
+        unit="the update's own",
+        help="standard deviation of the noise on a sum that shares decrypt",
     )
     sample: int = parameter(8, at_least=1, unit="coordinates", help="how many are encrypted by Paillier")
     modulus: int = parameter(3072, at_least=1024, at_most=8192, unit="bits", help="of Paillier's key")
@@ -57,7 +62,7 @@ class Homomorphic(Defense):
         return self
 
     def round_notes(self, clients: int) -> tuple[str, ...]:
-        how = "" if self.scheme == "ckks" else f", {self.sample} coordinates encrypted, the others as they decrypt"
+        how = "" if self.scheme == "ckks" else f", at most {self.sample} coordinates encrypted, the rest plain"
         notes = [f"homomorphic ({self.scheme}{how}): {_HOLDERS[self.key]}; the attacker sees the sum"]
         if clients == 1:
             notes.append("homomorphic aggregation protects nothing here: the sum is one client's update")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from invbench.defenses import Context, Defense, Noise
-from invbench.defenses._noise import add_noise
+from invbench.defenses._noise import MOST, add_noise
 from invbench.observation import Update
 from invbench.registry import defense, parameter
 
@@ -26,7 +26,10 @@ class Laplace(Defense):
     redraws = True
 
     std: float = parameter(
-        help="standard deviation of the noise; its scale is std / sqrt(2)", unit="the update's own", at_least=0
+        help="standard deviation of the noise; its scale is std / sqrt(2)",
+        unit="the update's own",
+        at_least=0,
+        at_most=MOST,
     )
 
     def update(self, shared: Update, context: Context) -> Update:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from invbench.defenses import Context, Defense, Round, flatten
+from invbench.defenses._noise import MOST
 from invbench.observation import Update
 from invbench.registry import defense, parameter
 from invbench.secure import Draw, Plan
@@ -17,6 +18,8 @@ from invbench.secure.ring import FixedPoint, ring_bits, wrap
 from invbench.secure.session import aggregate
 from invbench.secure.traffic import traffic
 
+LEAST = 1e-30
+"""Smallest limit of a coordinate: a step of the 24 bits into which it is cut is a number of float32."""
 _SESSION = 16  # bytes that no other round has
 
 
@@ -32,7 +35,11 @@ class SecureAggregation(Defense):
     """
 
     clip: float = parameter(
-        1.0, above=0, unit="the update's own", help="largest magnitude of a coordinate that is sent"
+        1.0,
+        at_least=LEAST,
+        at_most=MOST,
+        unit="the update's own",
+        help="largest magnitude of what is sent",
     )
     bits: int = parameter(16, at_least=2, at_most=24, unit="bits", help="of a client's coordinate before it is masked")
     threshold: int | None = parameter(

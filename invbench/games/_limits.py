@@ -25,7 +25,7 @@ from invbench.metrics._information import Information, error_in_decibels
 from invbench.observation import Public
 from invbench.scoring import gaussian_prior
 from invbench.scoring.computing import computed
-from invbench.scoring.reconstruction import Array, Scores, Truth, by_metric
+from invbench.scoring.reconstruction import Scores, Truth, by_metric
 from invbench.updates.equations import independent_equations
 from invbench.updates.information import PROBES, QUADRATURE_PROBES, Derivative, derivative, quadrature, spectrum, trace
 from invbench.updates.noisy import Noisy, noisy
@@ -37,6 +37,8 @@ MOST_BYTES = 4 << 30
 MOST_PIXELS = 4096
 """Unknowns whose eigenvalues are computed exactly: minutes of a core. More have Gauss quadratures instead."""
 _WHY = "why"
+Prior = tuple[gaussian_prior.Sample, gaussian_prior.Sample]
+"""Of one picture: the pictures of all labels and of its own that its covariance is fitted on."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,13 @@ def limit_artefacts(cell: Cell, public: Public) -> tuple[Artefact, ...]:
         return ()
     pool = pool_of(cell)
     truths = [truth.first(public.pictures) for truth in batches(cell, pool)]  # of the clients that are seen
-    sample = gaussian_prior.sample_of(pool, np.concatenate([truth.indexes for truth in truths]))
-    return tuple(_artefact(cell, public, found, pool, truth, sample) for truth in truths)
+    attacked = np.concatenate([truth.indexes for truth in truths])
+    common = gaussian_prior.sample_of(pool, attacked)
+    own = {label: gaussian_prior.sample_of(pool, attacked, label) for label in np.unique(pool.labels[attacked])}
+    return tuple(
+        _artefact(cell, public, found, pool, truth, [(common, own[label]) for label in truth.labels])
+        for truth in truths
+    )
 
 
 def limits_of(cell: Cell, public: Public) -> Limits:
@@ -94,7 +101,9 @@ def _apart(cell: Cell) -> bool:
     return stack_of(cell).acts("aggregate")
 
 
-def _artefact(cell: Cell, public: Public, noise: Noisy, pool: ImagePool, truth: Truth, sample: Array) -> Artefact:
+def _artefact(
+    cell: Cell, public: Public, noise: Noisy, pool: ImagePool, truth: Truth, priors: Sequence[Prior]
+) -> Artefact:
     asked, number = truth.images[: wanted_of(cell)].size, int(truth.positions[0])
 
     def make() -> Tensors:
@@ -103,7 +112,7 @@ def _artefact(cell: Cell, public: Public, noise: Noisy, pool: ImagePool, truth: 
         images = torch.from_numpy(truth.images)
         try:
             of = derivative(public, victim(cell), images, labels, noise.steps, apart=_apart(cell))
-            return _made(of, pool, truth, sample, asked, generator)
+            return _made(of, pool, priors, asked, generator)
         except (NotImplementedError, RuntimeError) as error:  # something has no forward derivative, or draws
             return {_WHY: torch.frombuffer(bytearray(in_words(error).encode()), dtype=torch.uint8)}
 
@@ -117,7 +126,7 @@ def _artefact(cell: Cell, public: Public, noise: Noisy, pool: ImagePool, truth: 
         "apart": _apart(cell),
         "pictures": truth.indexes.tolist(),
         "asked": asked,
-        "prior": gaussian_prior.named(sample),
+        "prior": [gaussian_prior.named(*prior) for prior in priors],
         "code": hash_of((*GAME, *VICTIM, "updates", "protocol"), *parts, cell.protocol.part.cls),
     }
     what = f"limits of target {number // len(truth.labels)} of {cell.dataset.short}, {cell.model.short}"
@@ -128,23 +137,23 @@ def _step(defense: Defense) -> list[object]:
     return [type(defense).__module__, type(defense).__qualname__, defense.public_parameters()]
 
 
-def _made(
-    of: Derivative, pool: ImagePool, truth: Truth, sample: Array, asked: int, generator: torch.Generator
-) -> Tensors:
+def _made(of: Derivative, pool: ImagePool, priors: Sequence[Prior], asked: int, generator: torch.Generator) -> Tensors:
     """`nodes`, `weights`, `trace` (value, standard error), `facts` (pixels, spread, exact)."""
     size, nothing = len(of.pixels), torch.zeros(0, 0, dtype=torch.float64)
     nodes, weights, spread, exact = nothing, nothing, 0.0, False
     if size * of.entries * 8 > MOST_BYTES:
         found = trace(of, asked, generator)
     else:
-        root = torch.from_numpy(gaussian_prior.root(pool, tuple(sample.tolist())))
-        spread, exact = float(root.square().sum()) * asked / len(root), size <= MOST_PIXELS
+        by_prior = {prior: torch.from_numpy(gaussian_prior.root(pool, *prior)) for prior in set(priors)}
+        roots = [by_prior[prior] for prior in priors]
+        spread = sum(float(one.square().sum()) for one in roots[: asked * len(roots) // size])
+        exact = size <= MOST_PIXELS
         if exact:
-            nodes, weights, total = spectrum(of, root, asked)
+            nodes, weights, total = spectrum(of, roots, asked)
             found = total, 0.0
         else:
             found = trace(of, asked, generator)
-            nodes, weights = quadrature(of, root, asked, generator)
+            nodes, weights = quadrature(of, roots, asked, generator)
     facts = torch.tensor([asked, spread, exact], dtype=torch.float64)
     return {"nodes": nodes, "weights": weights, "trace": torch.tensor(found, dtype=torch.float64), "facts": facts}
 

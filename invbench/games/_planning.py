@@ -14,6 +14,7 @@ from invbench import registry
 from invbench.cell import Cell
 from invbench.core.errors import in_words
 from invbench.defenses import Defense, Stage, stages_of
+from invbench.defenses._contract import checked_reason
 from invbench.games._batches import (
     attackers_own,
     pictures_of,
@@ -131,7 +132,9 @@ def _no_victim(cell: Cell) -> str | None:
 def unfit_defense(cell: Cell) -> str | None:
     """Which of the cell's defences cannot act on such a network, and why."""
     for defense in cell.defense or ():
-        if (why := defense.build(Defense).unsupported(architecture(cell), cell.batch_size or 1)) is not None:
+        part = defense.build(Defense)
+        said = part.unsupported(architecture(cell), cell.batch_size or 1)
+        if (why := checked_reason(type(part).__name__, said)) is not None:
             return f"defence {defense.name}: {why}"
     return None
 

@@ -262,6 +262,8 @@ def _without_gradients(cell: Cell) -> str | None:
         return "a dirac canary is a gradient of its own, which dp-sgd clips; without it say `kind: mislabelled`"
     if asked.kind == "mislabelled" and asked.by_layer:
         return "by_layer is of dirac canaries: a mislabelled picture lies in no layer"
+    if asked.kind == "mislabelled" and asked.norm != 1:
+        return "norm is of dirac canaries: a mislabelled picture has the gradient that it has"
     if asked.kind == "mislabelled" and pool_of(cell).classes < 2:
         return f"a wrong label needs a second class, and {cell.dataset.short} has one"
     return None

@@ -211,7 +211,7 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
             wanted = wanted_of(self.cell)
             aimed = f"the attack aims at one of {public.clients} clients: {wanted} pictures a target count"
         clients = protocol_of(self.cell).clients
-        rounds = [note for defense in stack_of(self.cell).defenses for note in defense.round_notes(clients)]
+        rounds = stack_of(self.cell).round_notes(clients)
         found = (*self.pool.notes, *rounds, *self._said_nothing(), shared, ssim_note(shape), perceptual)
         found += (undetermined, aimed)
         if model_of(self.cell).trained:

@@ -12,6 +12,7 @@ from functools import cached_property
 from pathlib import Path
 
 from invbench.cell import Cell
+from invbench.core.names import Defaults
 from invbench.federation import Federation, Utility, federations_of
 from invbench.matrix import values
 from invbench.matrix.blocks import Batches, Block, Limits, read_data, read_grid, read_include
@@ -20,10 +21,13 @@ from invbench.matrix.choices import Reader
 from invbench.matrix.controls import read_controls, refuse_strangers
 from invbench.matrix.errors import Errors, MatrixError, MatrixErrors
 from invbench.matrix.excluding import Exclusion, read_exclusion
+from invbench.matrix.published import published_of, read_published
 from invbench.matrix.selecting import select
 from invbench.matrix.source.nodes import Entry, Items, Node, Table
 from invbench.matrix.tree import read_tree
 from invbench.matrix.utility import read_utility
+from invbench.matrix.varying import defaults_that_vary
+from invbench.published import Published
 
 MOST_CELLS = 1_000_000
 """Of a matrix, before any is excluded: what a parent process can hold and a folder can keep."""
@@ -42,11 +46,17 @@ class Matrix:
     threads: int  # of one cell
     timeout: float  # seconds a cell
     utility: Utility | None = None  # how the trainings go that say what defences cost, where they are asked for
+    published: tuple[Published, ...] = ()  # what papers report, beside the cells that ask the same question
 
     @cached_property
     def federations(self) -> dict[str, Federation]:
         """Those trainings by the ids of the cells whose defences they are of."""
         return {} if self.utility is None else federations_of(self.cells, self.utility)
+
+    @cached_property
+    def defaults(self) -> Defaults:
+        """Defaults that tables say, since other cells of the matrix have another value of the setting."""
+        return defaults_that_vary(self.cells)
 
 
 def load(path: Path | str, sets: Sequence[str] = ()) -> Matrix:
@@ -65,6 +75,7 @@ def load(path: Path | str, sets: Sequence[str] = ()) -> Matrix:
         timeout=values.setting("timeout", tree, errors),
     )
     utility = read_utility(tree.entries.get("utility"), errors)
+    claims = read_published(tree.entries.get("published"), reader)
     grid, included, exclusions = _read_blocks(tree, reader)
     _refuse_too_many([grid, *included] if grid else included, tree, errors)
     errors.check()
@@ -78,10 +89,12 @@ def load(path: Path | str, sets: Sequence[str] = ()) -> Matrix:
     unique: dict[str, Cell] = {}
     for cell in kept:
         unique.setdefault(cell.id, cell)
-    made = Matrix(name, tuple(unique.values()), text, warnings, limits.threads, limits.timeout, utility)
+    cells = tuple(unique.values())
+    published = published_of(claims, cells, errors)
+    made = Matrix(name, cells, text, warnings, limits.threads, limits.timeout, utility, published)
     if utility is not None and not made.federations:
         errors.add(tree.entries["utility"].place, "utility needs cells in which clients share updates; there are none")
-        errors.check()
+    errors.check()
     return made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from invbench.cell import Cell, Choice
+from invbench.core.parameters import show_value
 from invbench.matrix.errors import Errors
 from invbench.matrix.source.nodes import Items, Node, Place, Scalar, Table
 
@@ -17,7 +18,8 @@ def refuse_out_of_bounds(cells: Iterable[Cell], tree: Table, errors: Errors) -> 
         for key, field in defense.part.parameters.items():
             limit, value = allowed.get(field.within), given[key]
             if limit is not None and value is not None and value > limit:
-                wrong = f"{defense.name}: {key} {value:g} is above {limit:g}, the {field.within} of {protocol.short}"
+                above = f"{key} {show_value(value)} is above {show_value(limit)}"
+                wrong = f"{defense.name}: {above}, the {field.within} of {protocol.short}"
                 errors.add(next(_places(tree, defense, key), tree.place), wrong)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from invbench.cell import Cell, Choice, defense_name
+from invbench.core.names import Defaults, told
 from invbench.core.parameters import nearest_name
 from invbench.matrix.choices import Reader
 from invbench.matrix.errors import Errors
@@ -15,6 +16,7 @@ from invbench.matrix.excluding import Wanted, agrees, read_wanted
 from invbench.matrix.source.nodes import Items, Place
 from invbench.matrix.source.reading import read
 from invbench.matrix.values import AXES, EXCLUDE_KEYS
+from invbench.matrix.varying import defaults_that_vary
 
 KEYS = (*AXES, "game", "dataset", "seed")
 
@@ -27,12 +29,13 @@ def select(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
     the settings given count: `{name: lenet, trained: true}`, `[1, 4]`, `[[clip, gaussian]]`. MatrixErrors where a key
     is unknown, or nothing agrees.
     """
-    errors, spellings = Errors(), cache(_spellings)
+    errors, defaults = Errors(), defaults_that_vary(cells)
+    spellings = cache(lambda key, value: _spellings(key, value, defaults))
     wanted: dict[str, list[str | Wanted]] = {}
 
     def fits(cell: Cell, key: str, one: str | Wanted) -> bool:
         value = getattr(cell, key)
-        return one in spellings(value) if isinstance(one, str) else agrees(value, one)
+        return one in spellings(key, value) if isinstance(one, str) else agrees(value, one)
 
     for given in only:
         place = Place(f"--only {given}")
@@ -47,7 +50,7 @@ def select(cells: Sequence[Cell], only: Sequence[str]) -> list[Cell]:
                 errors.add(place, f"no cell has {key} {value}")
             wanted.setdefault(key, []).extend(ones)
         else:
-            known = set().union(*(spellings(getattr(cell, key)) for cell in cells))
+            known = set().union(*(spellings(key, getattr(cell, key)) for cell in cells))
             if value not in known:
                 errors.add(place, f"no cell has {key} {value!r}", nearest_name(value, sorted(known)))
             wanted.setdefault(key, []).append(value)
@@ -73,10 +76,14 @@ def _of_yaml(key: str, value: str, place: Place, errors: Errors) -> list[Wanted]
     return [one for one in found if one is not None]
 
 
-def _spellings(value: Any) -> frozenset[str]:
+def _spellings(key: str, value: Any, defaults: Defaults) -> frozenset[str]:
     """The ways to write a value of an axis; none where a cell's game does not use the axis."""
+    if value is None:
+        return frozenset()
     if isinstance(value, Choice):
-        return frozenset({value.name, value.short})
-    if isinstance(value, tuple):
-        return frozenset({defense_name(value) or "", "+".join(choice.name for choice in value)} - {""})
-    return frozenset() if value is None else frozenset({str(value)})
+        bare, name = value.name, value.short
+    elif isinstance(value, tuple):
+        bare, name = "+".join(choice.name for choice in value), defense_name(value) or ""
+    else:
+        bare = name = str(value)
+    return frozenset({bare, name, told({key: name}, defaults)[key]} - {""})

@@ -28,7 +28,7 @@ SETTINGS = {
 AXES = ("attack", "model", "batch_size", "defense", "protocol")
 MATRIX_KEYS = (
     *("name", "dataset", "targets", "offset", "seed", "timeout", "threads", "compile", "controls"),
-    *("utility", "grid", "exclude", "include"),
+    *("utility", "published", "grid", "exclude", "include"),
 )
 INCLUDE_KEYS = (*AXES, "dataset", "targets", "offset", "seed")
 EXCLUDE_KEYS = (*AXES, "dataset", "seed")

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from invbench.metrics._lpips import lpips_note as lpips_note
     from invbench.metrics._ssim import ssim_note as ssim_note
     from invbench.metrics.accuracy import accuracy as accuracy
+    from invbench.metrics.column_right import column_right as column_right
     from invbench.metrics.epsilon import epsilon as epsilon
     from invbench.metrics.exact import exact as exact
     from invbench.metrics.exposure import exposure as exposure
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
     from invbench.metrics.probability import queries_for as queries_for
     from invbench.metrics.psnr import psnr as psnr
     from invbench.metrics.recovered import recovered as recovered
+    from invbench.metrics.rounds_right import rounds_right as rounds_right
     from invbench.metrics.ssim import ssim as ssim
+    from invbench.metrics.update_error import update_error as update_error
 
 _HOMES = {
     "assign": "_assign",

@@ -39,7 +39,7 @@ METRIC = Metric(
         least=0.0,
         most=100.0,
     ),
-    games=("update", "training-set"),
+    games=("update", "training-set", "participation"),
     inputs=("pictures", "originals"),
     values=psnr,
 )

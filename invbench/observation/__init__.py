@@ -29,6 +29,7 @@ from invbench.observation.membership import (
     log_probabilities,
 )
 from invbench.observation.model import Confidences, Inversion, ModelObservation, ModelPublic, Oracle, QueriesSpent
+from invbench.observation.participation import ParticipationGuess, ParticipationObservation, ParticipationPublic
 from invbench.observation.training_set import TrainingSetGuess, TrainingSetObservation, TrainingSetPublic
 from invbench.observation.update import (
     Guess,
@@ -73,6 +74,9 @@ __all__ = [
     "ModelPublic",
     "Observation",
     "Oracle",
+    "ParticipationGuess",
+    "ParticipationObservation",
+    "ParticipationPublic",
     "Plain",
     "Preparation",
     "Public",

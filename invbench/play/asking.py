@@ -48,7 +48,7 @@ def _reason(part: str, said: object) -> str | None:
         return None
     if not isinstance(said, str) or not said.strip():
         raise ValueError(f"{part}: unsupported() gives None or a reason in words, not {short(said)}")
-    return text(said)
+    return text(" ".join(said.split()))  # on one line, as it is told
 
 
 def unplayable(cell: Cell) -> Played | None:
@@ -101,5 +101,8 @@ def needed(cell: Cell, device: str) -> list[Artefact] | Played:
 
 
 def make_artefact(name: str, cell: Cell, device: str) -> None:
-    """Make the one of the cell's artefacts that has this name."""
-    fetch(next(artefact for artefact in artefacts(cell, device) if artefact.name == name))
+    """Make the one of the cell's artefacts that has this name; ValueError where none has it here."""
+    found = next((artefact for artefact in artefacts(cell, device) if artefact.name == name), None)
+    if found is None:
+        raise ValueError("it has another name in this process: code, or a file of a part, changed while the matrix ran")
+    fetch(found)

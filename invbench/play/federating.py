@@ -86,6 +86,8 @@ def why_unsupported(federation: Federation) -> str | None:
     pool = pool_of(cell)
     if not len(pool.train) or not len(pool.trained_targets):
         return f"{cell.dataset.short} has no pictures to train on, or none that are held out"
+    if (clients := federation.utility.clients) > len(pool.train):
+        return f"{cell.dataset.short} has {len(pool.train)} pictures to train on, too few for {clients} clients"
     if (why := why_untrainable(cell, architecture(cell), _usual(federation))) is not None:
         return why
     if _training(federation).private is not None and cell.protocol is not None and cell.protocol.name != "fedsgd":
@@ -121,7 +123,7 @@ def artefact(federation: Federation, device: str) -> Artefact:
 def _notes(federation: Federation) -> tuple[str, ...]:
     """What the defences say of the training that they have left, whatever stage they act at."""
     training = _training(federation)
-    return tuple(note for d in stack_of(federation.cell).defenses for note in d.training_notes(training))
+    return stack_of(federation.cell).training_notes(training)
 
 
 def _unmoved(tensors: int) -> tuple[str, ...]:

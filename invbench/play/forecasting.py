@@ -18,6 +18,7 @@ from invbench.observation import Observation
 from invbench.play.asking import attack_of
 from invbench.play.knowing import told_observations
 from invbench.play.preparing import stand_ins
+from invbench.play.reruns import requested_reruns, rerun_artefacts
 
 _TRIAL_TARGETS = 16
 """Targets of a forecast: as many as one chunk of lanes holds, for lanes share the cost of a step."""
@@ -27,7 +28,8 @@ _TRIAL_TARGETS = 16
 class Forecast:
     """What a cell should take at most: seconds of one worker, and the peak in MB of a GPU (None on a CPU).
 
-    `first`: seconds of what its attack prepares, by the artefact's `what`, where it is not made yet.
+    `first`: seconds of what its attack prepares, and of its controls that are the attack on something else, by the
+    artefact's `what`, where it is not made yet.
     """
 
     seconds: float
@@ -48,7 +50,13 @@ def forecast(cell: Cell, device: str) -> Forecast:
         seen = [replace(one, prepared=made) for one in dealt] if made else dealt
         parts = attack_of(cell).parts(seen[0].public)
         seconds = sum(_trial_seconds(part, seen) for _, part in parts)
-    return Forecast(seconds * cell.targets, peak.mb, first)
+    return Forecast(seconds * cell.targets, peak.mb, {**first, **_reruns(cell, device, seconds)})
+
+
+def _reruns(cell: Cell, device: str, seconds: float) -> dict[str, float]:
+    """What the same attack takes on each of its reruns that is not made, given its seconds a target: equally long."""
+    asked, artefacts = requested_reruns(cell), rerun_artefacts(cell, device)
+    return {one.what: seconds * asked[name].cell.targets for name, one in artefacts.items() if not one.made}
 
 
 def _trial_seconds(attack: Attack[Any, Any, Any], observations: Sequence[Observation[object]]) -> float:

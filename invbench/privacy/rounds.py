@@ -5,7 +5,8 @@ differ by one example. `clip`, then noise, over the whole update is local differ
 batches of the client, two clipped updates are up to twice the norm apart, and no sampling amplifies it.
 
 What comes after the noise costs nothing, unless it reads the client's pictures again (`Defense.reads_pictures`). What
-comes between must keep the bound: it may not make an update longer (`Defense.shortens`). Between dp-sgd's sum and its
+comes between must keep the bound: it may not make an update longer (`Defense.shortens`). Proved is what these classes
+do: one that inherits from them may do otherwise, and counts as any other defence. Between dp-sgd's sum and its
 noise nothing may stand: a step that makes no vector longer may still take two near ones further apart.
 
 A client whose batch is the same in R rounds is seen R times. Gaussian noise composes exactly, whatever the weights are
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import TypeGuard
 
 from invbench.defenses import Defense
 from invbench.defenses._accountant import epsilon_of, gaussian_epsilon, installed
@@ -45,7 +47,7 @@ def guarantee_of_round(stack: Named, rounds: int = 1) -> Guarantee | str:
 
 def _of_examples(stack: Named, rounds: int) -> Guarantee | str | None:
     """By dp-sgd; None where it is not in the stack, or acts on a victim's training."""
-    there = [(place, defense) for place, (_, defense) in enumerate(stack) if isinstance(defense, DpSgd)]
+    there = [(place, defense) for place, (_, defense) in enumerate(stack) if type(defense) is DpSgd]
     if not there:
         return None
     place, asked = next((one for one in there if one[1].rounds is not None), there[0])
@@ -110,21 +112,25 @@ def _of_whole(stack: Named, rounds: int) -> Guarantee | str | None:
     bound: Clip | None = None
     why, found = "", list[Guarantee]()
     for name, defense in stack:
-        if "update" not in defense.stages() or (isinstance(defense, Gaussian | Laplace) and not defense.std):
+        if "update" not in defense.stages() or (_is_noise(defense) and not defense.std):
             continue
-        if isinstance(defense, Clip):
+        if type(defense) is Clip:
             bound, why = _tighter(bound, defense), "clipping alone has none: no noise follows the clip"
-        elif isinstance(defense, Gaussian | Laplace):
+        elif _is_noise(defense):
             of = _noised(name, defense, bound, rounds)
             found += [of] if isinstance(of, Guarantee) else []
             why = why if bound is None and why else str(of)
             bound = None  # noise has no bound
         elif found and defense.reads_pictures:
             found, bound, why = [], None, _reads_again(name)
-        elif bound is not None and not defense.shortens:
+        elif bound is not None and defense.shortens is not True:
             bound = None
             why = f"{name}, after the clip and before any noise, may make an update longer"
     return min(found, key=lambda of: of.epsilon) if found else why or None
+
+
+def _is_noise(defense: Defense) -> TypeGuard[Gaussian | Laplace]:
+    return type(defense) in (Gaussian, Laplace)
 
 
 def _tighter(bound: Clip | None, clip: Clip) -> Clip:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from invbench.core.private import Private
 from invbench.core.training import Training
 from invbench.defenses._accountant import NOT_INSTALLED, epsilon_of, installed
 from invbench.defenses.dp_sgd import DpSgd
@@ -15,8 +16,8 @@ def guarantee_of_training(stack: Named, training: Training) -> Guarantee | str:
     accountants assume. What acts after training, as on answers, costs nothing.
     """
     private = training.private
-    asked = next((d for _, d in reversed(stack) if isinstance(d, DpSgd) and d.rounds is None), None)
-    if private is None or asked is None or training.examples is None:
+    asked = next((d for _, d in reversed(stack) if type(d) is DpSgd and d.rounds is None), None)
+    if type(private) is not Private or asked is None or training.examples is None:  # not somebody's own kind of it
         return "no defence makes the training differentially private"
     if private.noise == 0:
         return "dp-sgd adds no noise"

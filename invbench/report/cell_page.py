@@ -11,7 +11,9 @@ from invbench.numbers.statistics import target_means
 from invbench.report import wording
 from invbench.report.figures import Figures, figures_of
 from invbench.report.naming import labels, line, varying
+from invbench.report.published import of_cell, published_section
 from invbench.report.tables import code, facts, table, text
+from invbench.report.told import each_told, told_record
 from invbench.report.utility import cost_page, costs
 from invbench.store import AXES, Record, Results
 
@@ -31,12 +33,14 @@ def cell_page(results: Results, word: str) -> str:
     record = results.record(id)
     if record is None:
         return f"# Cell {id}\n\nPlanned, not computed yet.\n"
+    record = told_record(record, results.defaults())
     figures = figures_of(record)
     parts = [f"# Cell {id}", text(wording.whole_cell(record.names)), _outcome(record, figures)]
     if figures.scores:
         parts += ["## Numbers", _numbers(figures), _by_target(record, figures)]
     if (cost := costs(results).get(id)) is not None:
         parts += ["## Utility", cost_page(cost)]
+    parts += published_section([figures], of_cell(results.published(), id))
     parts += ["## Files", _files(results, record), "## Settings", facts(record.settings)]
     if notes := (*record.notes, *figures.remarks):
         parts += ["## Notes", "\n".join(f"- {text(note)}" for note in notes)]
@@ -46,7 +50,8 @@ def cell_page(results: Results, word: str) -> str:
 def cell_list(results: Results) -> str:
     """A line a cell of the plan: its id, how it ended, and in what it differs from others; StoreError as for
     `cell_page`."""
-    records = {id: results.record(id) for id in results.plan()}
+    found = {record.id: record for record in each_told(results)}
+    records = {id: found.get(id) for id in results.plan()}
     names = [record.names for record in records.values() if record is not None]
     axes = varying(names, AXES) or ["attack", "model"]
     short = {axis: labels(one.get(axis) for one in names) for axis in axes}

@@ -50,12 +50,12 @@ LEAN: dict[str, Any] = {"settings": {}, "scores": {}, "evaluations": (), "object
 class Figures:
     """One record and its numbers: metric -> summary, metric -> control -> mean, metric -> strongest control.
 
-    `record` is without settings and values by target: a report holds the figures of all cells at once. A metric
-    in which every item is empty is absent. `evidence`: a Leak for each metric that can show one and has scores and
-    controls. `evaluations`: of all targets, None where the attack counts none. `remarks`: why statistics of the whole
-    cell have no value, or of how many items they are not, and `above`: which limits its leak is above.
-    `nothing_to_read`: why the cell says nothing of attack and defence, or None. `settings`: its parts' settings by
-    name, as `defense.std`.
+    `record` is without settings, but for an offset that is not 0, and values by target: a report holds the figures of
+    all cells at once. A metric in which every item is empty is absent. `evidence`: a Leak for each metric that can show
+    one and has scores and controls. `evaluations`: of all targets, None where the attack counts none. `remarks`: why
+    statistics of the whole cell have no value, or of how many items they are not, and `above`: which limits its leak is
+    above. `nothing_to_read`: why the cell says nothing of attack and defence, or None. `settings`: its parts' settings
+    by name, as `defense.std`.
     """
 
     record: Record
@@ -201,6 +201,8 @@ def _draft(sheet: GameSheet, record: Record, controls: _Controls, scores: Mappin
         and scores[one.metric].items
     }
     lean = Record(**(vars(record) | LEAN | {"controls": controls.lean}))
+    if offset := record.settings.get("offset"):  # names do not tell which pictures are attacked
+        lean = replace(lean, settings={"offset": offset})
     evaluations = sum(record.evaluations) if record.evaluations else None
     above = above_limits(sheet, record)
     estimates, leaks = dict[str, Estimate](), dict[str, Leak]()

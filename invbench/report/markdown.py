@@ -20,6 +20,7 @@ from invbench.report.headlines import counts, headlines
 from invbench.report.legend import legend
 from invbench.report.naive import LEGEND, in_words, pairs_of
 from invbench.report.naming import labels, varying
+from invbench.report.published import published_section
 from invbench.report.sections import Link, grouped, room, section
 from invbench.report.tables import address, code, facts, table, text
 from invbench.report.utility import Cost
@@ -58,6 +59,7 @@ def document(
     parts += in_words(results, figures, pairs)
     for game, of_game in grouped(figures, lambda one: one.record.names["game"]).items():
         parts += crossings(of_game, str(game), pairs)
+    parts += published_section(figures, results.published())
     if any(one.scores for one in figures):
         sheets = {one.record.names["game"]: one.sheet for one in figures if one.scores}
         measured = set().union(*(one.scores for one in figures))

@@ -166,4 +166,4 @@ def _renamed(one: Figures) -> Figures:
 def _key(one: Figures, attack: str) -> tuple[object, ...]:
     record = one.record
     names = (value for axis, value in record.names.items() if axis != "attack")
-    return attack, *names, record.targets, record.dataset.get("hash")
+    return attack, *names, record.targets, record.settings.get("offset"), record.dataset.get("hash")

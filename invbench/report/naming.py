@@ -5,21 +5,15 @@ Names are those of every table: `name` or `name(key=value,...)`, stacked defence
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+from invbench.core.names import NamedPart, parsed
 
 Names = Mapping[str, Any]
 
 WORDS = {"batch_size": "b{}", "seed": "seed {}"}
 """How a value that is a number reads in a line; others are words as they are."""
-
-
-class _Part(NamedTuple):
-    """A part of a short name and the texts of its settings by key."""
-
-    name: str
-    settings: dict[str, str]
 
 
 def varying(every: Iterable[Names], axes: Sequence[str]) -> list[str]:
@@ -34,7 +28,7 @@ def labels(values: Iterable[object]) -> dict[object, str]:
     No two values get one text: where they would, all stay as they are.
     """
     distinct = list(dict.fromkeys(values))
-    stacks = {value: _parsed(str(value)) for value in distinct if value is not None}
+    stacks = {value: parsed(str(value)) for value in distinct if value is not None}
     shared = _shared(part for stack in stacks.values() for part in stack)
     short = {value: "" if value is None else _text(stacks[value], shared) for value in distinct}
     if len(set(short.values())) < len(short):
@@ -53,32 +47,7 @@ def line(names: Names, axes: Iterable[str], of_axis: Mapping[str, Mapping[object
     return " ".join(words)
 
 
-def _parsed(name: str) -> list[_Part]:
-    """The parts of a stack; what does not read as a name with settings is one part without any."""
-    parts = []
-    for text in _split(name, "+"):
-        found = re.fullmatch(r"([^()]*)\((.*)\)", text)
-        pairs = [pair.partition("=") for pair in _split(found[2], ",")] if found else []
-        if found is None or not all(equals for _, equals, _ in pairs):
-            parts.append(_Part(text, {}))
-        else:
-            parts.append(_Part(found[1], {key: value for key, _, value in pairs}))
-    return parts
-
-
-def _split(text: str, sign: str) -> list[str]:
-    """The text at each of these signs that stands outside of all brackets."""
-    pieces, depth = [""], 0
-    for character in text:
-        depth += (character in "([") - (character in ")]")
-        if character == sign and depth == 0:
-            pieces.append("")
-        else:
-            pieces[-1] += character
-    return pieces
-
-
-def _shared(parts: Iterable[_Part]) -> dict[str, dict[str, str]]:
+def _shared(parts: Iterable[NamedPart]) -> dict[str, dict[str, str]]:
     """For each name the settings that every part of that name has with one value."""
     found: dict[str, dict[str, str]] = {}
     for part in parts:
@@ -87,9 +56,6 @@ def _shared(parts: Iterable[_Part]) -> dict[str, dict[str, str]]:
     return found
 
 
-def _text(stack: Sequence[_Part], shared: Mapping[str, Mapping[str, str]]) -> str:
-    words = []
-    for part in stack:
-        own = [f"{key}={value}" for key, value in part.settings.items() if key not in shared[part.name]]
-        words.append(f"{part.name}({','.join(own)})" if own else part.name)
-    return "+".join(words)
+def _text(stack: Sequence[NamedPart], shared: Mapping[str, Mapping[str, str]]) -> str:
+    kept = [{key: value for key, value in part.settings.items() if key not in shared[part.name]} for part in stack]
+    return "+".join(str(NamedPart(part.name, own)) for part, own in zip(stack, kept, strict=True))

@@ -14,6 +14,7 @@ from invbench.report import naive
 from invbench.report.figures import Figures, figures_of_all
 from invbench.report.naive import pairs_of
 from invbench.report.settings import PARTS
+from invbench.report.told import each_told
 from invbench.report.utility import COLUMNS as UTILITY
 from invbench.report.utility import Cost, costs
 from invbench.sheets import every_sheet
@@ -36,7 +37,7 @@ ROWS = 256
 
 def rows(results: Results) -> list[dict[str, Any]]:
     """One mapping a planned cell, in plan order, keys in the columns' order; None where a cell has no value."""
-    return list(_Table(figures_of_all(results.each_record(settings=True)), results.plan(), costs(results)).rows())
+    return list(_Table(figures_of_all(each_told(results, settings=True)), results.plan(), costs(results)).rows())
 
 
 def to_csv(figures: Sequence[Figures], plan: Sequence[str], utility: Mapping[str, Cost] = MappingProxyType({})) -> str:

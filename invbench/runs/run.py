@@ -115,7 +115,7 @@ def run(
     with results.lock():
         of_cells = {cell: federation.id for cell, federation in matrix.federations.items()}
         held, ids = results.planned_before(), [cell.id for cell in matrix.cells]
-        results.create(matrix.text, ids, environment, of_cells)
+        results.create(matrix.text, ids, environment, of_cells, matrix.published, matrix.defaults)
         if held and held.isdisjoint(ids):
             many = f"{len(held)} cell{'' if len(held) == 1 else 's'}"
             listen(

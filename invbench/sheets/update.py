@@ -50,7 +50,7 @@ SHEET = Sheet(
             decibels=True,
             words=(
                 "the least mean squared error, were the update linear in its pictures, around the true ones, and these"
-                " Gaussian like the data set's others. Neither is quite so, so it can be beaten: by what clamping to"
+                " Gaussian like others of their label. Neither is quite so, so it can be beaten: by what clamping to"
                 " [0, 1] cuts off where pixels are black or white, by curvature, by a better prior. The limits of"
                 " unbiased attackers hold for no other ones"
             ),

@@ -47,7 +47,8 @@ def merge(
     origin = {id: found for id in plan if (found := _best(id, folders)) is not None}
     environment = {**_common([results.environment() for results in folders]), "command": list(command)}
     with into.lock():
-        into.create(folders[0].matrix_text(), plan, environment, folders[0].federations())
+        first = folders[0]
+        into.create(first.matrix_text(), plan, environment, first.federations(), first.published(), first.defaults())
         for id, results in origin.items():
             if results.path != into.path:
                 into.copy(id, results)

@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from invbench.core.names import Defaults
+from invbench.published import Published
 from invbench.store.cells import (
     ARRAYS,
     CELL_ID,
@@ -35,6 +37,7 @@ from invbench.store.cells import (
 )
 from invbench.store.files import Absent, StoreError, disk
 from invbench.store.locking import HOLDER, LOCK, locked
+from invbench.store.planned import defaults_in, published_in, to_plan
 from invbench.store.reading import read_bytes, read_json, read_text
 from invbench.store.record import Record
 from invbench.store.writing import (
@@ -70,16 +73,23 @@ class Results:
         plan: Sequence[str],
         environment: Mapping[str, Any],
         federations: Mapping[str, str] = MappingProxyType({}),
+        published: Sequence[Published] = (),
+        defaults: Defaults = MappingProxyType({}),
     ) -> None:
         """Make the folder, or bring one of ours up to date, and clear what a killed run left half written.
 
         `federations`: cells to the ids of the trainings that say what their defences cost, where any are asked for.
+        `published`: what papers report of these cells, where the matrix says so.
+        `defaults`: those that tables say, since other cells have another value of the setting.
         Cells already there stay. StoreError, and nothing touched, where the folder holds something else.
         """
         self._claim()
         # plan.json first: it marks the folder as ours, so a run killed right after it can go on.
         trained = {"utility": dict(federations)} if federations else {}
-        write_atomic(self.path / "plan.json", _pretty({"schema": SCHEMA, "cells": list(plan), **trained}))
+        reported = {"published": to_plan(published)} if published else {}
+        varying = {"defaults": defaults} if defaults else {}
+        whole = {"schema": SCHEMA, "cells": list(plan), **trained, **reported, **varying}
+        write_atomic(self.path / "plan.json", _pretty(whole))
         write_atomic(self.path / "matrix.yaml", matrix_text)
         write_atomic(self.path / "environment.json", _pretty(dict(environment)))
         with disk(self.path):
@@ -142,6 +152,14 @@ class Results:
         """The trainings that the matrix as last run asks for beside its cells, by cell; StoreError as for `plan`."""
         found: dict[str, str] = self._plan().get("utility", {})
         return found
+
+    def published(self) -> tuple[Published, ...]:
+        """What papers report of the cells of the matrix as last run, as it says; StoreError as for `plan`."""
+        return published_in(self._plan().get("published", []), self.path / "plan.json")
+
+    def defaults(self) -> Defaults:
+        """Defaults that tables say, since other cells of the matrix as last run have others; StoreError as `plan`."""
+        return defaults_in(self._plan().get("defaults", {}), self.path / "plan.json")
 
     def _plan(self) -> dict[str, Any]:
         path = self.path / "plan.json"

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from invbench.store.writing import make_folder, remove_temporary, set_aside, wri
 
 FOLDER = "utility"
 SCHEMA = 1
+_COUNTED = ("held_out", "rounds", "clients")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,8 +134,28 @@ def _contradiction(record: UtilityRecord, id: str) -> str | None:
         return f"is the record of another training, {record.id}"
     if (wrong := names_fault(record.names)) is not None:
         return f"'names' must be {wrong}"
+    if (wrong := _settings_fault(record.settings.get("utility"))) is not None:
+        return f"'settings' must say how it was trained in 'utility', {wrong}"
+    if not all(math.isfinite(value) and value >= 0 for value in record.seconds.values()):
+        return "'seconds' must be numbers of at least 0"
     if record.status != "ok":
         return None
-    if None in (record.accuracy, record.held_out, record.rounds, record.clients, record.message_bytes):
+    counted = (record.held_out, record.rounds, record.clients)
+    if record.accuracy is None or record.message_bytes is None or None in counted or "round" not in record.seconds:
         return "ended ok and lacks a number"
-    return None if 0 <= (record.accuracy or 0) <= 1 else f"accuracy is {record.accuracy}, which is no share"
+    if wrong := next((name for name, n in zip(_COUNTED, counted, strict=True) if n is not None and n < 1), None):
+        return f"{wrong} is {getattr(record, wrong)}, and must be at least 1"
+    if record.message_bytes < 0:
+        return f"message_bytes is {record.message_bytes:g}, which is no number of bytes"
+    return None if 0 <= record.accuracy <= 1 else f"accuracy is {record.accuracy}, which is no share"
+
+
+def _settings_fault(said: Any) -> str | None:
+    """What is wrong with the settings of the matrix's key `utility` that pages print, or None."""
+    if not isinstance(said, dict):
+        return "which it lacks"
+    numbers = ("clients", "rounds", "batch_size", "lr", *(("alpha",) if said.get("split") == "dirichlet" else ()))
+    if wrong := [name for name in numbers if type(said.get(name)) not in (int, float)]:
+        return f"where {wrong[0]} must be a number"
+    words = [name for name in ("optimizer", "split") if not isinstance(said.get(name), str)]
+    return f"where {words[0]} must be a word" if words else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -84,22 +84,22 @@ def trace(of: Derivative, asked: int, generator: torch.Generator, probes: int = 
     return float(found.mean()), float(found.std()) / probes**0.5
 
 
-def spectrum(of: Derivative, root: Tensor, asked: int) -> tuple[Tensor, Tensor, float]:
+def spectrum(of: Derivative, roots: Sequence[Tensor], asked: int) -> tuple[Tensor, Tensor, float]:
     """Eigenvalues and weights `(1, d)` of L'J'J L, and tr(J'J) over the first `asked` pixels; exact.
 
-    `root` `(p, p)`: L of one picture, lower triangular; pictures are independent under the prior.
+    `roots` `(p, p)`: L of each picture, lower triangular; pictures are independent under the prior.
     """
     size = len(of.pixels)
     normal = of.normal(torch.eye(size, dtype=torch.float64))
-    whitened = _times(_times(normal, root).T, root)
+    whitened = _times(_times(normal, roots).T, roots)
     nodes, vectors = torch.linalg.eigh((whitened + whitened.T) / 2)
-    weights = _times(vectors.T, root.T)[:, :asked].square().sum(dim=1)
+    weights = _times(vectors.T, _transposed(roots))[:, :asked].square().sum(dim=1)
     return nodes[None], weights[None], float(normal.diagonal()[:asked].sum())
 
 
 def quadrature(
     of: Derivative,
-    root: Tensor,
+    roots: Sequence[Tensor],
     asked: int,
     generator: torch.Generator,
     probes: int = QUADRATURE_PROBES,
@@ -110,11 +110,11 @@ def quadrature(
     Lanczos' recurrence with full reorthogonalisation, all probes at once (Golub and Meurant 1994). Each rule gives at
     most z' (J'J / s^2 + S^-1)^-1 z: its function 1 / (1 + l / s^2) has positive even derivatives.
     """
-    start = _times(_signs(probes, asked, len(of.pixels), generator), root)  # (probes, d): L'z
-    length = start.norm(dim=1)
+    start = _times(_signs(probes, asked, len(of.pixels), generator), roots)  # (probes, d): L'z
+    length, back = start.norm(dim=1), _transposed(roots)
     basis, diagonal, beside = [start / length[:, None]], list[Tensor](), list[Tensor]()
     for _ in range(steps):
-        image = _times(of.normal(_times(basis[-1], root.T)), root)
+        image = _times(of.normal(_times(basis[-1], back)), roots)
         diagonal.append((image * basis[-1]).sum(dim=1))
         for _ in range(2):  # once leaves what rounding brings back
             for known in basis:
@@ -128,9 +128,14 @@ def quadrature(
     return nodes, vectors[:, 0].square() * length.square()[:, None]
 
 
-def _times(rows: Tensor, block: Tensor) -> Tensor:
-    """Rows `(k, B p)` times a block diagonal of B times the same `(p, p)`."""
-    return (rows.reshape(len(rows), -1, len(block)) @ block).reshape(len(rows), -1)
+def _times(rows: Tensor, blocks: Sequence[Tensor]) -> Tensor:
+    """Rows `(k, B p)` times a block diagonal of B blocks `(p, p)`."""
+    pictures = rows.reshape(len(rows), len(blocks), -1).unbind(dim=1)
+    return torch.cat([picture @ block for picture, block in zip(pictures, blocks, strict=True)], dim=1)
+
+
+def _transposed(blocks: Sequence[Tensor]) -> list[Tensor]:
+    return [block.T for block in blocks]
 
 
 def _signs(probes: int, asked: int, size: int, generator: torch.Generator) -> Tensor:

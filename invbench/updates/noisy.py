@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from invbench.defenses import Defense, Stack, Stage
+from invbench.defenses import Defense, Noise, Stack, Stage
+from invbench.defenses._contract import check_is, check_variance
 from invbench.protocol import Multiple
 
 _STAGES: tuple[Stage, ...] = ("inputs", "per_example", "update")
@@ -73,7 +74,11 @@ def _acting(stage: Stage, name: str, defense: Defense, batch_size: int) -> _Acti
     """Noise counts at the last stage that the defence acts at before updates are brought together."""
     noise = defense.noise_sent(batch_size)
     if noise is None:
-        return _Acting(stage, name, (defense,) if defense.smooth else None, 0.0, defense.reads_pictures)
+        return _Acting(stage, name, (defense,) if defense.smooth is True else None, 0.0, defense.reads_pictures)
+    check_is(type(defense).__name__, "noise_sent", noise, Noise)
+    check_variance(type(defense).__name__, noise.variance)
+    for step in noise.behind:
+        check_is(type(defense).__name__, "noise_sent's `behind`", step, Defense)
     last = [one for one in _STAGES if one in defense.stages()][-1]
     behind = tuple(step for step in noise.behind if stage in step.stages())
     return _Acting(stage, name, behind, noise.variance if stage == last else 0.0, defense.reads_pictures)

@@ -20,6 +20,7 @@ from invbench.core.sources import VICTIM, hash_of
 from invbench.core.training import Training
 from invbench.data import Dataset, ImagePool
 from invbench.defenses import NETWORK, Context, Defense, Stack
+from invbench.defenses._contract import checked_reason
 from invbench.models import ImageModel
 from invbench.victims.building import build_victim
 from invbench.victims.layers import few_layers
@@ -105,7 +106,9 @@ def why_untrainable(cell: Cell, network: nn.Module, training: Training) -> str |
     """Why the cell's defences cannot take part in such a training of such a network, by the first that says so."""
     choices, stack = cell.defense or (), stack_of(cell)
     for choice, defense in zip(choices, stack.defenses, strict=True):
-        if "training" in defense.stages() and (why := defense.untrainable(network, training)) is not None:
+        if "training" not in defense.stages():
+            continue
+        if (why := checked_reason(type(defense).__name__, defense.untrainable(network, training))) is not None:
             return f"defence {choice.name}: {why}"
     return _unguarded(cell, training)
 
@@ -124,7 +127,7 @@ def training_notes(cell: Cell, training: Training) -> tuple[str, ...]:
     """What the cell's defences say of the training that they make of this one."""
     stack, draws = stack_of(cell).only(frozenset({"training"})), Context(torch.Generator())
     defended = stack.at("training", training, draws)
-    return tuple(note for defense in stack.defenses for note in defense.training_notes(defended))
+    return stack.training_notes(defended)
 
 
 def _untrained(cell: Cell, number: int) -> nn.Module:

@@ -99,11 +99,16 @@ def federate(
 
 @torch.no_grad()
 def correct(network: nn.Module, pictures: Labelled) -> Tensor:
-    """Which pictures the network puts into their own class, `(N,)` bool on the CPU."""
-    found = [
-        network(images).argmax(dim=1) == labels
-        for images, labels in zip(torch.split(pictures.images, BLOCK), torch.split(pictures.labels, BLOCK), strict=True)
-    ]
+    """Which pictures the network puts into their own class, `(N,)` bool on the CPU.
+
+    ArithmeticError where its scores are not numbers: of those the largest is the first class, whatever is seen.
+    """
+    found = list[Tensor]()
+    for images, labels in zip(torch.split(pictures.images, BLOCK), torch.split(pictures.labels, BLOCK), strict=True):
+        scores = network(images)
+        if bool(scores.isnan().any()):
+            raise ArithmeticError("training diverged: the trained network's scores are not numbers")
+        found.append(scores.argmax(dim=1) == labels)
     return torch.cat(found).cpu()
 
 

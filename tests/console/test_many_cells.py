@@ -63,6 +63,10 @@ def test_what_an_attack_prepares_is_told_with_its_seconds_for_every_seed(
     told = capsys.readouterr().out
     assert told.count("first: training 4 shadows of mlp(width=16,depth=1): at most 1 min 30 s") == 2
     assert " on 80 pictures of digits" in " ".join(told.split()), "a victim, which was not timed"
+    plan.print_plan([*cells, membership_cell("base")], lambda cell: False, "cpu", workers=1, threads=1)
+    total = " ".join(capsys.readouterr().out.split())
+    assert " 2 of them at most 3 min 00 s of one worker, " in total, "shadows that two attacks share are counted once"
+    assert total.endswith(" without a forecast, such as trained victims")
 
 
 def test_only_the_first_of_many_refused_cells_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

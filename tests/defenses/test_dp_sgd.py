@@ -14,6 +14,7 @@ from invbench.defenses import Context, _accountant, dp_sgd
 from invbench.defenses._accountant import epsilon_of, least_noise
 from invbench.defenses.dp_sgd import DpSgd
 from invbench.defenses.early_stopping import EarlyStopping
+from invbench.defenses.precode import Precode
 
 opacus = pytest.mark.skipif(find_spec("opacus") is None, reason="needs the extra dp")
 PLAIN = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
@@ -65,6 +66,12 @@ def test_epsilon_by_prv_is_tighter_and_never_below_the_exact_one(
 @opacus
 def test_prv_is_not_asked_where_nothing_is_private() -> None:
     assert epsilon_of(0.1, 0.1, 300, 1e-5, "prv")[1] == "rdp", "beyond 100 PRV is not asked"
+
+
+@opacus
+def test_prv_gives_way_to_rdp_where_delta_is_too_small_for_it() -> None:
+    assert epsilon_of(1.0, 0.1, 3, 1e-15, "prv") == epsilon_of(1.0, 0.1, 3, 1e-15, "rdp")
+    assert epsilon_of(50.0, 1e-12, 2**31, 1e-5, "prv")[1] == "rdp", "its grid would take 5 GB"
 
 
 @opacus
@@ -144,3 +151,21 @@ def test_layers_that_mix_a_batch_are_refused_by_name() -> None:
     assert "its layer 1 (BatchNorm2d)" in why
     assert "`norm: group`" in why
     assert DpSgd().untrainable(nn.Sequential(nn.GroupNorm(2, 4), nn.InstanceNorm2d(4)), USUAL) is None
+
+
+def test_a_loss_that_no_example_has_alone_is_refused() -> None:
+    """PRECODE's divergence is added to a batch's loss; left out of the examples' it would have no effect."""
+    draws, weighed = context(), Precode(size=2)
+    why = str(DpSgd().untrainable(weighed.model(PLAIN, draws), USUAL))
+    assert "say `beta: 0`" in why
+    assert DpSgd().untrainable(Precode(size=2, beta=0.0).model(PLAIN, draws), USUAL) is None
+
+
+@opacus
+def test_a_delta_that_covers_publishing_an_example_is_told() -> None:
+    def notes(delta: float) -> tuple[str, ...]:
+        asked = DpSgd(noise=4.0, delta=delta)
+        return asked.training_notes(asked.training(USUAL, context()))
+
+    assert len(notes(1 / 320)) == 1
+    assert "delta 0.5 is above 1/320" in notes(0.5)[1]

@@ -171,6 +171,7 @@ def test_what_is_claimed_at_another_delta_is_said_not_to_be_comparable(tmp_path:
         ({"canaries": 10_000}, "10000 dirac canaries need as many parameters"),
         ({"noise": None, "kind": "mislabelled", "canaries": 13}, "needs 13 pictures; npz(path=pool.npz) has 12"),
         ({"noise": None, "kind": "mislabelled", "canaries": 6, "by_layer": True}, "by_layer is of dirac canaries"),
+        ({"noise": None, "kind": "mislabelled", "canaries": 6, "norm": 4.0}, "norm is of dirac canaries"),
         ({"defense": {"name": "gaussian", "std": 1}}, "gaussian acts at no stage of game audit"),
         ({"defense": {"name": "dp-sgd", "batch": 401}}, "batches of 401 on average, but there are 400"),
     ],

@@ -35,6 +35,27 @@ grid:
 """
 
 
+HUGE = (
+    "gaussian, std",
+    "laplace, std",
+    "dp-sgd, clip",
+    "dp-sgd, noise",
+    "homomorphic, flooding",
+    "secure-aggregation, clip",
+)
+
+
+def test_numbers_whose_squares_no_float_holds_are_refused(tmp_path: Path) -> None:
+    """Rather than cells that fail with an overflow."""
+    stacks = "\n".join(f"    - {{name: {which}: 1.0e+300}}" for which in HUGE)
+    (tmp_path / "huge.yaml").write_text(WRONG.partition("    - ")[0] + stacks)
+    with pytest.raises(MatrixErrors) as caught:
+        matrix.load(tmp_path / "huge.yaml", [])
+    said = str(caught.value).splitlines()
+    assert len(said) == len(HUGE)
+    assert all("at most 1e+15, not 1e+300" in line for line in said), said
+
+
 def test_every_mistake_has_its_place(tmp_path: Path) -> None:
     (tmp_path / "wrong.yaml").write_text(WRONG)
     with pytest.raises(MatrixErrors) as caught:

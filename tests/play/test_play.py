@@ -436,6 +436,13 @@ def test_a_trained_victim_is_the_first_thing_to_make(tmp_path: Path, cache: Path
     assert len(list(cache.glob("*.safetensors"))) == 2
 
 
+def test_an_artefact_whose_code_changed_while_the_matrix_ran_is_said_to_have_another_name(tmp_path: Path) -> None:
+    """A worker that imports it later names it otherwise: the reason is more than a StopIteration without words."""
+    cell = make_cell(tmp_path, model={**MLP, "trained": True, "training_steps": 5})
+    with pytest.raises(ValueError, match="changed while the matrix ran"):
+        make_artefact("0" * 24, cell, CPU)
+
+
 # The forecast
 
 

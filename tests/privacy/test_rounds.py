@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 
 from invbench import registry
-from invbench.defenses import Context, Defense, Round, dp_sgd
-from invbench.defenses._accountant import gaussian_delta, gaussian_distance, gaussian_epsilon
+from invbench.core.private import Private
+from invbench.core.training import Training
+from invbench.defenses import Context, Defense, Round, Stack, dp_sgd
+from invbench.defenses._accountant import epsilon_of, gaussian_delta, gaussian_distance, gaussian_epsilon
+from invbench.defenses._contract import BrokenContract
+from invbench.defenses.clip import Clip
 from invbench.defenses.dp_sgd import DpSgd
+from invbench.defenses.gaussian import Gaussian
 from invbench.privacy import Guarantee, rounds
 from invbench.privacy.rounds import guarantee_of_round
+from invbench.privacy.trainings import guarantee_of_training
 
 BATCH = 4
 
@@ -47,8 +54,14 @@ def test_the_exact_epsilon_is_where_delta_is_met_and_a_distance_gives_it_back() 
         found = gaussian_epsilon(distance, 1e-5)
         assert gaussian_delta(found, distance) <= 1e-5 < gaussian_delta(found - 1e-6 * max(found, 1), distance)
         assert gaussian_distance(found, 1e-5) == pytest.approx(distance, rel=1e-6)
+    for delta in (1e-100, 1e-200, 1e-250, 1e-300):
+        assert gaussian_epsilon(gaussian_distance(1.0, delta), delta) == pytest.approx(1.0, rel=1e-6), delta
     assert gaussian_epsilon(1e-6, 1e-5) == 0
     assert gaussian_epsilon(31.0, 1e-5) == math.inf
+
+
+def test_next_to_no_noise_guarantees_nothing_and_is_no_division_by_zero() -> None:
+    assert epsilon_of(1e-300, 0.5, 3, 1e-5, "rdp") == epsilon_of(1e-300, 0.5, 3, 1e-5, "prv") == (math.inf, "rdp")
 
 
 def test_laplace_noise_has_an_epsilon_after_an_l1_clip_alone() -> None:
@@ -154,6 +167,24 @@ def test_dp_sgd_refuses_a_round_that_it_does_not_fit() -> None:
 
 def context() -> Context:
     return Context(torch.Generator().manual_seed(0))
+
+
+def test_what_inherits_from_a_mechanism_is_not_that_mechanism() -> None:
+    """Somebody's own noise may be none: only the classes that were proved guarantee anything."""
+    silent = type("Silent", (Gaussian,), {"update": lambda self, shared, context: shared})(std=1.0)
+    assert "may make an update longer" in str(guarantee_of_round([("clip", Clip(norm=0.5)), ("silent", silent)]))
+    lax = type("Lax", (Clip,), {"update": lambda self, shared, context: shared})(norm=0.5)
+    assert "none by itself" in str(guarantee_of_round([("lax", lax), ("gaussian", Gaussian(std=1.0))]))
+    private = type("Quiet", (Private,), {"noised": lambda self, sums, stream: sums})(1.0, 4.0, 10, 0)
+    found = guarantee_of_training([("dp-sgd", DpSgd())], Training(10, private=private, examples=100))
+    assert found == "no defence makes the training differentially private"
+
+
+def test_a_defence_may_not_claim_other_examples_than_there_are() -> None:
+    """With a thousand times as many, an example would seem to be drawn a thousand times more rarely."""
+    odd = type("Odd", (Defense,), {"training": lambda self, training, context: replace(training, examples=10**6)})()
+    with pytest.raises(BrokenContract, match="must keep the number of examples, 100, and gives 1000000"):
+        Stack((odd,)).at("training", Training(10, examples=100), Context(torch.Generator()))
 
 
 @pytest.mark.parametrize("seen", [4, 16])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,14 @@ def test_a_failed_one_says_so_in_its_place(tmp_path: Path) -> None:
 def test_cells_of_other_targets_or_seeds_are_no_twins() -> None:
     cells = [of("dlg", [30.0] * 3), of(NAIVE, [20.0] * 2), of(NAIVE, [20.0] * 3, seed=1)]
     assert not pairs_of([figures_of(cell) for cell in cells]).by_twin
+
+
+def test_cells_of_other_pictures_are_no_twins(tmp_path: Path) -> None:
+    """An included cell may start at a batch of its own: its targets are not those of the grid."""
+    twin, naive = of("dlg", [30.0, 31.0]), of(NAIVE, [20.0, 21.0])
+    cells = [twin, replace(naive, settings={**naive.settings, "offset": 4})]
+    assert not pairs_of([figures_of(cell) for cell in cells]).by_twin
+    assert "naive" not in document(tmp_path, *cells).partition("## Game update")[2]
 
 
 def test_the_summary_has_a_row_for_each_and_the_number_in_the_twins(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from invbench.matrix import Matrix, MatrixErrors
 from invbench.runs.executors import Crew, Ended, Event, Started, Task
 from invbench.runs.run import Made, News, Planned, run
 from invbench.runs.shards import read_shard
-from invbench.store import Results, merge
+from invbench.store import Damaged, Results, StoreError, merge
 from invbench.store.utility import utilities, utility_of
 
 SMALL: dict[str, Any] = {"rounds": 2, "clients": 2}
@@ -111,6 +111,36 @@ def test_a_torn_record_is_set_aside_and_made_again(tmp_path: Path) -> None:
     assert before is not None
     assert after is not None
     assert replace(after, seconds=before.seconds) == before
+
+
+EDITED: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"accuracy": 2.5}, "accuracy is 2.5, which is no share"),
+    ({"held_out": -5}, "held_out is -5, and must be at least 1"),
+    ({"rounds": 0}, "rounds is 0"),
+    ({"message_bytes": -1.0}, "message_bytes is -1"),
+    ({"seconds": {"whole": 1.0}}, "lacks a number"),
+    ({"seconds": {"round": -1.0}}, "'seconds' must be numbers of at least 0"),
+    ({"settings": {}}, "in 'utility', which it lacks"),
+    ({"settings": {"utility": {"clients": "ten"}}}, "where clients must be a number"),
+    ({"settings": {"utility": {**dict.fromkeys(("clients", "rounds", "batch_size", "lr"), 1)}}}, "must be a word"),
+    ({"status": "fine"}, "status"),
+    ({"id": "0" * 16}, "is the record of another training"),
+)
+
+
+def test_an_edited_record_is_damaged_and_no_page_is_made_of_it(tmp_path: Path) -> None:
+    """Pages print what the settings say: without it they would end in a traceback."""
+    results, _, _ = ran(written(tmp_path, defense=["none"]), tmp_path / "one")
+    id = next(iter(results.federations().values()))
+    path = results.path / "utility" / f"{id}.json"
+    whole = json.loads(path.read_text())
+    for edit, words in EDITED:
+        path.write_text(json.dumps(whole | edit))
+        with pytest.raises(Damaged) as caught:
+            utility_of(results, id)
+        assert words in str(caught.value), edit
+        with pytest.raises(StoreError):
+            report.write_files(results)
 
 
 def test_shards_deal_trainings_and_merge_brings_them_together(tmp_path: Path) -> None:

@@ -69,9 +69,11 @@ def test_clients_apart_send_what_their_mean_is_the_mean_of():
 def test_eigenvalues_give_the_traces_of_the_matrices_themselves():
     of = of_digits(2)
     normal = of.normal(torch.eye(128, dtype=torch.float64)).numpy()
-    root = np.tril(np.random.default_rng(0).normal(size=(64, 64))) * 0.01 + 0.1 * np.eye(64)
-    inverse = np.linalg.inv(np.kron(np.eye(2), root @ root.T))
-    nodes, weights, total = spectrum(of, torch.from_numpy(root), asked=64)
+    drawn = np.random.default_rng(0)
+    roots = [np.tril(drawn.normal(size=(64, 64))) * 0.01 + scale * np.eye(64) for scale in (0.1, 0.2)]
+    inverse = np.zeros((128, 128))
+    inverse[:64, :64], inverse[64:, 64:] = (np.linalg.inv(root @ root.T) for root in roots)
+    nodes, weights, total = spectrum(of, [torch.from_numpy(root) for root in roots], asked=64)
     found = Information(64, 1e-4, total, 0.0, nodes.numpy(), weights.numpy(), 1.0, exact=True)
     assert found.prior_error()[0] == pytest.approx(np.trace(np.linalg.inv(normal / 1e-4 + inverse)[:64, :64]) / 64)
     assert found.unbiased_error() == pytest.approx(np.trace(np.linalg.inv(normal / 1e-4)[:64, :64]) / 64, rel=1e-6)
@@ -79,14 +81,14 @@ def test_eigenvalues_give_the_traces_of_the_matrices_themselves():
 
 
 def test_quadratures_and_probes_estimate_the_traces_within_their_standard_errors():
-    of, root = of_digits(1), 0.3 * torch.eye(64, dtype=torch.float64)
-    nodes, weights, total = spectrum(of, root, asked=64)
+    of, roots = of_digits(1), [0.3 * torch.eye(64, dtype=torch.float64)]
+    nodes, weights, total = spectrum(of, roots, asked=64)
     drawn = torch.Generator().manual_seed(1)
     estimated, error = trace(of, 64, drawn)
     assert 0 < error < 0.1 * total
     assert abs(estimated - total) < 3 * error
-    found = [tensor.numpy() for tensor in quadrature(of, root, 64, drawn)]
-    few = [tensor.numpy() for tensor in quadrature(of, root, 64, torch.Generator().manual_seed(1), steps=5)]
+    found = [tensor.numpy() for tensor in quadrature(of, roots, 64, drawn)]
+    few = [tensor.numpy() for tensor in quadrature(of, roots, 64, torch.Generator().manual_seed(1), steps=5)]
     for std in (1e-3, 1e-2, 1e-1):
         exact = Information(64, std**2, total, 0.0, nodes.numpy(), weights.numpy(), 0.09 * 64, exact=True)
         value, deviation = Information(64, std**2, total, 0.0, *found, 0.09 * 64, exact=False).prior_error()

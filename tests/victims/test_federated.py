@@ -24,7 +24,7 @@ from invbench.play.federating import artefact, record_of, why_unsupported
 from invbench.protocol import Gradient
 from invbench.victims import victim
 from invbench.victims.dealing import Share, clients_of, dealt
-from invbench.victims.federated import Rounds, federate, gradient_by
+from invbench.victims.federated import Rounds, correct, federate, gradient_by
 
 ALL = {"participation": 1.0, "optimizer": "sgd", "rounds": 1}
 
@@ -192,3 +192,29 @@ def test_what_cannot_be_trained_is_said_beforehand(tmp_path: Path, said: Any, wh
     reason = why_unsupported(federation(tmp_path, **said))
     assert reason is not None
     assert why in reason
+
+
+def test_more_clients_than_pictures_are_refused(tmp_path: Path) -> None:
+    """Some would have none; two thousand million would never be dealt out."""
+    reason = why_unsupported(federation(tmp_path, Utility(clients=2**31)))
+    assert reason is not None
+    assert "too few for 2147483648 clients" in reason
+
+
+def test_a_network_that_is_no_number_has_no_accuracy() -> None:
+    """Its largest score would be the first class's, so that it seems to know that class."""
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 16 * 16, 3))
+    assert correct(network, pictures()).shape == (8,)
+    torch.nn.init.constant_(network[1].weight, torch.nan)
+    with pytest.raises(ArithmeticError, match="training diverged"):
+        correct(network, pictures())
+
+
+def test_who_colludes_trains_all_the_same(tmp_path: Path) -> None:
+    """The server takes colluding clients out of what it attacks, not out of what it trains on."""
+    stacks = [{"name": "secure-aggregation", "colluding": number} for number in (0, 1)]
+    federations = [
+        federation(tmp_path, Utility(clients=3), defense=stack, protocol={"name": "fedsgd", "clients": 3})
+        for stack in stacks
+    ]
+    assert federations[0].id == federations[1].id
