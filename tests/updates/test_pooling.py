@@ -84,24 +84,24 @@ def test_random_k_at_ten_per_cent_sends_nearly_everything_in_64_rounds() -> None
 )
 def test_what_is_drawn_anew_averages_out_as_it_is_told_to(declared: Any) -> None:
     """The misfit of the truth is at most about 1: no more is left than the pooled stack says."""
-    seen = seen_in(16, *declared)
+    seen = seen_in(8, *declared)
     once, together = misfit_of_truth(seen), pooled(seen)
     assert together.pooled
     assert misfit_of_truth(together) < max(1.1, once + 0.1)
     variances = [noise(one)[0] for one in (seen, together)]
     before, after = (float(torch.cat([v.flatten() for v in of]).mean()) for of in variances)
-    assert before / 40 < after < before / 5  # of one round, hidden masks make noise pass for values
+    assert before / 20 < after < before / 3  # of one round, hidden masks make noise pass for values
 
 
 def test_how_often_a_sign_is_positive_tells_the_value_behind_noise() -> None:
-    seen = seen_in(64, ("gaussian", {"std": 0.1}), SIGN)
+    seen = seen_in(32, ("gaussian", {"std": 0.1}), SIGN)
     together = pooled(seen)
-    assert error(together) < 0.03  # one round says -1 or 1
+    assert error(together) < 0.04  # one round says -1 or 1
     assert misfit_of_truth(together) == pytest.approx(1, abs=0.15)
     low, high = stack_behind(together).interval(together.update)
     assert any(bool(torch.isinf(tensor).any()) for tensor in (*low, *high)), "entries all of whose signs agree"
     first, all_rounds = (read(AWARE, [one], IMAGES) for one in (replace(seen, rounds=()), together))
-    assert all_rounds > first + 3
+    assert all_rounds > first + 2
 
 
 @pytest.mark.parametrize(
@@ -116,12 +116,12 @@ def test_where_rounds_say_the_same_or_act_on_pictures_the_first_is_read_as_it_is
 def test_closed_forms_gain_without_knowing_of_rounds() -> None:
     network = victim(IMAGES, model=MLP(width=16))
     for attack in (Analytic(), Peel()):
-        seen = in_rounds(16, network, IMAGES, LABELS, [("gaussian", {"std": 0.003})])[0]
+        seen = in_rounds(9, network, IMAGES, LABELS, [("gaussian", {"std": 0.003})])[0]
         first, together = (float(psnr(attack(one).images, IMAGES)[0]) for one in (seen, pooled(seen)))
         assert together > first + 4
 
 
 def test_a_search_gains_from_masks_that_are_drawn_anew() -> None:
-    seen = seen_in(16, ("random-k", {"fraction": 0.05}))
+    seen = seen_in(12, ("random-k", {"fraction": 0.05}))
     first, together = (read(AWARE, [one], IMAGES) for one in (replace(seen, rounds=()), pooled(seen)))
     assert together > first + 1
