@@ -58,7 +58,7 @@ LATER = frozenset(
     )
 )
 """Defences of updates that came after this table, which no place of it has."""
-LATER_OBJECTIVE, LATER_ATTACK = "declared", "learned-inverse"
+LATER_OBJECTIVE, LATER_ATTACKS = "declared", ("learned-inverse", "unmix")
 OF_BATCHES = tuple(DEFENSES[k] for k in (0, 4, 5, 7))
 """Of each kind one: noise, entries left out by size and by chance, rounding."""
 LABELS: tuple[Literal["known", "hidden"], ...] = ("known", "hidden")
@@ -281,7 +281,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
             *_machines(samples.cells),
             *_earlier(places),
             f"In no place, for they came later: the defences {', '.join(f'`{name}`' for name in sorted(LATER))}, the"
-            f" objective `{LATER_OBJECTIVE}` and the attack `{LATER_ATTACK}`.",
+            f" objective `{LATER_OBJECTIVE}` and the attacks {' and '.join(f'`{name}`' for name in LATER_ATTACKS)}.",
             *([f"Not measured yet: {settings.left} of {settings.left + len(places)} places."] if settings.left else []),
         ],
         failed=[
