@@ -118,7 +118,7 @@ def forms(picture: np.ndarray, public: Public) -> list[np.ndarray]:
 
 
 def test_an_observation_has_the_fields_that_the_threat_model_grants_and_no_others() -> None:
-    granted = {"public", "model", "update", "labels", "generator", "device", "prepared"}
+    granted = {"public", "model", "update", "labels", "generator", "device", "prepared", "rounds", "pooled"}
     assert {field.name for field in dataclasses.fields(UpdateObservation)} == granted
     assert {field.name for field in dataclasses.fields(Public)} == {
         "model", "network", "image_shape", "classes", "batch_size", "labels", "mean", "std",
@@ -135,7 +135,7 @@ def test_the_public_part_says_what_the_cell_says(tmp_path: Path) -> None:
         "fedsgd",
         {
             **{"labels": "hidden", "clients": 1, "batch_norm": "eval", "precision": "float32"},
-            **{"public": 0, "model_check": False},
+            **{"public": 0, "model_check": False, "rounds": 1},
         },
     )
     assert public.labels == "hidden"
