@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from exact_attack import EXACT
 
-PATIENCE = 240.0  # seconds: a loaded machine takes its time to import torch
+PATIENCE = 120.0  # seconds: a loaded machine takes its time to import torch
 MEASURED = ("attack_seconds", "cell_seconds", "peak_memory_mb")
 """The columns of summary.csv that differ from run to run."""
 

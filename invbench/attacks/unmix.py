@@ -63,16 +63,18 @@ class Unmix(UpdateAttack):
             return _answer(seen, of_round[0], {"encodings": len(encodings)})
         if "instahide" not in mixing:
             alone = repeated(encodings, seen.public.batch_size)
-            return _answer(seen, alone, {"encodings": len(encodings)}) if len(alone) else _never_alone(len(rounds))
+            if not len(alone):
+                raise _never_alone(len(rounds))
+            return _answer(seen, alone, {"encodings": len(encodings)})
         made = unmixed(encodings.abs(), seen.public.batch_size)
         if made is None:
-            return _never_alone(len(rounds))
+            raise _never_alone(len(rounds))
         pictures = with_common_signs(made.pictures.reshape(-1, *seen.public.image_shape), *_range(seen))
         return _answer(seen, pictures, {"encodings": len(encodings), "explained": made.explained})
 
 
-def _never_alone(rounds: int) -> Guess:
-    raise Failed(f"in {rounds} rounds no picture was mixed with itself twice")
+def _never_alone(rounds: int) -> Failed:
+    return Failed(f"in {rounds} rounds no picture was mixed with itself twice")
 
 
 def _read(update: tuple[Tensor, ...], public: Public) -> Tensor:

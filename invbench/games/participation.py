@@ -26,7 +26,7 @@ from invbench.games._batches import clients_seen, target_pool
 from invbench.games._federation import Attendance, Rounds, attendance, many_rounds_of, one_round, own_pictures, played
 from invbench.games._planning import STAGES, why_unplayable
 from invbench.games.update import UpdateGame
-from invbench.observation import ParticipationGuess, ParticipationObservation, ParticipationPublic
+from invbench.observation import Guess, ParticipationGuess, ParticipationObservation, ParticipationPublic
 from invbench.registry import game
 from invbench.scoring import reconstruction
 from invbench.scoring.computing import computed
@@ -37,6 +37,7 @@ from invbench.victims import (
     model_of,
     network_defenses,
     pool_of,
+    shape_of,
     stack_of,
     training_notes,
     usual_training,
@@ -152,33 +153,40 @@ class ParticipationDeal(Deal[ParticipationObservation, ParticipationGuess]):
     def score(self, answers: Sequence[ParticipationGuess]) -> Scores:
         """Metrics get both participation matrices `(T, n)`, and both sides' updates `(n, d)`: one value a client.
 
-        Those of pictures get `pictures` and `originals`: one value a picture, client by client.
+        Those of pictures get `pictures` and `originals`: one value a picture, client by client. An answer that lacks
+        what another has, as of an attack that failed on this target, is scored as zero updates and as no picture.
         """
-        return reconstruction.by_metric([self._score(k, answer) for k, answer in enumerate(answers)])
+        updates = any(answer.updates is not None for answer in answers)
+        pictures = any(answer.guesses is not None for answer in answers)
 
-    def _score(self, k: int, answer: ParticipationGuess) -> dict[str, list[float | None]]:
-        offered: dict[str, object] = {"guessed_participation": answer.participation.cpu().numpy()}
-        updates = answer.updates
-        return {
-            **self._of_clients(k, offered, None if updates is None else updates.detach().cpu().double().numpy()),
-            **self._of_pictures(k, answer),
-        }
+        def of_target(k: int, answer: ParticipationGuess) -> dict[str, list[float | None]]:
+            told = self._updates(k, answer) if updates else None
+            of_clients = self._of_clients(k, answer.participation.cpu().numpy(), told)
+            return of_clients | (self._of_pictures(k, answer) if pictures else {})
+
+        return reconstruction.by_metric([of_target(k, answer) for k, answer in enumerate(answers)])
+
+    def _updates(self, k: int, answer: ParticipationGuess) -> npt.NDArray[Any]:
+        if answer.updates is None:
+            return np.zeros_like(self.rounds[k].own)
+        updates: npt.NDArray[Any] = answer.updates.detach().cpu().double().numpy()
+        return updates
 
     def _of_clients(
-        self, k: int, offered: Mapping[str, object], updates: npt.NDArray[Any] | None
+        self, k: int, guessed: npt.NDArray[np.bool_], updates: npt.NDArray[Any] | None
     ) -> dict[str, list[float | None]]:
-        given = {**offered, "participation": self.attendances[k].participation}
+        there = self.attendances[k].participation
+        given: dict[str, object] = {"guessed_participation": guessed, "participation": there}
         if updates is not None:
             given |= {"recovered_updates": updates, "own_updates": self.rounds[k].own}
         return computed(self.cell.game, given)
 
     def _of_pictures(self, k: int, answer: ParticipationGuess) -> dict[str, list[float | None]]:
-        if answer.guesses is None:
-            return {}
-        missing = stand_in(self.pool, self.attendances[k].pictures.reshape(-1))
+        missing, truths = stand_in(self.pool, self.attendances[k].pictures.reshape(-1)), self._truths(k)
+        guesses = answer.guesses or [Guess(images=torch.zeros(0, *shape_of(self.pool)))] * len(truths)
         pairs = [
             (reconstruction.match(guess, truth, missing).images, truth.images)
-            for guess, truth in zip(answer.guesses, self._truths(k), strict=True)
+            for guess, truth in zip(guesses, truths, strict=True)
         ]
         pictures, originals = (np.concatenate(side) for side in zip(*pairs, strict=True))
         return computed(self.cell.game, {"pictures": pictures, "originals": originals})
@@ -207,9 +215,7 @@ class ParticipationDeal(Deal[ParticipationObservation, ParticipationGuess]):
         windows = np.arange(public.rounds) // public.window
         likely = 2 * counts > np.bincount(windows)[:, None]
         mean = seen.sums.double().cpu().numpy().mean(axis=0) / public.summed
-        return self._of_clients(
-            k, {"guessed_participation": likely[windows]}, np.broadcast_to(mean, (public.clients, len(mean)))
-        )
+        return self._of_clients(k, likely[windows], np.broadcast_to(mean, (public.clients, len(mean))))
 
     def _by_mean(self, k: int) -> dict[str, list[float | None]]:
         indexes = self.attendances[k].pictures.reshape(-1)
@@ -237,7 +243,7 @@ class ParticipationDeal(Deal[ParticipationObservation, ParticipationGuess]):
         found = [
             *self.pool.notes,
             "a client's update is the same in all rounds, but for its defences" if same else None,
-            *(note for one in stack_of(self.cell).defenses for note in one.round_notes(asked.taking_part)),
+            *stack_of(self.cell).round_notes(asked.taking_part),
             f"in {below} of {len(ones)} federations rounds do not tell all clients apart (rank below n)"
             if below
             else None,

@@ -4,8 +4,8 @@
 
 u is the update seen, v_i the variance of its noise, sent the client behind the smooth steps before that noise
 (`updates/noisy.py`), x the pictures under their prior (`matching/prior.py`), box(x) the nearest that a picture can be.
-Objectives that weigh a distance against total variation
-by a fixed number cannot be right at two strengths of noise: too little noise is fitted to, or too much smoothed away.
+Objectives that weigh a distance against total variation by a fixed number cannot be right at two strengths of noise:
+too little noise is fitted to, or too much smoothed away.
 
 Which prior is right the update itself tells: a fifth of its entries is held out, the search under each prior sees the
 others, and the prior under which what was held out is predicted best is taken (Stone 1974). Noise is independent from

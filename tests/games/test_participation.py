@@ -76,6 +76,23 @@ def test_own_updates_are_those_without_defences(rest: dict[str, Any], tmp_path: 
     assert np.allclose(played.observations[0].sums, there @ played.rounds[0].own, atol=1e-6)
 
 
+@pytest.mark.parametrize("failed", [0, 1])
+def test_an_attack_that_failed_on_a_federation_counts_there_as_having_read_nothing(failed: int, tmp_path: Path) -> None:
+    """A mean over those on which it did not would flatter it."""
+    played = deal(federation_cell(tmp_path, rounds=4, targets=2))
+    pool, answers = played.pool, []
+    for of, rounds in zip(played.attendances, played.rounds, strict=True):
+        guesses = [Guess(images=torch.from_numpy(pool.unit(own)).float()) for own in of.pictures]
+        known = {"updates": torch.from_numpy(rounds.own).float(), "guesses": tuple(guesses)}
+        answers.append(ParticipationGuess(participation=torch.from_numpy(of.participation), **known))
+    answers[failed] = played.observations[failed].nothing("diverged")
+    scores = played.score(answers)
+    assert set(scores) == {"rounds_right", "column_right", "update_error", "psnr"}
+    assert max(error or 0.0 for error in scores["update_error"][1 - failed]) < 1e-6
+    assert {error for error in scores["update_error"][failed] if error is not None} == {1.0}
+    assert min(scores["psnr"][1 - failed]) > 99 > 30 > max(scores["psnr"][failed])
+
+
 def test_what_is_no_answer_is_told(tmp_path: Path) -> None:
     seen = deal(federation_cell(tmp_path, rounds=4)).observations[0]
     there = torch.zeros(4, 6, dtype=torch.bool)
