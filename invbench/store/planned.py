@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from invbench.core.names import Defaults
+from invbench.numbers.columns import UNSHOWN
 from invbench.published import Published
 from invbench.store.cells import CELL_ID
 from invbench.store.files import StoreError
@@ -28,7 +29,8 @@ def published_in(plain: Any, path: Path) -> tuple[Published, ...]:
     except msgspec.ValidationError as error:
         raise StoreError(f"{path}: its 'published' is not a plan of invbench: {error}") from error
     for one in found:
-        if not all(map(math.isfinite, one.numbers)) or not all(map(CELL_ID.fullmatch, one.cells)):
+        shown = one.metric.isprintable() and not UNSHOWN.search(one.metric)
+        if not shown or not all(map(math.isfinite, one.numbers)) or not all(map(CELL_ID.fullmatch, one.cells)):
             raise StoreError(f"{path}: its 'published' is not a plan of invbench")
     return found
 

@@ -143,7 +143,7 @@ def test_it_travels_with_a_merge_and_a_changed_plan_is_refused(tmp_path: Path) -
     merge(parts, whole, ["merge"])
     assert whole.published() == parts[0].published() == (beside(record),)
     plan = json.loads((whole.path / "plan.json").read_text())
-    for wrong in ({"metric": 3}, {"cells": ["../x"]}, {"value": {}}):
+    for wrong in ({"metric": 3}, {"metric": "psnr\x1b[31m"}, {"cells": ["../x"]}, {"value": {}}):
         changed = plan | {"published": [plan["published"][0] | wrong]}
         (whole.path / "plan.json").write_text(json.dumps(changed))
         with pytest.raises(StoreError, match="'published' is not a plan of invbench"):
