@@ -76,8 +76,11 @@ def lpips_note(image_shape: tuple[int, ...]) -> str | None:
 @cache
 def _network() -> Network:
     """The network, once per process."""
-    (folder,) = find_spec("lpips").submodule_search_locations  # type: ignore[union-attr,misc]  # it is a package
-    weights = torch.load(Path(folder) / "weights" / "v0.1" / "alex.pth", map_location="cpu", weights_only=True)
+    package = find_spec("lpips")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("no module named 'lpips', whose weights the metric lpips needs", name="lpips")
+    heads = Path(package.origin).parent / "weights" / "v0.1" / "alex.pth"
+    weights = torch.load(heads, map_location="cpu", weights_only=True)
     trunk = files("invbench") / "assets" / "alexnet_trunk.safetensors"
     return Network(weights | safetensors.torch.load(trunk.read_bytes()))
 

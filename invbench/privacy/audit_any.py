@@ -26,7 +26,7 @@ def p_value(counts: Counts, epsilon: float, delta: float) -> float:
 
 def rejects(counts: Counts, epsilon: float, delta: float, error: float) -> bool:
     """Whether (epsilon, delta) is refuted, which is wrong with probability at most `error`."""
-    from scipy.stats import binom  # type: ignore[import-untyped]  # late: it takes a second to load
+    from scipy.stats import binom  # late: it takes a second to load
 
     if binom.sf(counts.right - 1, counts.guessed, expit(epsilon)) > error:  # even at delta 0, which is cheap to know
         return False
