@@ -127,8 +127,9 @@ def _own(holder: Any, name: str, value: object) -> bool:
     """
     top = sys.modules.get((getattr(holder, "__module__", None) or holder.__name__).partition(".")[0])
     home = getattr(top, "__file__", None)
+    file: str | None
     if isinstance(value, ModuleType):
-        file, known_as = value.__file__, f"{holder.__name__}.{name}"
+        file, known_as = getattr(value, "__file__", None), f"{holder.__name__}.{name}"
     else:
         file, known_as = getattr(getattr(value, "__code__", None), "co_filename", None), name
     if file is None or home is None or getattr(value, "__name__", None) != known_as:
