@@ -7,14 +7,12 @@ where the coefficients are bounded, as ridge regression bounds them.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
 from invbench.core.regression import Regression
 from invbench.defenses import Context, Defense
-from invbench.defenses.functional_mechanism import FunctionalMechanism
 from invbench.registry import defense, parameter
 
 
@@ -42,11 +40,6 @@ class OutputPerturbation(Defense):
     """
 
     epsilon: float = parameter(help="privacy loss of the released coefficients", above=0)
-
-    def clashes(self, before: Sequence[Defense]) -> str | None:
-        if any(isinstance(other, FunctionalMechanism) for other in before):
-            return "it knows how far a plain minimum moves; functional-mechanism noises the objective, so list it first"
-        return None
 
     def regression(self, regression: Regression, context: Context) -> Regression:
         size = len(regression.moment)

@@ -96,8 +96,6 @@ grid:
     - [{name: dp-sgd, noise: 1, rounds: 1}, {name: dp-sgd, noise: 4, rounds: 1}]
     - [{name: dp-sgd, noise: 1}, {name: dp-sgd, noise: 4, rounds: 1}]
     - [precode, {name: precode, size: 16}]
-    - [{name: functional-mechanism, epsilon: 1}, {name: output-perturbation, epsilon: 1}]
-    - [{name: output-perturbation, epsilon: 1}, {name: functional-mechanism, epsilon: 1}]
     - [label-smoothing, label-smoothing]
 """
 
@@ -112,7 +110,6 @@ def test_a_defence_whose_effect_another_would_replace_is_refused_at_its_place(tm
         "6:50": "dp-sgd cannot stand in this stack: another dp-sgd makes the victim's training private already",
         "7:45": "another dp-sgd makes what clients share private already",
         "9:17": "another precode has put its bottleneck",
-        "10:50": "functional-mechanism noises the objective",
     }
     assert len(lines) == len(wanted), lines
     for line, (place, words) in zip(lines, wanted.items(), strict=True):
