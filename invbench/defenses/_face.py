@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -150,6 +150,10 @@ class Defense:
     def training_notes(self, training: Training) -> tuple[str, ...]:
         """What a reader of results must know of a training, as all defences left it, that it took part in."""
         return ()
+
+    def clashes(self, before: Sequence[Defense]) -> str | None:
+        """Why it cannot stand in a stack behind these defences, whose effect or its own would be lost, or None."""
+        return None
 
     def of_round(self, round: Round) -> Defense:
         """Itself with every setting filled in that the round decides; ValueError with why it cannot take part."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,6 +38,11 @@ class Precode(Defense):
         if any(isinstance(layer, VariationalBottleneck) for layer in network.modules()):
             return None
         return "needs a last fully connected layer to stand in front of; the network does not end in one"
+
+    def clashes(self, before: Sequence[Defense]) -> str | None:
+        if any(isinstance(other, Precode) for other in before):
+            return "another precode has put its bottleneck in front of the last layer already"
+        return None
 
     def model(self, network: nn.Module, context: Context) -> nn.Module:
         """The network with a bottleneck: its last layer becomes `NAME.1`, after `NAME.0`."""
