@@ -208,7 +208,8 @@ class Defense:
     def message_bytes(self, shared: Update, clients: int, before: int) -> int:
         """Bytes that one of so many clients sends a round, for `shared` as all defences left it.
 
-        `before`: what the defences listed earlier say, 4 bytes a value without any; the last decides what is sent.
+        `before`: what the defences listed earlier say of a message in which no coordinate is zero, 4 bytes a value
+        without any. The last that says something decides what is sent; of those who leave coordinates out, the least.
         """
         return before
 

@@ -22,7 +22,7 @@ from invbench.defenses._accountant import (
     least_noise,
 )
 from invbench.defenses._bottleneck import VariationalBottleneck
-from invbench.defenses._noise import MOST, add_noise
+from invbench.defenses._noise import MOST, add_noise, noisy_bytes
 from invbench.defenses._norm import clipped
 from invbench.observation import Update
 from invbench.registry import defense, parameter
@@ -142,6 +142,10 @@ class DpSgd(Defense):
         if self.rounds is None or self._of_round[1] == 0:
             return None
         return Noise(self._std**2, behind=(self._clipped_sum,))
+
+    def message_bytes(self, shared: Update, clients: int, before: int) -> int:
+        """Of noisy values, where it acts on updates."""
+        return before if self.rounds is None or self.noise == 0 else noisy_bytes(shared)
 
     @property
     def _clipped_sum(self) -> ClippedSum:
