@@ -143,7 +143,7 @@ def _trained(network: Reader, made: _Batches, kept_back: Tensor, recipe: Recipe)
         for chosen in torch.split(torch.randperm(len(taught.rows), generator=stream), BATCH):
             loss = _error(network, taught.only(chosen.to(taught.rows.device)))
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
         losses.append(_held_out_error(network, others))
