@@ -178,10 +178,11 @@ class Defense:
         return regression
 
     def told(self, network: nn.Module) -> Mapping[str, str]:
-        """Buffers of the network that an attacker fills with the gradient of a parameter, each the name of its own.
+        """Buffers of the network that an attacker fills, each the name of a fully connected layer with a bias.
 
-        What a client drew is not known. For one picture such a gradient may tell what the draw did, so that the layers
-        below can be simulated without it.
+        What a client drew is not known. The gradients of such a layer tell what the draw did to its outputs' error
+        signals (`updates/signals.py`), which stand in the buffer, a row a picture, so that this layer and those below
+        can be simulated without the draw.
         """
         return {}
 
