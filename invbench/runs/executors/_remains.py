@@ -134,7 +134,7 @@ def _own(holder: Any, name: str, value: object) -> bool:
         file, known_as = getattr(getattr(value, "__code__", None), "co_filename", None), name
     if file is None or home is None or getattr(value, "__name__", None) != known_as:
         return False
-    return file.startswith(str(Path(home).parent))
+    return bool(file.startswith(str(Path(home).parent)))
 
 
 def _load_ours() -> None:
