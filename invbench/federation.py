@@ -28,6 +28,13 @@ TRAITORS = ("colluding",)
 """Settings of a defence that say what clients tell the server, which trains on what they share all the same."""
 
 
+CODERS = ("partial", "prune", "qsgd", "quantize", "random-k", "secure-aggregation", "sign", "soteria", "top-k")
+"""Defences after which a message has a form of its own. Where another one, or noise, followed one of them, its bytes
+were counted wrongly before MESSAGES_VERSION."""
+NOISE = ("dp-sgd", "gaussian", "laplace")
+MESSAGES_VERSION = 2
+
+
 @dataclass(frozen=True, kw_only=True)
 class Utility:
     """How a federation trains (McMahan et al. 2017, arXiv 1602.05629, Algorithm 1; the server's step: `optimizer`)."""
@@ -75,7 +82,11 @@ class Federation:
         """Everything that can change the result, as JSON."""
         cell = self.cell
         assert cell.protocol is not None
+        names = [defense.name for defense in cell.defense or ()]
+        coded = next((place for place, name in enumerate(names) if name in CODERS), len(names))
+        recoded = any(name in (*CODERS, *NOISE) for name in names[coded + 1 :])
         return {
+            **({"messages": MESSAGES_VERSION} if recoded else {}),
             "version": UTILITY_VERSION,
             "data": [cell.data_hash, registry.version("dataset", cell.dataset.name)],
             "normalisation": cell.normalisation,

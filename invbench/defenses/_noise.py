@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from invbench.defenses import flatten
+from invbench.defenses import VALUE, flatten
 from invbench.observation import Update
 
 MOST = 1e15
@@ -22,3 +22,8 @@ def add_noise(shared: Update, draw: Callable[[int], Tensor]) -> Update:
     """
     vector, restore = flatten(shared)
     return restore(vector + draw(vector.numel()).to(vector))
+
+
+def noisy_bytes(shared: Update) -> int:
+    """Bytes of a noisy update: every value is a number of its own again, whatever was left out or rounded before."""
+    return VALUE * sum(map(Tensor.numel, shared))

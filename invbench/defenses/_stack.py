@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+import torch
 from torch import Tensor
 
 from invbench.defenses._contract import (
@@ -95,16 +96,23 @@ class Stack:
     def message_bytes(self, shared: Update, clients: int = 1) -> int:
         """Bytes that one of so many clients sends a round, for `shared` as the `update` stage left it.
 
-        BrokenContract where a defence says no whole number of them.
+        What is added at stage `aggregate` comes last, wherever it is listed. Zeros are left out once: each defence is
+        told what a message takes in which every coordinate has a value. BrokenContract where a defence says no whole
+        number of bytes.
         """
-        sent = VALUE * sum(tensor.numel() for tensor in shared)
-        for defense in self.defenses:
-            sent = defense.message_bytes(shared, clients, sent)
-            check_bytes(type(defense).__name__, sent)
+        every = sent = VALUE * sum(tensor.numel() for tensor in shared)
+        whole = tuple(_without_zeros(tensor) for tensor in shared)
+        for defense in sorted(self.defenses, key=lambda one: "aggregate" in one.stages()):
+            said, without = (defense.message_bytes(of, clients, every) for of in (shared, whole))
+            check_bytes(type(defense).__name__, said)
+            check_bytes(type(defense).__name__, without)
+            if type(defense).message_bytes is not Defense.message_bytes:
+                sent = min(sent, said) if defense.leaves_out else said
+            every = without
         return sent
 
     def told(self, network: nn.Module) -> Mapping[str, str]:
-        """Buffers of the network that one picture's gradient tells, and of which parameter: see `Defense.told`."""
+        """Buffers of the network that a gradient tells, and by which layer: see `Defense.told`."""
         return {name: of for defense in self.defenses for name, of in defense.told(network).items()}
 
     def clients_seen(self, clients: int) -> int:
@@ -158,3 +166,9 @@ def _given(defense: Defense, method: str, given: Defense) -> Defense:
 
 
 NO_DEFENSES = Stack()
+
+
+def _without_zeros(tensor: Tensor) -> Tensor:
+    """The tensor with its least magnitude in the place of zeros, so that what is a multiple of a step stays one."""
+    least = tensor[tensor != 0].abs()
+    return torch.where(tensor == 0, least.min() if len(least) else 1.0, tensor)

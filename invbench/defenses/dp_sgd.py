@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -21,7 +22,7 @@ from invbench.defenses._accountant import (
     least_noise,
 )
 from invbench.defenses._bottleneck import VariationalBottleneck
-from invbench.defenses._noise import MOST, add_noise
+from invbench.defenses._noise import MOST, add_noise, noisy_bytes
 from invbench.defenses._norm import clipped
 from invbench.observation import Update
 from invbench.registry import defense, parameter
@@ -97,6 +98,13 @@ class DpSgd(Defense):
     def stages(self) -> tuple[Stage, ...]:
         return ("training",) if self.rounds is None else ("per_example", "update")
 
+    def clashes(self, before: Sequence[Defense]) -> str | None:
+        """A training has one clip and one noise, and so has an update: of two the last would decide."""
+        if not any(isinstance(other, DpSgd) and other.stages() == self.stages() for other in before):
+            return None
+        what = "the victim's training" if self.rounds is None else "what clients share"
+        return f"another dp-sgd makes {what} private already: its clip and noise would be replaced, not added to"
+
     def of_round(self, round: Round) -> DpSgd:
         """With the batch, and with the noise where an epsilon is asked for."""
         if self.rounds is None:
@@ -134,6 +142,10 @@ class DpSgd(Defense):
         if self.rounds is None or self._of_round[1] == 0:
             return None
         return Noise(self._std**2, behind=(self._clipped_sum,))
+
+    def message_bytes(self, shared: Update, clients: int, before: int) -> int:
+        """Of noisy values, where it acts on updates."""
+        return before if self.rounds is None or self.noise == 0 else noisy_bytes(shared)
 
     @property
     def _clipped_sum(self) -> ClippedSum:

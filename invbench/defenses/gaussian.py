@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from invbench.defenses import Context, Defense, Noise
-from invbench.defenses._noise import MOST, add_noise
+from invbench.defenses._noise import MOST, add_noise, noisy_bytes
 from invbench.observation import Update
 from invbench.registry import defense, parameter
 
@@ -33,3 +33,6 @@ class Gaussian(Defense):
 
     def seen_as(self, expected: Update, variance: Update, seen: Update) -> tuple[Update, Update]:
         return expected, tuple(tensor + self.std**2 for tensor in variance)
+
+    def message_bytes(self, shared: Update, clients: int, before: int) -> int:
+        return noisy_bytes(shared) if self.std > 0 else before

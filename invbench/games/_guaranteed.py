@@ -59,8 +59,8 @@ class Guaranteed:
         return (f"limit_rero {self.bound} with a prior of 1/{self.candidates}",) if self.bound else ()
 
 
-def of_round(stack: Named, candidates: int, rounds: int = 1) -> Guaranteed:
-    """Of what a client of game `update`, behind this stack, shares of one batch in so many rounds."""
+def of_round(stack: Named, candidates: int | None = None, rounds: int = 1) -> Guaranteed:
+    """Of what a client behind this stack shares in so many rounds."""
     if not stack:
         return Guaranteed("")
     return Guaranteed(_finite(guarantee_of_round(stack, rounds)), candidates)

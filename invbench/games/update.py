@@ -15,11 +15,11 @@ from torch import Tensor
 from invbench.cell import Cell
 from invbench.core.artefacts import Artefact
 from invbench.data import ImagePool
-from invbench.defenses import Defense
 from invbench.games import Craft, Deal, Game, Rerun, Scores
 from invbench.games._batches import (
     batches,
     clients_seen,
+    named_defenses,
     protocol_of,
     round_stack,
     target_pool,
@@ -84,7 +84,7 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
             std=std,
             protocol=cell.protocol.name,
             protocol_settings=dict(cell.protocol.settings),
-            defenses=tuple(PublicDefense(name, defense.public_parameters()) for name, defense in _defenses(cell)),
+            defenses=tuple(PublicDefense(name, defense.public_parameters()) for name, defense in named_defenses(cell)),
             clients=clients_seen(cell),
             reference=reference(cell, pool, protocol.public),
         )
@@ -223,7 +223,7 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
     def _guaranteed(self) -> Guaranteed:
         """What they guarantee; `identified` looks for each picture among so many candidates."""
         candidates = min(reconstruction.CANDIDATES, len(target_pool(self.cell, self.pool)))
-        return of_round(_defenses(self.cell), candidates, protocol_of(self.cell).rounds)
+        return of_round(named_defenses(self.cell), candidates, protocol_of(self.cell).rounds)
 
     def _shared(self) -> dict[str, Tensor] | None:
         """Which entries some client ever sent of the first target's update, by parameter name; None where all are."""
@@ -259,10 +259,3 @@ def _why_empty(update: Update) -> str:
     if not all(bool(tensor.isfinite().all()) for tensor in update):
         return "not finite: the clients' own computing diverged"
     return "" if any(bool(tensor.any()) for tensor in update) else "zero: nothing was shared"
-
-
-def _defenses(cell: Cell) -> list[tuple[str, Defense]]:
-    """The cell's defences by name, as they act in its rounds."""
-    return [
-        (choice.name, defense) for choice, defense in zip(cell.defense or (), round_stack(cell).defenses, strict=True)
-    ]
