@@ -35,6 +35,9 @@ class Suppress(UpdateAttack):
     is the first client's bias gradient, and the others', whose unit is 0, add nothing to it. What is left is one
     client's update, n times its share of the mean, for the attack `inner`. What other clients' declared defences add
     as noise it is told as one more defence, Gaussian noise of that variance.
+
+    It shows something against several `clients` of the protocol, whose sum alone is seen otherwise. With the protocol's
+    `model_check` clients compare hashes of their models first, and it is unsupported.
     """
 
     inner: Literal["auto", "analytic", "peel", "inverting-gradients"] = parameter(

@@ -31,7 +31,8 @@ class SecureAggregation(Defense):
     Zero stays exactly zero. The server may follow any wish of its own, but passes keys on as they are. It sees the sum
     of those who did not drop out, over their number; the last `dropouts` clients drop out after their shares are with
     the others, which is when it costs most. Clients that collude are those before them: the server takes their vectors
-    out of the sum, and their pictures are not attacked. Of one client it protects nothing.
+    out of the sum, and their pictures are not attacked. They must be fewer than the threshold, whose shares would open
+    every mask. Of one client it protects nothing.
     """
 
     clip: float = parameter(

@@ -62,6 +62,8 @@ def cell_list(results: Results) -> str:
     for id, record in records.items():
         what = "not run yet" if record is None else f"{record.status:11}  {line(record.names, axes, short)}"
         lines.append(f"{id}  {what}\n")
+    if None in records.values():
+        lines.append("A dry run of the matrix (`invbench run MATRIX --dry-run`) says what is not run yet.\n")
     return "".join(lines) or "No cells.\n"
 
 

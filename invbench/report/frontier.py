@@ -10,6 +10,7 @@ from typing import Any
 from invbench.numbers.columns import Column
 from invbench.numbers.statistics import Summary, summarise
 from invbench.report.figures import Figures
+from invbench.report.leaks import Control
 from invbench.report.naming import labels
 from invbench.report.utility import Cost
 
@@ -23,6 +24,7 @@ class Point:
 
     Its interval is over seeds where there are several, else over targets. `accuracy`: a share; its interval is over
     seeds, of a single one over held-out pictures (Wilson). `limit`: beyond which none of a stated kind can get.
+    `guarantee`: the note of the record that says of what the epsilon is; empty without one.
     `unbeaten`: no other point leaks less at no less accuracy, or as much at more.
     """
 
@@ -34,18 +36,23 @@ class Point:
     accuracy: Summary
     cost: Cost
     epsilon: float | None = None
+    guarantee: str = ""
     limit: float | None = None
     unbeaten: bool = False
 
 
 @dataclass(frozen=True)
 class Frontier:
-    """The points of one group, the undefended first. `left_out`: defences without a point, and why."""
+    """The points of one group, the undefended first. `left_out`: defences without a point, and why.
+
+    `control`: the strongest of any point that reads nothing, by the metric; None where none was measured.
+    """
 
     names: Mapping[str, Any]
     metric: Column
     points: tuple[Point, ...]
     left_out: Mapping[str, str]
+    control: Control | None = None
 
     @property
     def bare(self) -> Point | None:
@@ -91,11 +98,14 @@ def _frontier(figures: Sequence[Figures], costs: Mapping[str, Cost]) -> Frontier
                     accuracy=_accuracy(cost, cost.accuracy),
                     cost=cost,
                     epsilon=_said(cells, ("epsilon",)),
+                    guarantee=_guarantee(cells),
                     limit=_said(cells, limits),
                 )
             )
     marked = tuple(replace(p, unbeaten=not any(_beats(q, p, metric) for q in points)) for p in points)
-    return Frontier({axis: figures[0].record.names[axis] for axis in GROUP}, metric, marked, left_out)
+    controls = [one.strongest[metric.name] for one in figures if metric.name in one.strongest]
+    control = max(controls, key=lambda found: metric.gain(found.mean), default=None)
+    return Frontier({axis: figures[0].record.names[axis] for axis in GROUP}, metric, marked, left_out, control)
 
 
 def surely_less_leak(point: Point, other: Point, metric: Column) -> bool:
@@ -152,6 +162,15 @@ def _said(cells: Sequence[Figures], metrics: Sequence[str]) -> float | None:
         if values := [one.scores[metric].mean for one in cells if metric in one.scores]:
             return max(values)
     return None
+
+
+def _guarantee(cells: Sequence[Figures]) -> str:
+    """What the cell with the largest epsilon notes of it: its delta, mechanism and neighbours."""
+    with_one = [one for one in cells if "epsilon" in one.scores]
+    if not with_one:
+        return ""
+    largest = max(with_one, key=lambda one: one.scores["epsilon"].mean)
+    return next((note for note in largest.record.notes if note.startswith("epsilon ")), "")
 
 
 def _why_no_leak(cells: Sequence[Figures]) -> str:

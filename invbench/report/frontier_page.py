@@ -16,6 +16,8 @@ from invbench.store import Results, write_atomic
 PICTURE = "frontier-{}.png"
 MOST_FRONTIERS = 24
 """That a report shows; each has its cells in the tables."""
+MOST_GUARANTEES = 12
+"""Sentences on epsilons under one table; the notes hold all of them."""
 
 
 def write_frontiers(results: Results, found: Sequence[Frontier]) -> None:
@@ -64,7 +66,16 @@ def _how(frontier: Frontier) -> str:
         f"with {utility['batch_size']} pictures whatever batch is attacked, by {text(utility['optimizer'])} at a peak "
         f"rate of {utility['lr']:g}; on {records[0].held_out:,} held-out pictures, intervals {over}. Leak: the "
         f"strongest attack by {text(frontier.metric.written)}, chosen after the fact. ★, and a full mark: no other row "
-        "leaks less at no less accuracy, or as much at more."
+        f"leaks less at no less accuracy, or as much at more.{_limits(frontier)}"
+    )
+
+
+def _limits(frontier: Frontier) -> str:
+    if all(point.limit is None for point in frontier.points):
+        return ""
+    return (
+        " Limit: how far any attack of a stated kind gets on average over pictures like these, with the prior where the"
+        " row has that, else without bias."
     )
 
 
@@ -103,7 +114,13 @@ def _bytes(point: Point, bare: Point | None) -> str:
 def _words(frontier: Frontier) -> list[str]:
     """What the numbers alone say."""
     metric, bare = frontier.metric, frontier.bare
-    lines = [f"Beaten on both counts by nothing measured here: {_listed([p for p in frontier.points if p.unbeaten])}."]
+    lines = []
+    if frontier.control is not None:
+        nothing = wording.with_unit(metric, frontier.control.mean)
+        lines.append(
+            f"Who reads nothing has {nothing} (control {text(frontier.control.name)}): only beyond it is a leak."
+        )
+    lines += [f"Beaten on both counts by nothing measured here: {_listed([p for p in frontier.points if p.unbeaten])}."]
     others = [point for point in frontier.points if point is not bare]
     if bare is not None and others:
         less = [point for point in others if surely_less_leak(point, bare, metric)]
@@ -115,14 +132,42 @@ def _words(frontier: Frontier) -> list[str]:
             f"Costs accuracy for sure and does not surely leak less: {_listed([p for p in dear if p not in less])}.",
             f"Shows neither: {_listed([p for p in others if p not in less and p not in dear])}.",
         ]
-    guaranteed = [point for point in frontier.points if point.epsilon is not None]
-    if guaranteed:
-        lines.append(
-            f"Has a guarantee: {_listed(guaranteed)}; of all others only attacks tell, and better ones may come."
-        )
+    lines += [*_room(frontier), *_guarantees(frontier)]
     lines += [f"Not drawn: {code(label)}: {text(reason)}." for label, reason in frontier.left_out.items()]
     return [*lines, "Surely: 95 % intervals lie apart. Which row leaks least is chosen from these numbers themselves."]
 
 
+def _room(frontier: Frontier) -> list[str]:
+    """What lies between attack and limit, where better attacks may come; and limits that leave nothing to them."""
+    metric, control = frontier.metric, frontier.control
+    limited = [(point, point.limit) for point in frontier.points if point.limit is not None]
+    low = [p for p, limit in limited if control is not None and metric.gain(limit - control.mean) <= 0]
+    above = [(p, metric.gain(limit - p.leak.mean)) for p, limit in limited if p not in low]
+    room = [f"{code(p.label)} by {wording.with_unit(metric, gain)}" for p, gain in above if gain > metric.least_gain]
+    lines = (
+        [f"Limit above the strongest attack, so that a better one may read more: {', '.join(room)}."] if room else []
+    )
+    if low:
+        lines.append(f"Limit no higher than what reading nothing has: {_listed(low)}.")
+    return lines
+
+
+def _guarantees(frontier: Frontier) -> list[str]:
+    """Of what each epsilon is: they protect unlike things for unlike times, and no number says so."""
+    having = [point for point in frontier.points if point.epsilon is not None]
+    if not having:
+        return []
+    lines = [f"{code(point.label)} guarantees {text(point.guarantee)}." for point in having if point.guarantee]
+    lines = lines[:MOST_GUARANTEES] + (
+        [f"{len(lines) - MOST_GUARANTEES} more: see the notes."] if len(lines) > MOST_GUARANTEES else []
+    )
+    once = [point for point in having if ", one round;" in point.guarantee]
+    if once:
+        lines.append(
+            f"Rounds add up, so an epsilon of one round is none of the rounds that accuracy is of: {_listed(once)}."
+        )
+    return [*lines, "No other row has a guarantee: of those only attacks tell, and better ones may come."]
+
+
 def _listed(points: Sequence[Point]) -> str:
-    return ", ".join(code(point.label) for point in points) or "none"
+    return ", ".join(code(point.label) for point in points) or "no row"

@@ -10,9 +10,11 @@ from PIL import Image, ImageDraw, ImageFont
 
 from invbench.core.printing import one_line
 from invbench.report.frontier import Frontier, Point
+from invbench.report.frontier_key import key_lines
 
 WIDTH, HEIGHT = 860, 560
 LEFT, RIGHT, TOP, BOTTOM = 74, 24, 44, 58  # pixels around the axes
+LINE = 18  # pixels of a line of the key below them
 FINE = 2  # drawn so many times larger, then shrunk
 PAPER, INK, FAINT, GRID, MARK = (255, 255, 255), (34, 34, 34), (120, 120, 120), (226, 226, 226), (28, 90, 150)
 RADIUS = 5
@@ -23,24 +25,34 @@ Scale = Callable[[float], float]
 def frontier_png(frontier: Frontier) -> bytes:
     """PNG. A full mark: nothing beats it on both; a square: no defence. Bars: 95 % intervals, of leak cut at the frame.
 
-    A short line joined by dots: the limit, beyond which no attack of its kind gets. Numbers are those of the table.
+    A short line joined by dots: the limit, beyond which no attack of its kind gets. A broken line across: the control,
+    which reads nothing. Numbers are those of the table; below stands what marks and numbers mean.
     """
-    image = Image.new("RGB", (WIDTH * FINE, HEIGHT * FINE), PAPER)
+    small = ImageFont.load_default(size=12 * FINE)
+    key = key_lines(frontier, lambda words: small.getlength(words) <= (WIDTH - LEFT - RIGHT) * FINE)
+    whole = HEIGHT + LINE * len(key) + 8
+    image = Image.new("RGB", (WIDTH * FINE, whole * FINE), PAPER)
     draw = ImageDraw.Draw(image)
     accuracies = [point.accuracy for point in frontier.points]
     across = [100 * value for a in accuracies for value in (a.mean, a.ci_low, a.ci_high) if value is not None]
-    up = [value for p in frontier.points for value in (p.leak.mean, p.limit) if value is not None]
+    nothing = None if frontier.control is None else frontier.control.mean
+    up = [v for p in frontier.points for v in (p.leak.mean, p.limit, nothing) if v is not None]
     x_ticks, y_ticks = ticks(across), ticks(up)
     x = _scale(x_ticks, LEFT * FINE, (WIDTH - RIGHT) * FINE)
     y = _scale(y_ticks, (HEIGHT - BOTTOM) * FINE, TOP * FINE)
     _axes(draw, frontier, x_ticks, y_ticks, x, y)
+    if nothing is not None:
+        for dash in range(LEFT * FINE, (WIDTH - RIGHT) * FINE, 12 * FINE):
+            draw.line((dash, y(nothing), dash + 6 * FINE, y(nothing)), fill=FAINT, width=FINE)
+    for number, words in enumerate(key):
+        draw.text((LEFT * FINE, (HEIGHT + LINE * number) * FINE), words, fill=INK, font=small)
     for point in frontier.points:
         _bars(draw, point, x, y)
     taken = [_mark(draw, point, x(100 * point.accuracy.mean), y(point.leak.mean)) for point in frontier.points]
     for point, box in zip(frontier.points, list(taken), strict=True):
         taken.append(_number(draw, point, box, taken))
     buffer = io.BytesIO()
-    image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS).save(buffer, "png")
+    image.resize((WIDTH, whole), Image.Resampling.LANCZOS).save(buffer, "png")
     return buffer.getvalue()
 
 

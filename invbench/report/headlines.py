@@ -91,6 +91,17 @@ def _not_counted(silent: Sequence[Figures]) -> list[str]:
     return lines
 
 
+def _room(one: Figures, leak: Leak) -> str:
+    """That a limit leaves room above the control, where no attack is above it: little found is little proved."""
+    column = one.sheet.column(leak.metric)
+    for bound in one.sheet.said.bounds:
+        limit = one.scores.get(bound.limit)
+        if bound.leak == leak.metric and limit and column.gain(limit.mean - leak.control.mean) > column.least_gain:
+            name = one.sheet.column(bound.limit).written
+            return f", but the {name} {wording.with_unit(column, limit.mean)}: a better attack may read something"
+    return ""
+
+
 def _sentence(one: Figures, leak: Leak) -> str:
     """The strongest attack under one defence, or that even it has read nothing."""
     names, metric, control = one.record.names, one.sheet.column(leak.metric), leak.control
@@ -98,13 +109,15 @@ def _sentence(one: Figures, leak: Leak) -> str:
     under = {None: "", "none": "Without a defence, "}.get(names["defense"], f"Under {code(names['defense'])}, ")
     what = f"{attacked} reads most"
     if one.shown is None:
-        surely = f" for sure{wording.few(one)}" if one.unsure else ""
-        what = f"no attack reads anything{surely}; the nearest is {attacked}"
+        what = f"no attack reads anything{' for sure' if one.unsure else ''}; the nearest is {attacked}"
+        if one.unsure and (number := wording.few(one)):
+            what = f"nothing is sure{number}; most has {attacked}"
     against = f"the strongest control ({text(control.name)}) {wording.with_unit(metric, control.mean)}"
     if one.shown is not None and one.shown.metric != metric.name:
         shown = one.sheet.column(one.shown.metric)
         found, beside = one.scores[shown.name].mean, one.shown.control.mean
         values = f"{wording.with_unit(shown, found)} against {wording.with_unit(shown, beside)}"
         against += f"; shown by {shown.written}, {values}"
+    against += _room(one, leak) if one.shown is None else ""
     sentence = f"{under}{what}: {metric.written} {value}, {against}; {wording.setting(names)}."
     return sentence[0].upper() + sentence[1:]

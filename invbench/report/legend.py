@@ -37,6 +37,7 @@ def legend(sheets: Sequence[GameSheet], measured: Collection[str] = (), beside: 
     points += [FINDING.format(margins=_listed(list(margins)))] if margins else []
     points += dict.fromkeys(" ".join(sheet.said.legend) for sheet in known if sheet.said.legend)
     points += dict.fromkeys(_bound(sheet, b) for sheet in known for b in sheet.said.bounds if b.limit in measured)
+    points += dict.fromkeys(words for sheet in known for words in _defined(sheet, measured))
     return "How to read the tables:\n\n" + "\n".join(map(_point, [*points, *beside, LAST]))
 
 
@@ -56,12 +57,23 @@ def _values(sheet: GameSheet, measured: Collection[str]) -> list[str]:
             many = sheet.said.item.many
             over = f"95 % bootstrap interval over {many if unit == 'items' else 'targets'}"
             sentences.append(f"{_capital(_listed(drawn))}: of all {many}, with the {over}.")
-    return sentences + [_no_leak(column) for column in shown if column.role in ("cost", "limit")]
+    kinds = dict.fromkeys((column.role, column.better) for column in shown if column.role in ("cost", "limit"))
+    return sentences + [_no_leak([one for one in shown if (one.role, one.better) == kind]) for kind in kinds]
 
 
-def _no_leak(column: Column) -> str:
-    what = {"cost": "a cost", "limit": "a bound"}[column.role]
-    return f"{_capital(column.written)} is {what}, and no leak: {column.better} is better."
+def _no_leak(columns: Sequence[Column]) -> str:
+    """`Queries is a cost, and no leak: lower is better.` of columns of one role and direction."""
+    one = len(columns) == 1
+    what = {"cost": ("a cost", "costs"), "limit": ("a bound", "bounds")}[columns[0].role][0 if one else 1]
+    names = _capital(_listed([column.written for column in columns]))
+    return f"{names} {'is' if one else 'are'} {what}, and no leak: {columns[0].better} is better."
+
+
+def _defined(sheet: GameSheet, measured: Collection[str]) -> list[str]:
+    """What each bound that some cell has is, but those of which `bounds` says more."""
+    said = {bound.limit for bound in sheet.said.bounds}
+    columns = [column for column in sheet.columns if column.role == "limit" and column.name in measured]
+    return [f"{_capital(column.written)}: {column.help}." for column in columns if column.name not in said]
 
 
 def _bound(sheet: GameSheet, bound: Bound) -> str:
@@ -83,7 +95,8 @@ def _listed(words: Sequence[str]) -> str:
 
 
 def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
+    """With a capital, but where a name is written as it is (`dFIL`)."""
+    return words if words[1:2].isupper() else words[:1].upper() + words[1:]
 
 
 def _point(words: str) -> str:

@@ -98,7 +98,7 @@ def _without_numbers(figures: Sequence[Figures], status: str) -> str:
     for record in records:
         by_reason.setdefault(_reason(record), []).append(record)
     number = Counter({reason: len(cells) for reason, cells in by_reason.items()})
-    axes = varying((one.record.names for one in figures), ORDER)
+    axes = _varying(figures)
     rows = [
         [str(count), text(reason), text(_which(by_reason[reason], axes)), code(by_reason[reason][0].id[:8])]
         for reason, count in number.most_common(MOST_LISTED)
@@ -125,13 +125,26 @@ def _reason(record: Record) -> str:
 
 
 def _notes(figures: Sequence[Figures]) -> str:
-    """Every different note with the number of cells that made it, the most frequent first."""
-    counts = Counter(note for one in figures for note in dict.fromkeys((*one.record.notes, *one.remarks)))
-    if not counts:
+    """Every different note with the number of cells that made it, the most frequent first, and which these are."""
+    by_note: dict[str, list[Record]] = {}
+    for one in figures:
+        for note in dict.fromkeys((*one.record.notes, *one.remarks)):
+            by_note.setdefault(note, []).append(one.record)
+    if not by_note:
         return ""
+    counts, axes = Counter({note: len(records) for note, records in by_note.items()}), _varying(figures)
     ordered = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))[:MOST_LISTED]
-    rows = [[str(count), text(note)] for note, count in ordered]
-    return "## Notes\n\n" + _cut(table(["cells", "note"], rows, right=frozenset({0})), counts, "notes")
+    ran = sum(one.record.status == "ok" for one in figures)
+    rows = [
+        [str(count), text(note), "all" if count == ran else text(_which(by_note[note], axes))]
+        for note, count in ordered
+    ]
+    return "## Notes\n\n" + _cut(table(["cells", "note", "which"], rows, right=frozenset({0})), counts, "notes")
+
+
+def _varying(figures: Sequence[Figures]) -> Sequence[str]:
+    """The axes in which the report's cells differ."""
+    return varying((one.record.names for one in figures), ORDER)
 
 
 def _cut(listed: str, counts: Counter[str], what: str) -> str:

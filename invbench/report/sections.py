@@ -145,7 +145,8 @@ def _table(figures: Sequence[Figures], link: Link, pairs: Pairs) -> str:
     columns.append([str(one.record.targets) for one in figures])
     for metric in layout.metrics:
         column = figures[0].sheet.column(metric)
-        if column.role == "limit" and not any(metric in one.scores for one in figures):
+        first = metric == layout.metrics[0]  # which says of cells without numbers why they have none
+        if not first and not any(metric in one.scores for one in figures):
             continue
         header.append(text(wording.column_title(column)))
         columns.append(_metric_cells(figures, column, layout.spread))

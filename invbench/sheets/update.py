@@ -51,8 +51,9 @@ SHEET = Sheet(
             words=(
                 "the least mean squared error, were the update linear in its pictures, around the true ones, and these"
                 " Gaussian like others of their label. Neither is quite so, so it can be beaten: by what clamping to"
-                " [0, 1] cuts off where pixels are black or white, by curvature, by a better prior. The limits of"
-                " unbiased attackers hold for no other ones"
+                " [0, 1] cuts off where pixels are black or white, by curvature, by a better prior. It is an average"
+                " over pictures like these, so a control may be above it on pictures that are nearer to their mean. An"
+                " attack that has a prior may be above the limits of unbiased attackers"
             ),
         ),
     ),

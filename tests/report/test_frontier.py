@@ -15,7 +15,10 @@ from PIL import Image
 from invbench import report
 from invbench.report.figures import figures_of_all
 from invbench.report.frontier import Frontier, frontiers
+from invbench.report.frontier_key import MOST_NAMES, key_lines
+from invbench.report.frontier_page import frontier_section
 from invbench.report.frontier_plot import frontier_png, ticks
+from invbench.report.leaks import Control
 from invbench.report.utility import costs
 from invbench.store import Results
 from invbench.store.utility import UtilityRecord, write_utility
@@ -148,3 +151,26 @@ def test_ticks_are_round_and_hold_all_values() -> None:
         found = ticks(values)
         assert found[0] <= min(values) <= max(values) <= found[-1]
         assert 2 <= len(found) <= 12
+
+
+def test_the_words_say_of_what_each_epsilon_is_and_what_the_limits_leave(tmp_path: Path) -> None:
+    found = only(made(tmp_path))
+    local = "epsilon 9.997 at delta 1e-05: L2 clip and Gaussian noise (exact), local, one round; neighbours are two"
+    more = {"gaussian(std=0.1)": {"epsilon": 9.997, "guarantee": local, "limit": 14.0}, "clip(norm=1)": {"limit": 25.0}}
+    points = tuple(replace(point, **more.get(point.defense, {})) for point in found.points)
+    page = frontier_section(replace(found, points=points, control=Control("mean", 15.0)), None)
+    assert "- Who reads nothing has 15.00 dB (control mean): only beyond it is a leak." in page
+    assert f"- `gaussian(std=0.1)` guarantees {local}." in page
+    assert "an epsilon of one round is none of the rounds that accuracy is of: `gaussian(std=0.1)`." in page
+    assert "so that a better one may read more: `clip` by 4.50 dB." in page
+    assert "- Limit no higher than what reading nothing has: `gaussian(std=0.1)`." in page
+    assert "Shows neither: no row." in page, "`none` is a defence"
+
+
+def test_the_key_names_the_marks_that_there_are_and_the_numbers_while_they_are_few(tmp_path: Path) -> None:
+    found = only(made(tmp_path))
+    lines = key_lines(found, lambda words: len(words) <= 90)
+    assert lines[-1] == "1 none;  2 gaussian(std=0.1);  3 gaussian(std=0.01);  4 clip"
+    assert not any("limit" in line for line in lines), "no point has one"
+    many = replace(found, points=found.points * MOST_NAMES)
+    assert key_lines(many, lambda words: True)[-1].endswith("numbers: rows of the table")
