@@ -50,7 +50,6 @@ class Laplace(Defense):
         return noisy_bytes(shared) if self.std > 0 else before
 
 
-
 def standard_laplace(uniform: Tensor) -> Tensor:
     """Laplace draws `(n,)` of scale 1 from uniform ones `(2, n)` in [0, 1).
 
