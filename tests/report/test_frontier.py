@@ -15,6 +15,7 @@ from PIL import Image
 from invbench import report
 from invbench.report.figures import figures_of_all
 from invbench.report.frontier import Frontier, frontiers
+from invbench.report.frontier_page import frontier_section
 from invbench.report.frontier_plot import frontier_png, ticks
 from invbench.report.utility import costs
 from invbench.store import Results
@@ -91,6 +92,14 @@ def test_the_words_say_what_the_intervals_say(tmp_path: Path) -> None:
     assert "4,000 (4x)" in page
     assert "![leak against accuracy](frontier-1.png)" in page
     assert "epsilon" not in page.split("## Leak against accuracy")[1].split("##")[0]
+
+
+def test_an_epsilon_is_not_of_the_rounds_that_accuracy_took(tmp_path: Path) -> None:
+    """A clip and noise have theirs of one round; nobody may read it as the price of 300."""
+    found = only(made(tmp_path))
+    private = replace(found, points=(found.points[0], replace(found.points[1], epsilon=0.926)))
+    page = frontier_section(private, None)
+    assert "of a clip and noise one unless more were attacked; accuracy is after 300 rounds" in page
 
 
 def test_a_defence_without_accuracy_is_named_and_not_drawn(tmp_path: Path) -> None:
