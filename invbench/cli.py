@@ -240,6 +240,7 @@ def report_(result: Path, form: str, output: Path | None) -> None:
     """Print a result as a page of tables, or as the rows of summary.csv."""
     from invbench import report
     from invbench.store import Results, write_out
+    from invbench.store.utility import damaged_utilities
 
     found = Results(result)
     there = output.absolute().parent if output else Path.cwd()
@@ -248,6 +249,8 @@ def report_(result: Path, form: str, output: Path | None) -> None:
         write_out(output, page)
     else:
         say(page, end="")
+    for wrong in damaged_utilities(found).values():
+        say(f"left out: {wrong}; the next `invbench run` makes it again", err=True)
 
 
 @invbench.command()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import compileall
 import json
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +23,12 @@ if os.environ.get("CI"):
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # torch is loaded already, and has read its variable
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile invbench once where Python may not keep what it compiles: else each process that tests start does so."""
+    if sys.dont_write_bytecode and not hasattr(config, "workerinput"):
+        compileall.compile_dir(Path(__file__).resolve().parents[1] / "invbench", quiet=2)
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,7 @@ from invbench.peeling.prior import ALIKE, COLOURS
 from invbench.peeling.referee import Judged, best_guess, judge, likeliest, under
 from invbench.peeling.sharpen import Polishing, can_polish, polish
 from invbench.registry import attack, parameter
+from invbench.updates.signals import OF_BATCHES
 from invbench.updates.simulation import stack_of
 
 _KINKED = (torch.nn.ReLU, torch.nn.LeakyReLU, torch.nn.MaxPool2d)
@@ -73,7 +74,7 @@ class Step:
     alone: UpdateAttack
 
 
-@attack(game="update", version=3, versions_with=_DECLARED | _NOISY)
+@attack(game="update", version=3, versions_with=_DECLARED | _NOISY | {OF_BATCHES: 4})
 @dataclass(frozen=True, kw_only=True)
 class Auto(UpdateAttack):
     """Exact recovery where the architecture allows it, else the best searches in turn; the likeliest answer wins.

@@ -7,9 +7,10 @@ from typing import Literal
 
 from invbench.matching.leakage import LeakageRecipe
 from invbench.registry import attack, parameter
+from invbench.updates.signals import OF_BATCHES
 
 
-@attack(game="update", version=2)
+@attack(game="update", version=2, versions_with={OF_BATCHES: 3})
 @dataclass(frozen=True, kw_only=True)
 class Dlg(LeakageRecipe):
     """Pictures and soft labels together, by L-BFGS on the squared distance of the gradients.

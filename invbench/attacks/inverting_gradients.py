@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from invbench.matching.labels import LEFT_OUT
 from invbench.matching.recipe import Recipe
 from invbench.registry import attack, parameter
+from invbench.updates.signals import OF_BATCHES
 
 
-@attack(game="update", versions_with=LEFT_OUT)
+@attack(game="update", versions_with=LEFT_OUT | {OF_BATCHES: 2})
 @dataclass(frozen=True, kw_only=True)
 class InvertingGradients(Recipe):
     """Cosine distance plus total variation, by Adam on the gradient's sign, in a box.

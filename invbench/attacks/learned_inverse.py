@@ -10,7 +10,8 @@ from typing import Self
 from torch import Tensor
 
 from invbench.attacks import UpdateAttack
-from invbench.inversion.learned import Inverse, Recipe, learned, too_few
+from invbench.inversion.learned import Inverse, Recipe, learned
+from invbench.inversion.own_updates import too_few
 from invbench.matching.labels import guess_label, label_strategy
 from invbench.matching.problem import same_weights
 from invbench.observation import Guess, Public, UpdateObservation
@@ -23,18 +24,23 @@ class LearnedInverse(UpdateAttack):
     """A network trained on what clients would send of the attacker's own pictures, behind the declared defences.
 
     It needs no formula of a defence and no search: one pass gives a picture. It needs pictures like the client's
-    (protocol setting `public`), and a batch of one. The authors train 200 epochs at rate 1e-4 with 3,000 units on
-    50,000 pictures of CIFAR-10, and hash gradients where they are long; here the epoch with the least error on a tenth
-    of the pictures, which are not trained on, is kept. Until it is better than their mean it answers that mean.
+    (protocol setting `public`), ten or more for each of a batch. A batch has no order, so its answers are held against
+    its pictures in the order that fits best; the labels of several are told to the network where they are known. The
+    authors train 200 epochs at rate 1e-4 with 3,000 units on 50,000 pictures of CIFAR-10, and hash gradients where they
+    are long; here the epoch with the least error on a tenth of the pictures, which are not trained on, is kept. Until
+    it is better than their mean (of each label, where several are known) it answers that mean.
     """
 
     hidden: int = parameter(512, at_least=1, unit="units", help="of each of the network's two hidden layers")
     epochs: int = parameter(60, at_least=1, unit="epochs", help="over the attacker's own pictures, at most")
     rate: float = parameter(1e-3, above=0, help="Adam's first learning rate, which falls to 0")
     features: int = parameter(4096, at_least=1, unit="numbers", help="to which a longer update is hashed")
+    batches: int = parameter(
+        4, later=True, at_least=1, unit="batches", help="made for each of its own pictures, where a batch has several"
+    )
 
     def unsupported(self, public: Public) -> str | None:
-        return public.not_one_picture() or too_few(public)
+        return too_few(public)
 
     def trial(self) -> tuple[Self, float]:
         """One epoch; the updates of the attacker's own pictures take as long as in the whole."""
@@ -51,16 +57,17 @@ class LearnedInverse(UpdateAttack):
 
     @property
     def _recipe(self) -> Recipe:
-        return Recipe(features=self.features, hidden=self.hidden, epochs=self.epochs, rate=self.rate)
+        return Recipe(
+            features=self.features, hidden=self.hidden, epochs=self.epochs, rate=self.rate, batches=self.batches
+        )
 
 
 def _answer(seen: UpdateObservation, inverse: Inverse) -> Guess:
-    assert seen.public.reference is not None
     return Guess(
-        images=inverse.picture(seen.update)[None],
+        images=inverse.pictures(seen.update, seen.labels),
         labels=_label(seen),
         objective=inverse.held_out,
-        evaluations=len(seen.public.reference),
+        evaluations=inverse.updates,
         facts={"held_out_error": inverse.held_out, "error_of_the_mean": inverse.untaught},
         notes=() if inverse.held_out < inverse.untaught else ("it learned nothing: the answer is the mean picture",),
     )

@@ -19,9 +19,10 @@ class VariationalBottleneck(nn.Module):
     In train mode e is drawn afresh from torch's global generator. Else it is the buffer `noise`, a row a picture, the
     first ones where there are more; empty as the layer is made: e is 0, its mean.
 
-    Whoever simulates a client of one picture need not know e. The gradient of the encoder's bias is the error signal of
-    what the encoder says; put into the buffer `signal` `(1, 2 size)` it stands in for all that is above. The encoder
-    and the layers below then have their gradients, decoder and what follows have those of e = 0.
+    Whoever simulates a client need not know e. The encoder's gradients tell the error signals of what it says
+    (`updates/signals.py`), each divided by the number of pictures as in a mean; put into the buffer `signal`
+    `(pictures, 2 size)` they stand in for all that is above. The encoder and the layers below then have their
+    gradients, decoder and what follows have those of e = 0.
     """
 
     noise: Tensor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -151,6 +151,10 @@ class Defense:
         """What a reader of results must know of a training, as all defences left it, that it took part in."""
         return ()
 
+    def clashes(self, before: Sequence[Defense]) -> str | None:
+        """Why it cannot stand in a stack behind these defences, whose effect or its own would be lost, or None."""
+        return None
+
     def of_round(self, round: Round) -> Defense:
         """Itself with every setting filled in that the round decides; ValueError with why it cannot take part."""
         return self
@@ -174,10 +178,11 @@ class Defense:
         return regression
 
     def told(self, network: nn.Module) -> Mapping[str, str]:
-        """Buffers of the network that an attacker fills with the gradient of a parameter, each the name of its own.
+        """Buffers of the network that an attacker fills, each the name of a fully connected layer with a bias.
 
-        What a client drew is not known. For one picture such a gradient may tell what the draw did, so that the layers
-        below can be simulated without it.
+        What a client drew is not known. The gradients of such a layer tell what the draw did to its outputs' error
+        signals (`updates/signals.py`), which stand in the buffer, a row a picture, so that this layer and those below
+        can be simulated without the draw.
         """
         return {}
 

@@ -112,7 +112,7 @@ class Stack:
         return sent
 
     def told(self, network: nn.Module) -> Mapping[str, str]:
-        """Buffers of the network that one picture's gradient tells, and of which parameter: see `Defense.told`."""
+        """Buffers of the network that a gradient tells, and by which layer: see `Defense.told`."""
         return {name: of for defense in self.defenses for name, of in defense.told(network).items()}
 
     def clients_seen(self, clients: int) -> int:

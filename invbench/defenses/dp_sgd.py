@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -96,6 +97,13 @@ class DpSgd(Defense):
 
     def stages(self) -> tuple[Stage, ...]:
         return ("training",) if self.rounds is None else ("per_example", "update")
+
+    def clashes(self, before: Sequence[Defense]) -> str | None:
+        """A training has one clip and one noise, and so has an update: of two the last would decide."""
+        if not any(isinstance(other, DpSgd) and other.stages() == self.stages() for other in before):
+            return None
+        what = "the victim's training" if self.rounds is None else "what clients share"
+        return f"another dp-sgd makes {what} private already: its clip and noise would be replaced, not added to"
 
     def of_round(self, round: Round) -> DpSgd:
         """With the batch, and with the noise where an epsilon is asked for."""

@@ -20,7 +20,7 @@ GRID = 2.0**-32
 """Distance of two numbers that are encrypted: 2.3e-10."""
 
 _HOLDERS = {
-    "helper": "a helper decrypts the sum for the server and has to decrypt nothing else",
+    "helper": "a helper decrypts the sum for the server, rounded, and has to decrypt nothing else",
     "clients": "every client holds the whole key, and one that colludes with the server opens every client's update",
     "shared": "clients hold shares of the key and decrypt the sum together",
 }
@@ -33,9 +33,13 @@ class Homomorphic(Defense):
 
     Values are clipped and rounded to multiples of 2^-32. `ckks` encrypts all of them; its error is rounded away again.
     `paillier` takes one ciphertext a value: `sample` coordinates are encrypted and compared with the plain sum, which
-    the others are as they are, for it computes exactly. TenSEAL does not split keys: `key: shared` decrypts with a
-    whole one, and adds to the sum the noise with which the holders of shares have to flood it, because a decrypted
-    number of CKKS tells of the key through its error (Li and Micciancio 2021, ePrint 2020/1533).
+    the others are as they are, for it computes exactly.
+
+    A number that CKKS decrypts has an error that depends on the key: whoever sees it beside the ciphertext finds the
+    key (Li and Micciancio 2021, ePrint 2020/1533). Who holds the whole key rounds the error away before he hands the
+    sum out, which then is the plain one and tells nothing more: `key: helper` and `clients` need no noise. Those who
+    hold shares hand out numbers that are not rounded yet, and each has to flood his with noise. TenSEAL does not split
+    keys: `key: shared` decrypts with a whole one and adds that noise, `flooding`, to the sum. Paillier has no error.
     """
 
     scheme: Literal["ckks", "paillier"] = parameter("ckks", help="how updates are encrypted")
@@ -46,10 +50,21 @@ class Homomorphic(Defense):
         at_least=0,
         at_most=MOST,
         unit="the update's own",
-        help="standard deviation of the noise on a sum that shares decrypt",
+        help="standard deviation of the noise on a sum of ckks that shares decrypt",
     )
     sample: int = parameter(8, at_least=1, unit="coordinates", help="how many are encrypted by Paillier")
     modulus: int = parameter(3072, at_least=1024, at_most=8192, unit="bits", help="of Paillier's key")
+
+    def __post_init__(self) -> None:
+        if not self.flooding:
+            return
+        if self.scheme != "ckks":
+            raise ValueError(f"homomorphic: {self.scheme} decrypts without an error, so no flooding noise hides it")
+        if self.key != "shared":
+            whole = "the helper holds" if self.key == "helper" else "each client holds"
+            raise ValueError(
+                f"homomorphic: {whole} the whole key and rounds the error away: flooding is of `key: shared`"
+            )
 
     @property
     def redraws(self) -> bool:
@@ -68,6 +83,8 @@ class Homomorphic(Defense):
             notes.append("homomorphic aggregation protects nothing here: the sum is one client's update")
         if (self.scheme, self.key, self.flooding) == ("ckks", "shared", 0.0):
             notes.append("homomorphic: a sum that is decrypted by shares without flooding noise tells of the key")
+        elif self.flooding:
+            notes.append(f"homomorphic: the sum has the holders' flooding noise, standard deviation {self.flooding:g}")
         return tuple(notes)
 
     def aggregate(self, updates: list[Update], context: Context) -> list[Update]:

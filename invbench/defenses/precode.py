@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,8 +27,10 @@ class Precode(Defense):
 
     No guarantee: the first fully connected layer's gradient still is its input times a factor, so where that is the
     network's first the picture is read exactly (Balunovic et al. 2022, arXiv 2111.04706, section 5). Elsewhere that
-    layer may be the encoder: of one picture, its bias's gradient tells the error signal that the draw made, and whoever
-    puts it in the place of all that is above matches encoder and lower layers without knowing the draw.
+    layer may be the encoder, whose gradients tell the error signals that the draws made: of one picture its bias's is
+    the signal, of several the signals are those that fit its gradients best once pictures are guessed. Whoever puts
+    them in the place of all that is above matches encoder and lower layers without knowing a draw. Which label is whose
+    is not told then: decoder and head are skipped.
     """
 
     size: int = parameter(256, at_least=1, unit="entries", help="size K of the code")
@@ -38,6 +40,11 @@ class Precode(Defense):
         if any(isinstance(layer, VariationalBottleneck) for layer in network.modules()):
             return None
         return "needs a last fully connected layer to stand in front of; the network does not end in one"
+
+    def clashes(self, before: Sequence[Defense]) -> str | None:
+        if any(isinstance(other, Precode) for other in before):
+            return "another precode has put its bottleneck in front of the last layer already"
+        return None
 
     def model(self, network: nn.Module, context: Context) -> nn.Module:
         """The network with a bottleneck: its last layer becomes `NAME.1`, after `NAME.0`."""
@@ -72,8 +79,8 @@ class Precode(Defense):
         return _OfNetwork(size=self.size, beta=self.beta, drawn=tuple(n.startswith(above + heads) for n in names))
 
     def told(self, network: nn.Module) -> Mapping[str, str]:
-        """The error signal of what the encoder says, by the gradient of its bias."""
-        return {f"{name}.signal": f"{name}.encoder.bias" for name in _bottlenecks(network)}
+        """The error signals of what the encoder says, by its gradients."""
+        return {f"{name}.signal": f"{name}.encoder" for name in _bottlenecks(network)}
 
 
 @dataclass(frozen=True, kw_only=True)

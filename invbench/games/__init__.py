@@ -78,6 +78,14 @@ class Deal(ABC, Generic[Seen, Said]):
         """Pictures and the like, by file name. `controls`: the scored controls, by name."""
         return {}
 
+    def of_rerun(self, answers: Sequence[Said]) -> dict[str, npt.NDArray[Any]]:
+        """What `files` draws of the answers to a rerun; it is kept with the rerun's scores."""
+        return {}
+
+    def beside(self, reruns: Mapping[str, Mapping[str, npt.NDArray[Any]]]) -> Deal[Seen, Said]:
+        """The same deal, told what `of_rerun` kept of each requested rerun, by its name, before `files` is asked."""
+        return self
+
     @property
     def notes(self) -> Sequence[str]:
         """What a reader of the numbers must know."""

@@ -7,7 +7,7 @@ import numpy as np
 from invbench.cell import Cell
 from invbench.core.randomness import numpy_stream
 from invbench.data import ImagePool
-from invbench.defenses import Round, Stack
+from invbench.defenses import Defense, Round, Stack
 from invbench.protocol import UpdateProtocol
 from invbench.scoring.reconstruction import Array, Truth
 from invbench.victims import model_of, stack_of
@@ -32,6 +32,12 @@ def round_of(cell: Cell) -> Round:
 def round_stack(cell: Cell) -> Stack:
     """The cell's defences as they act in its rounds; ValueError with why one of them cannot."""
     return stack_of(cell).of_round(round_of(cell))
+
+
+def named_defenses(cell: Cell) -> list[tuple[str, Defense]]:
+    """The cell's defences by name, as they act in its rounds."""
+    names = [choice.name for choice in cell.defense or ()]
+    return list(zip(names, round_stack(cell).defenses, strict=True))
 
 
 def pictures_of(cell: Cell) -> int:

@@ -78,8 +78,8 @@ def _bound(kappa: float, record: Steps) -> Bound:
     return reconstruction_bound(kappa, record) if kappa < 1 else Bound(1.0, 1.0, 1.0)
 
 
-def of_round(stack: Named, priors: Priors, rounds: int = 1) -> Guaranteed:
-    """Of what a client of game `update`, behind this stack, shares of one batch in so many rounds."""
+def of_round(stack: Named, priors: Priors = (), rounds: int = 1) -> Guaranteed:
+    """Of what a client behind this stack shares in so many rounds."""
     if not stack:
         return Guaranteed("")
     return Guaranteed(_finite(guarantee_of_round(stack, rounds)), priors)

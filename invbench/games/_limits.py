@@ -51,6 +51,8 @@ Three and a half minutes of one core for two pictures of 3 x 32 x 32 and a LeNet
 eigenvectors, 37 s for the prior (added up from what smaller ones take; half a minute at 3,072). At 8,192 the
 eigenvectors alone take 280 s, and a cell has ten minutes by default.
 """
+SPACING = torch.finfo(torch.float32).eps
+"""Relative distance of two numbers of float32: noise below that of what is sent is lost when it is added."""
 _WHY = "why"
 Prior = tuple[gaussian_prior.Sample, gaussian_prior.Sample]
 """Of one picture: the pictures of all labels and of its own that its covariance is fitted on."""
@@ -105,10 +107,21 @@ def limits_of(cell: Cell, public: Public) -> Limits:
     made = [fetch(artefact) for artefact in limit_artefacts(cell, public)]
     if why := [_words(tensors) for tensors in made if _WHY in tensors]:
         return Limits({}, (f"the limits are empty: {why[0]}",))
+    if why_lost := _lost_in_rounding(found.variance, made):
+        return Limits({}, (f"the limits are empty: {why_lost}",))
     variance = found.variance / (1 if _apart(cell) else public.clients) / protocol_of(cell).rounds
     informations = [_information(tensors, variance) for tensors in made]
     scores = by_metric([computed(cell.game, {"information": one}) for one in informations])
     return Limits(scores, tuple(_notes(cell, public, found, informations)))
+
+
+def _lost_in_rounding(variance: float, made: Sequence[Tensors]) -> str:
+    """That the noise is below what float32 leaves of what is sent, by its root mean square; empty where it is not."""
+    spacing = SPACING * max(float(tensors["size"]) for tensors in made)
+    if math.sqrt(variance) >= spacing:
+        return ""
+    said = f"noise of standard deviation {math.sqrt(variance):.2g} is lost in float32"
+    return f"{said}, whose numbers are about {spacing:.2g} apart at the size of what is sent"
 
 
 def _apart(cell: Cell) -> bool:
@@ -171,7 +184,7 @@ def _step(defense: Defense) -> list[object]:
 
 
 def _made(of: Derivative, pool: ImagePool, priors: Sequence[Prior], asked: int, generator: torch.Generator) -> Tensors:
-    """`nodes`, `weights`, `trace` (value, standard error), `facts` (pixels, spread, exact)."""
+    """`nodes`, `weights`, `trace` (value, standard error), `facts` (pixels, spread, exact), `size` of what is sent."""
     size, nothing = len(of.pixels), torch.zeros(0, 0, dtype=torch.float64)
     nodes, weights, spread, exact = nothing, nothing, 0.0, False
     if size * of.entries * 8 > MOST_BYTES:
@@ -188,7 +201,9 @@ def _made(of: Derivative, pool: ImagePool, priors: Sequence[Prior], asked: int, 
             found = trace(of, asked, generator)
             nodes, weights = quadrature(of, roots, asked, generator)
     facts = torch.tensor([asked, spread, exact], dtype=torch.float64)
-    return {"nodes": nodes, "weights": weights, "trace": torch.tensor(found, dtype=torch.float64), "facts": facts}
+    size_sent = of.send(of.pixels).square().mean().sqrt()
+    told = {"trace": torch.tensor(found, dtype=torch.float64), "facts": facts, "size": size_sent}
+    return {"nodes": nodes, "weights": weights, **told}
 
 
 def _information(tensors: Tensors, variance: float) -> Information:

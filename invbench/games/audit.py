@@ -153,6 +153,7 @@ class AuditDeal(Deal[AuditObservation, AuditGuess]):
                 delta=asked.delta,
                 error=asked.error,
                 share=asked.guessed,
+                surest=asked.surest,
                 groups=self._layers() if asked.by_layer else None,
             )
             for answer, member in zip(answers, self.member, strict=True)

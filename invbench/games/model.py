@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache, partial
 from typing import Any
 
@@ -26,7 +26,7 @@ from invbench.observation import Confidences, Inversion, ModelObservation, Model
 from invbench.protocol import Protocol
 from invbench.protocol.black_box import BlackBox
 from invbench.registry import game
-from invbench.scoring.classes import classes_png
+from invbench.scoring.classes import ROWS, classes_png
 from invbench.scoring.computing import computed
 from invbench.victims import (
     architecture,
@@ -115,11 +115,20 @@ class ModelGame(Game[ModelPublic, ModelObservation, Inversion]):
 
 
 @dataclass(frozen=True, eq=False)
+class _Row:
+    """A row of the picture: its name, `(N, C, H, W)`, and of which classes there is an answer."""
+
+    name: str
+    pictures: Array
+    returned: Sequence[bool]
+
+
+@dataclass(frozen=True, eq=False)
 class ModelDeal(Deal[ModelObservation, Inversion]):
     """One cell's observations, and behind the wall what scores the answers.
 
     `victim` answers with its defences, `classifier` is another network, trained apart: pictures in [0, 1] to
-    confidences.
+    confidences. `shuffled`: what `of_rerun` kept of the control of that name, where it was asked for.
     """
 
     cell: Cell
@@ -128,6 +137,15 @@ class ModelDeal(Deal[ModelObservation, Inversion]):
     victim: Confidences
     classifier: Confidences
     device: torch.device
+    shuffled: Mapping[str, Array] = field(default_factory=dict)
+
+    def of_rerun(self, answers: Sequence[Inversion]) -> dict[str, Array]:
+        """`answers` `(N, C, H, W)` and which were `returned` `(N,)`, of the attack on the model of shuffled labels."""
+        returned = np.array([answer.image is not None for answer in answers])
+        return {"answers": self._pictures(answers).astype(np.float32), "returned": returned}
+
+    def beside(self, reruns: Mapping[str, Mapping[str, Array]]) -> ModelDeal:
+        return replace(self, shuffled=reruns.get("shuffled", {}))
 
     def score(self, answers: Sequence[Inversion]) -> Scores:
         """Every metric, one value a class. A missing picture is scored as the mean of all training pictures.
@@ -167,19 +185,33 @@ class ModelDeal(Deal[ModelObservation, Inversion]):
         }
 
     def files(self, answers: Sequence[Inversion], scores: Scores, controls: Mapping[str, Scores]) -> dict[str, bytes]:
-        """`grid.png`: class mean, nearest training picture and answer of each class, with the model's confidence."""
-        names, pictures = self.cell.names, self._pictures(answers)
-        title = f"{names['attack']} on {names['model']}, {names['dataset']}, {names['protocol']}"
-        rows = (class_means(self.pool)[self._classes], self._nearest(pictures), pictures)
-        sure = [self._confidences(row)[np.arange(len(row)), self._classes] for row in rows]
-        said = ["no answer" if answer.image is None else "" for answer in answers]
-        texts = [
-            [f"confidence {of_mean:.2f}", f"confidence {of_nearest:.2f}", missing or f"confidence {of_answer:.2f}"]
-            for of_mean, of_nearest, of_answer, missing in zip(*sure, said, strict=True)
-        ]
-        title += f", defence {names['defense']}; under each picture the model's confidence that it is of the class"
+        """`grid.png`: class mean, nearest training picture and answer of each class, and the answer of the control
+        `shuffled`, with the model's confidence."""
+        cell, rows = self.cell.names, self._rows(answers)
+        texts = [self._sure(row) for row in rows]
+        title = f"{cell['attack']} on {cell['model']}, {cell['dataset']}, {cell['protocol']}, defence {cell['defense']}"
+        title += "; under each picture the model's confidence that it is of the class"
         heads = [f"class {label}" for label in self._classes]
-        return {"grid.png": classes_png([list(column) for column in zip(*rows, strict=True)], texts, heads, title)}
+        columns = [list(column) for column in zip(*(row.pictures for row in rows), strict=True)]
+        names = [row.name for row in rows]
+        return {"grid.png": classes_png(columns, list(zip(*texts, strict=True)), heads, title, names)}
+
+    def _rows(self, answers: Sequence[Inversion]) -> list[_Row]:
+        """The rows of the picture, a picture a class."""
+        pictures, returned = self._pictures(answers), [answer.image is not None for answer in answers]
+        every = [True] * len(answers)
+        means, nearest = class_means(self.pool)[self._classes], self._nearest(pictures)
+        three = zip(ROWS, (means, nearest, pictures), (every, every, returned), strict=True)
+        rows = [_Row(*one) for one in three]
+        if self.shuffled:
+            control = self.shuffled["answers"].astype(np.float64)
+            rows.append(_Row("answer, shuffled labels", control, self.shuffled["returned"].tolist()))
+        return rows
+
+    def _sure(self, row: _Row) -> list[str]:
+        """The line under each picture of a row."""
+        sure = self._confidences(row.pictures)[np.arange(len(row.pictures)), self._classes]
+        return [f"confidence {value:.2f}" if ok else "no answer" for value, ok in zip(sure, row.returned, strict=True)]
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -22,8 +22,9 @@ from invbench.core.artefacts import Artefact
 from invbench.core.randomness import stream
 from invbench.data import ImagePool
 from invbench.games import Deal, Game, Rerun, Scores
-from invbench.games._batches import clients_seen, target_pool
+from invbench.games._batches import clients_seen, named_defenses, target_pool
 from invbench.games._federation import Attendance, Rounds, attendance, many_rounds_of, one_round, own_pictures, played
+from invbench.games._guaranteed import Guaranteed, of_round
 from invbench.games._planning import STAGES, why_unplayable
 from invbench.games.update import UpdateGame
 from invbench.observation import Guess, ParticipationGuess, ParticipationObservation, ParticipationPublic
@@ -224,6 +225,19 @@ class ParticipationDeal(Deal[ParticipationObservation, ParticipationGuess]):
         scores = computed(self.cell.game, {"pictures": originals if told is None else told, "originals": originals})
         return {name: [None] * len(values) for name, values in scores.items()} if told is None else scores
 
+    def limits(self) -> Scores:
+        """`epsilon`: of all that the client sends who takes part most often."""
+        return self._guaranteed.limits(self.cell)
+
+    @cached_property
+    def _guaranteed(self) -> Guaranteed:
+        return of_round(named_defenses(one_round(self.cell)), rounds=self._most_often)
+
+    @cached_property
+    def _most_often(self) -> int:
+        """In how many rounds a client takes part at most, those too in which it is not in the sum."""
+        return max(int(np.bincount(of.order.ravel()).max()) for of in self.attendances)
+
     def arrays(self, answers: Sequence[ParticipationGuess]) -> dict[str, npt.NDArray[Any]]:
         """`participation` and `guessed_participation` `(targets, T, n)`, `pictures` `(targets, n, N)`: indexes."""
         return {
@@ -251,6 +265,12 @@ class ParticipationDeal(Deal[ParticipationObservation, ParticipationGuess]):
         ]
         if model_of(self.cell).trained:
             found += training_notes(self.cell, usual_training(self.cell))
+        found += self._guaranteed.notes
+        if not isinstance(self._guaranteed.found, str):
+            found.append(
+                f"epsilon is of a client in {self._most_often} of {asked.rounds} rounds, the most that one takes part"
+                " in; who takes part when counts as public, and sampling is not counted"
+            )
         return tuple(note for note in found if note)
 
 

@@ -15,12 +15,12 @@ from torch import Tensor
 from invbench.cell import Cell
 from invbench.core.artefacts import Artefact
 from invbench.data import ImagePool
-from invbench.defenses import Defense
 from invbench.games import Craft, Deal, Game, Rerun, Scores
 from invbench.games._batches import (
     attackers_own,
     batches,
     clients_seen,
+    named_defenses,
     protocol_of,
     round_stack,
     target_pool,
@@ -85,7 +85,7 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
             std=std,
             protocol=cell.protocol.name,
             protocol_settings=dict(cell.protocol.settings),
-            defenses=tuple(PublicDefense(name, defense.public_parameters()) for name, defense in _defenses(cell)),
+            defenses=tuple(PublicDefense(name, defense.public_parameters()) for name, defense in named_defenses(cell)),
             clients=clients_seen(cell),
             reference=reference(cell, pool, protocol.public),
         )
@@ -227,7 +227,7 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         own = attackers_own(self.cell, self.pool)[: protocol.public]
         labelled = self.observations[0].public.labels == "known"
         priors = [reconstruction.priors(t, self.pool, targets, labelled=labelled, ruled_out=own) for t in self.truths]
-        return of_round(_defenses(self.cell), tuple(priors), protocol.rounds)
+        return of_round(named_defenses(self.cell), tuple(priors), protocol.rounds)
 
     def _shared(self) -> dict[str, Tensor] | None:
         """Which entries some client ever sent of the first target's update, by parameter name; None where all are."""
@@ -263,10 +263,3 @@ def _why_empty(update: Update) -> str:
     if not all(bool(tensor.isfinite().all()) for tensor in update):
         return "not finite: the clients' own computing diverged"
     return "" if any(bool(tensor.any()) for tensor in update) else "zero: nothing was shared"
-
-
-def _defenses(cell: Cell) -> list[tuple[str, Defense]]:
-    """The cell's defences by name, as they act in its rounds."""
-    return [
-        (choice.name, defense) for choice, defense in zip(cell.defense or (), round_stack(cell).defenses, strict=True)
-    ]

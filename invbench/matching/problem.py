@@ -26,7 +26,8 @@ from invbench.matching.regularisers import total_variation
 from invbench.matching.tracing import Batched
 from invbench.observation import Update, UpdateObservation
 from invbench.updates.pooling import stack_behind
-from invbench.updates.simulation import as_gradient, gradient_of, multiple_of, simulator, told
+from invbench.updates.signals import Known, signals
+from invbench.updates.simulation import as_gradient, gradient_of, multiple_of, simulator
 
 
 @dataclass(frozen=True)
@@ -97,11 +98,11 @@ def _batched(
     classes: int | None,
     objective: Objective,
     tv: float,
-    known: Callable[[Update], tuple[dict[str, Tensor], ...]],
+    known: Known,
 ) -> Batched:
     """`(variables, [labels,] *seen) -> slopes, totals, objectives`, lanes first; no labels where `classes` is given.
 
-    `known`: what else the update seen gives to the simulated client.
+    `known`: what else the update seen gives to the simulated client of these pictures.
     """
     pixels = math.prod(shape)
 
@@ -111,7 +112,7 @@ def _batched(
             labels, seen = given[0], given[1:]
         else:
             labels, seen = variables[pixels:].reshape(-1, classes).softmax(dim=1), given
-        distance = objective(simulated(images, labels, *known(seen)), seen)
+        distance = objective(simulated(images, labels, *known(seen, images)), seen)
         total = distance + tv * total_variation(images) if tv else distance
         return total, distance
 
@@ -160,13 +161,12 @@ def build_problem(
     )
 
 
-def _known(seen: UpdateObservation, simulate: bool) -> Callable[[Update], tuple[dict[str, Tensor], ...]]:
-    """Of an update the buffers of the model that it tells, by name (`updates/simulation.py`); mostly none."""
-    places = told(seen.public, seen.model)
-    factor = multiple_of(seen.public).factor if simulate else 1.0
-    if not places:
-        return lambda update: ()
-    return lambda update: ({name: update[place].reshape(1, -1) / factor for name, place in places.items()},)
+def _known(seen: UpdateObservation, simulate: bool) -> Known:
+    """Of an update the buffers of the model that it tells, by name (`updates/signals.py`); mostly none."""
+    known, factor = signals(seen.public, seen.model), multiple_of(seen.public).factor if simulate else 1.0
+    if factor == 1.0:
+        return known
+    return lambda update, images: known(tuple(tensor / factor for tensor in update), images)
 
 
 def _held(seen: UpdateObservation, objective: Objective, simulate: bool) -> Update:

@@ -11,6 +11,7 @@ from invbench import registry
 from invbench.cell import Choice
 from invbench.core.errors import in_words
 from invbench.core.parameters import nearest_name
+from invbench.matrix.clashing import refuse_clashes
 from invbench.matrix.errors import Errors
 from invbench.matrix.source.nodes import Entry, Items, Node, Place, Scalar, Table, plain, show
 
@@ -78,7 +79,9 @@ def read_stack(node: Node, reader: Reader) -> tuple[Choice, ...] | None:
         return ()
     choices = [_stacked(item, reader) for item in node.items]
     known = tuple(choice for choice in choices if choice is not None)
-    return known if len(known) == len(choices) > 0 else None
+    if len(known) < len(choices) or not known:
+        return None
+    return None if refuse_clashes(known, node.items, reader.errors) else known
 
 
 def _stacked(node: Node, reader: Reader) -> Choice | None:

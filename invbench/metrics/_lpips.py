@@ -1,15 +1,16 @@
-"""What metric `lpips` computes with: the network, and pictures as vectors whose distances it is.
+"""What metric `lpips` computes with: the network's weights, and pictures as vectors whose distances it is.
 
-Network and linear heads are the `lpips` package's. AlexNet's trunk, which that package would download,
-comes from `invbench/assets` (see `NOTICE`).
+The linear heads are the `lpips` package's, which is not imported: its file is read. AlexNet's trunk, which that
+package would download, comes from `invbench/assets` (see `NOTICE`).
 """
 
 from __future__ import annotations
 
-import warnings
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor
 
 from invbench.metrics._images import Floats, image_pairs, unit_images
+from invbench.metrics._lpips_network import Network
 
 if TYPE_CHECKING:
     from invbench.metrics._images import Images
@@ -31,7 +33,7 @@ def distances_of_pairs(a: Images, b: Images) -> Floats:
     first, second = image_pairs(a, b)
     network = _network()
     with torch.no_grad():
-        values = [network(x, y).item() for x, y in zip(_inputs(first, "a"), _inputs(second, "b"), strict=True)]
+        values = [network.distance(x, y).item() for x, y in zip(_inputs(first, "a"), _inputs(second, "b"), strict=True)]
     return np.array(values, dtype=np.float64)
 
 
@@ -72,24 +74,15 @@ def lpips_note(image_shape: tuple[int, ...]) -> str | None:
 
 
 @cache
-def _network() -> Any:
-    """The network in evaluation mode, once per process.
-
-    It is built on the meta device: its AlexNet would otherwise first draw 61 million random weights, from
-    torch's global stream.
-    """
-    with warnings.catch_warnings(), torch.device("meta"):
-        import lpips as package  # type: ignore[import-untyped]  # seconds of imports that a run's parent never needs
-
-        warnings.filterwarnings("ignore", category=UserWarning, module=r"torchvision\.models\._utils")
-        network = package.LPIPS(net="alex", version="0.1", pretrained=False, pnet_rand=True, verbose=False)
-    heads = files("lpips") / "weights" / "v0.1" / "alex.pth"
+def _network() -> Network:
+    """The network, once per process."""
+    package = find_spec("lpips")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("no module named 'lpips', whose weights the metric lpips needs", name="lpips")
+    heads = Path(package.origin).parent / "weights" / "v0.1" / "alex.pth"
+    weights = torch.load(heads, map_location="cpu", weights_only=True)
     trunk = files("invbench") / "assets" / "alexnet_trunk.safetensors"
-    with heads.open("rb") as opened:
-        state = torch.load(opened, map_location="cpu", weights_only=True)
-    state |= safetensors.torch.load(trunk.read_bytes())
-    network.load_state_dict(state, strict=False, assign=True)  # a weight left out stays on meta and cannot run
-    return network.requires_grad_(False).eval()
+    return Network(weights | safetensors.torch.load(trunk.read_bytes()))
 
 
 def _inputs(images: Floats, name: str) -> list[Tensor]:
@@ -109,13 +102,9 @@ def _upsampled(height: int, width: int) -> tuple[int, int]:
 
 
 def _vector(image: Tensor) -> npt.NDArray[np.float32]:
-    from lpips import normalize_tensor
-
     network = _network()
-    layers = network.net(network.scaling_layer(image))
     parts = []
-    for head, layer in zip(network.lins, layers, strict=True):
-        weights = head.model[-1].weight.reshape(1, -1, 1, 1)
+    for k, layer in enumerate(network.layers(image)):
         pixels = layer.shape[2] * layer.shape[3]
-        parts.append((normalize_tensor(layer) * (weights / pixels).sqrt()).flatten())
+        parts.append((layer * (network.head(k) / pixels).sqrt()).flatten())
     return np.asarray(torch.cat(parts).numpy())

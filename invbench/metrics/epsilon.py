@@ -24,7 +24,7 @@ METRIC = Metric(
         role="limit",
         least=0.0,
     ),
-    games=("update", "membership", "model", "extraction", "informed", "audit"),
+    games=("update", "membership", "model", "extraction", "informed", "audit", "participation"),
     inputs=("guaranteed",),
     values=epsilon,
 )

@@ -12,6 +12,7 @@ import torch
 
 from invbench.cell import Cell
 from invbench.core.attack import Attack
+from invbench.core.compiler import load_compiler_late
 from invbench.core.memory import counted_memory
 from invbench.games import game_of
 from invbench.observation import Observation
@@ -43,6 +44,7 @@ def forecast(cell: Cell, device: str) -> Forecast:
     Nothing is trained or prepared for it: an untrained victim of the same architecture costs the same, and a short
     version stands in for what the attack prepares.
     """
+    load_compiler_late()
     few = replace(cell, targets=min(cell.targets, _TRIAL_TARGETS))
     made, first = stand_ins(few)
     with counted_memory(torch.device(device)) as peak:

@@ -24,7 +24,7 @@ from invbench.play.dealing import dealt
 from invbench.play.outcomes import Played, failed_by, unplayed
 from invbench.play.plain import scores_of, texts, told, writable
 from invbench.play.preparing import prepared
-from invbench.play.reruns import rerun_scores
+from invbench.play.reruns import reran
 
 
 def play(cell: Cell, device: str) -> Played:
@@ -61,7 +61,9 @@ def _play(cell: Cell, device: str) -> Played:
     scores = _whole(deal.score(answers), cell)
     scoring_seconds = time.perf_counter() - clock
     clock = time.perf_counter()
-    controls = {name: _whole(of, cell) for name, of in {**deal.controls(), **rerun_scores(cell, device)}.items()}
+    reruns = reran(cell, device)
+    every = {**deal.controls(), **{name: one.scores for name, one in reruns.items()}}
+    controls = {name: _whole(of, cell) for name, of in every.items()}
     if lacking := requested_controls(cell) - controls.keys():
         raise ValueError(f"game {cell.game} made no control {sorted(lacking)[0]!r}, which its sheet names")
     limits = _whole(deal.limits(), cell)
@@ -86,7 +88,8 @@ def _play(cell: Cell, device: str) -> Played:
             "controls": time.perf_counter() - clock,
         },
     )
-    arrays, files = deal.arrays(answers), deal.files(answers, scores, controls)
+    drawing = deal.beside({name: one.kept for name, one in reruns.items()})
+    arrays, files = deal.arrays(answers), drawing.files(answers, scores, controls)
     return writable(f"game {cell.game}", Played(record, arrays, files))
 
 

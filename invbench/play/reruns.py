@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy.typing as npt
 import torch
 
 from invbench import registry
@@ -21,7 +22,7 @@ from invbench.play.plain import scores_of, told
 from invbench.play.preparing import preparations, prepared
 from invbench.sheets import metric_of
 
-_TEXT = "scores"
+_TEXT, _KEPT = "scores", "kept "
 
 
 def requested_reruns(cell: Cell) -> dict[str, Rerun[Any]]:
@@ -34,8 +35,16 @@ def rerun_artefacts(cell: Cell, device: str) -> dict[str, Artefact]:
     return {name: _artefact(name, rerun, device) for name, rerun in requested_reruns(cell).items()}
 
 
-def rerun_scores(cell: Cell, device: str) -> dict[str, Scores]:
-    """The scores of each requested rerun."""
+@dataclass(frozen=True, eq=False)
+class Reran:
+    """What came of a rerun: its scores, and what the game draws of its answers (`Deal.of_rerun`)."""
+
+    scores: Scores
+    kept: dict[str, npt.NDArray[Any]]
+
+
+def reran(cell: Cell, device: str) -> dict[str, Reran]:
+    """What came of each requested rerun, by its name."""
     return {name: _read(fetch(artefact)) for name, artefact in rerun_artefacts(cell, device).items()}
 
 
@@ -53,13 +62,15 @@ def _artefact(name: str, rerun: Rerun[Any], device: str) -> Artefact:
         answers = answer(attack, seen, Settings(compile=cell.compile)).answers
         told(cell.attack.name, deal, answers)
         text = json.dumps(scores_of(deal.score(answers), f"game {cell.game}"))
-        return {_TEXT: torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)}
+        kept = {_KEPT + name: torch.from_numpy(array) for name, array in deal.of_rerun(answers).items()}
+        return {_TEXT: torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8), **kept}
 
     needs = (*rerun.needs, *preparations(cell).values())
     what = f"{cell.attack.short} on {name}, {cell.model.short}"
     return Artefact(what if cell.batch_size is None else f"{what}, batch {cell.batch_size}", key, make, needs)
 
 
-def _read(tensors: Tensors) -> Scores:
+def _read(tensors: Tensors) -> Reran:
     scores: Scores = json.loads(bytes(tensors[_TEXT].tolist()))
-    return scores
+    kept = {name.removeprefix(_KEPT): t.numpy() for name, t in tensors.items() if name.startswith(_KEPT)}
+    return Reran(scores, kept)

@@ -36,33 +36,49 @@ def bounds(
     delta: float,
     error: float = 0.05,
     share: float = 1.0,
+    surest: float | None = None,
     groups: Sequence[slice] | None = None,
     family: Family = GAUSSIAN,
 ) -> Bounds:
     """The bounds that scores `(n,)` prove, higher for likelier in, of canaries of whom `member` `(n,)` were in.
 
     `middle`: the score at which in and out are as likely, and `share`, of canaries guessed on by the exact tail, are
-    chosen before anybody knows who is in. `groups`: canaries that are audited by themselves, a layer each, the best
-    taken and `error` divided by how many there are.
+    chosen before anybody knows who is in. So is `surest`, the share on which the bound of whatever mechanism guesses,
+    both ways; without it the best of all thresholds is taken, above which "in" is guessed. `groups`: canaries that are
+    audited by themselves, a layer each, the best taken and `error` divided by how many there are.
     """
     parts = [slice(None)] if groups is None else list(groups)
     each = error / len(parts)
-    found = [_of_part(scores[part], member[part], middle, delta, each, share, family) for part in parts]
+    found = [_of_part(scores[part], member[part], middle, delta, each, share, surest, family) for part in parts]
     whatever, tradeoff, exact = (max(kind) for kind in zip(*found, strict=True))
     return Bounds(whatever, tradeoff, exact, family.name)
 
 
 def _of_part(
-    scores: Floats, member: Flags, middle: float, delta: float, error: float, share: float, family: Family
+    scores: Floats,
+    member: Flags,
+    middle: float,
+    delta: float,
+    error: float,
+    share: float,
+    surest: float | None,
+    family: Family,
 ) -> tuple[float, float, float]:
     counted = frontier(scores, member)
-    sure = most_sure(scores, member, middle, max(1, round(share * len(scores))))
-    exact = audit_exact.parameter_above(sure, family, error)
+    exact = audit_exact.parameter_above(_guesses(scores, member, middle, share), family, error)
+    if surest is None:
+        whatever = any_of_thresholds(counted, delta, error)
+    else:
+        whatever = audit_any.epsilon_above(_guesses(scores, member, middle, surest), delta, error)
     return (
-        any_of_thresholds(counted, delta, error),
+        whatever,
         tradeoff_of_thresholds(counted, delta, error, family),
         family.epsilon(exact, delta),
     )
+
+
+def _guesses(scores: Floats, member: Flags, middle: float, share: float) -> Counts:
+    return most_sure(scores, member, middle, max(1, round(share * len(scores))))
 
 
 def any_of_thresholds(counted: Sequence[Counts], delta: float, error: float) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import brentq  # type: ignore[import-untyped]
 from scipy.special import expit  # type: ignore[import-untyped]
-from scipy.stats import binom  # type: ignore[import-untyped]
 
 from invbench.privacy.audit_counts import Counts
 
@@ -16,6 +15,8 @@ def p_value(counts: Counts, epsilon: float, delta: float) -> float:
     With N ~ Binomial(guessed, e^eps / (1 + e^eps)): P(N >= right) + 2 m delta max_i P(right - i <= N < right) / i. The
     second term grows with the number m of canaries: with many, or a large delta, nothing can be shown.
     """
+    from scipy.stats import binom  # type: ignore[import-untyped]  # late: it takes a second to load
+
     share = expit(epsilon)
     above = binom.sf(counts.right - 1, counts.guessed, share)
     behind = np.arange(1, counts.right + 1)
@@ -25,6 +26,8 @@ def p_value(counts: Counts, epsilon: float, delta: float) -> float:
 
 def rejects(counts: Counts, epsilon: float, delta: float, error: float) -> bool:
     """Whether (epsilon, delta) is refuted, which is wrong with probability at most `error`."""
+    from scipy.stats import binom  # late: it takes a second to load
+
     if binom.sf(counts.right - 1, counts.guessed, expit(epsilon)) > error:  # even at delta 0, which is cheap to know
         return False
     return p_value(counts, epsilon, delta) < error

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 from scipy.optimize import brentq  # type: ignore[import-untyped]
-from scipy.stats import beta, binom  # type: ignore[import-untyped]
 
 from invbench.privacy.audit_counts import Counts
 from invbench.privacy.audit_family import MOST, Family
@@ -25,6 +24,8 @@ def tail(counts: Counts, family: Family, parameter: float) -> float:
     Given that, the r guesses are wrong independently, each with the mean posterior error g(W) above it:
     E_W Bin(u; r, g(W)).
     """
+    from scipy.stats import beta, binom  # type: ignore[import-untyped]  # late: it takes a second to load
+
     n, r, wrong = counts.canaries, counts.guessed, counts.guessed - counts.right
     if n == r:
         return float(binom.cdf(wrong, r, family.error(parameter, np.zeros(1)))[0])

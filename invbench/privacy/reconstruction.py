@@ -16,7 +16,6 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri  # type: ignore[import-untyped]
-from scipy.stats import beta  # type: ignore[import-untyped]
 
 from invbench.core.randomness import numpy_stream
 from invbench.privacy import Steps
@@ -53,6 +52,8 @@ def reconstruction_bound(kappa: float, record: Steps) -> Bound:
     if record.rate == 1:
         exact = float(ndtr(ndtri(kappa) + math.sqrt(record.steps) / record.noise))
         return Bound(exact, exact, exact)
+    from scipy.stats import beta  # type: ignore[import-untyped]  # a second that most runs never need
+
     without = np.sort(_log_ratios(record, taking_part=False))[::-1]
     own = _log_ratios(record, taking_part=True)
 

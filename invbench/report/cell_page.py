@@ -16,6 +16,7 @@ from invbench.report.tables import code, facts, table, text
 from invbench.report.told import each_told, told_record
 from invbench.report.utility import cost_page, costs
 from invbench.store import AXES, Record, Results
+from invbench.store.utility import damaged_utilities
 
 MOST_TARGETS = 32
 
@@ -40,6 +41,8 @@ def cell_page(results: Results, word: str) -> str:
         parts += ["## Numbers", _numbers(figures), _by_target(record, figures)]
     if (cost := costs(results).get(id)) is not None:
         parts += ["## Utility", cost_page(cost)]
+    elif (wrong := damaged_utilities(results).get(results.federations().get(id, ""))) is not None:
+        parts += ["## Utility", text(f"left out, damaged: {wrong}")]
     parts += published_section([figures], of_cell(results.published(), id))
     parts += ["## Files", _files(results, record), "## Settings", facts(record.settings)]
     if notes := (*record.notes, *figures.remarks):

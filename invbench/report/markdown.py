@@ -25,6 +25,7 @@ from invbench.report.sections import Link, grouped, room, section
 from invbench.report.tables import address, code, facts, table, text
 from invbench.report.utility import Cost
 from invbench.store import Record, Results
+from invbench.store.utility import damaged_utilities
 
 LISTS = {
     "failed": "Failed",
@@ -153,6 +154,8 @@ def _provenance(results: Results, figures: Sequence[Figures]) -> str:
     found["gone"] = f"arrays or pictures of {wording.cells(lacking)}" if lacking else None
     older = results.older()
     found["not in this report"] = f"{wording.cells(older)} of earlier matrices in the same folder" if older else None
+    if damaged := damaged_utilities(results).values():
+        found["left out, damaged"] = "; ".join(words.removeprefix(f"{results.path}{os.sep}") for words in damaged)
     return "## Provenance\n\n" + facts(found)
 
 

@@ -15,13 +15,19 @@ MOST = 40
 """Classes that are drawn: all people of AT&T's."""
 
 ROWS = ("class mean", "nearest training picture", "answer")
+"""What stands in each row, unless whoever draws says more."""
 NARROWEST = 96  # pixels of a column: `confidence 0.99` at 12 pixels
 
 
 def classes_png(
-    columns: Sequence[Sequence[np.ndarray]], texts: Sequence[Sequence[str]], heads: Sequence[str], title: str
+    columns: Sequence[Sequence[np.ndarray]],
+    texts: Sequence[Sequence[str]],
+    heads: Sequence[str],
+    title: str,
+    names: Sequence[str] = ROWS,
 ) -> bytes:
-    """PNG of the first `MOST` classes, `PER_ROW` a row. `columns`: a class's three pictures `(C, H, W)` in [0, 1].
+    """PNG of the first `MOST` classes, `PER_ROW` a row. `columns`: a class's pictures `(C, H, W)` in [0, 1], one for
+    each of the `names`, which stand on the left.
 
     `texts`: the line under each of them; `heads`: the line above each class. ValueError where the three differ in
     length or there is no class.
@@ -31,8 +37,8 @@ def classes_png(
         raise ValueError(f"a picture needs classes, and as many texts and heads, not {counts}")
     shown, size = min(len(columns), MOST), drawn_size(*columns[0][0].shape[1:])
     text, small = ImageFont.load_default(size=14), ImageFont.load_default(size=12)
-    across, down = max(size[1], NARROWEST) + GAP, LINE + len(ROWS) * (size[0] + LINE) + GAP
-    left = MARGIN + GAP + round(max(map(small.getlength, ROWS)))
+    across, down = max(size[1], NARROWEST) + GAP, LINE + len(names) * (size[0] + LINE) + GAP
+    left = MARGIN + GAP + round(max(map(small.getlength, names)))
     width = left + MARGIN + min(shown, PER_ROW) * across
     heading = wrapped(title, text, max(width, 420) - 2 * MARGIN)
     hidden = f"{len(columns) - shown} more classes are not shown" if len(columns) > shown else ""
@@ -45,7 +51,7 @@ def classes_png(
     for k in range(shown):
         x, y = left + k % PER_ROW * across, top + k // PER_ROW * down + LINE
         draw.text((x + size[1] // 2, y - LINE // 2), heads[k], fill=INK, font=text, anchor="mm")
-        for row, (name, picture, words) in enumerate(zip(ROWS, columns[k], texts[k], strict=True)):
+        for row, (name, picture, words) in enumerate(zip(names, columns[k], texts[k], strict=True)):
             corner = y + row * (size[0] + LINE)
             if k % PER_ROW == 0:
                 draw.text((MARGIN, corner + size[0] // 2), name, fill=FAINT, font=small, anchor="lm")

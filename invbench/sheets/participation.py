@@ -3,10 +3,10 @@
 from invbench.numbers.sheet import Evidence, Layout, Noun, Sheet
 
 SHEET = Sheet(
-    columns=("rounds_right", "column_right", "update_error", "psnr"),
+    columns=("rounds_right", "column_right", "update_error", "psnr", "epsilon"),
     item=Noun("client", "clients"),
     evidence=(Evidence("rounds_right"), Evidence("update_error"), Evidence("psnr")),
-    layout=Layout(metrics=("rounds_right", "column_right", "update_error"), aside=(("psnr", -1.0),)),
+    layout=Layout(metrics=("rounds_right", "column_right", "update_error"), aside=(("psnr", -1.0), ("epsilon", -1.0))),
     controls=("counts", "mean", "noise"),
     controls_by_default=("counts", "mean"),
     controls_by_name=(

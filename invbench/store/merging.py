@@ -16,7 +16,7 @@ from typing import Any
 from invbench.store.files import StoreError
 from invbench.store.record import Record
 from invbench.store.results import Results
-from invbench.store.utility import merge_utilities
+from invbench.store.utility import merged_utilities, write_utility
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ def merge(
         _refuse_other_matrix(folders[0], results, plans)
     plan = plans[folders[0].path]
     origin = {id: found for id in plan if (found := _best(id, folders)) is not None}
+    trained = merged_utilities(folders)
     environment = {**_common([results.environment() for results in folders]), "command": list(command)}
     with into.lock():
         first = folders[0]
@@ -52,7 +53,8 @@ def merge(
         for id, results in origin.items():
             if results.path != into.path:
                 into.copy(id, results)
-        merge_utilities(folders, into)
+        for utility in trained:
+            write_utility(into, utility)
         conclude(into)
     counts = Counter(results.path for results in origin.values())
     taken = {results.path: counts[results.path] for results in folders}

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -97,23 +97,41 @@ def utility_of(results: Results, id: str) -> UtilityRecord | None:
 
 
 def utilities(results: Results) -> dict[str, UtilityRecord]:
-    """The records of the planned cells' trainings by cell; equal ones are one object."""
-    known = dict[str, UtilityRecord | None]()
-    found = dict[str, UtilityRecord]()
-    for cell, id in results.federations().items():
-        if id not in known:
-            known[id] = utility_of(results, id)
-        if (record := known[id]) is not None:
-            found[cell] = record
-    return found
+    """The records of the planned cells' trainings by cell; equal ones are one object, damaged ones are left out."""
+    whole, _ = _planned(results)
+    return {cell: whole[id] for cell, id in results.federations().items() if id in whole}
 
 
-def merge_utilities(sources: Iterable[Results], into: Results) -> None:
-    """Bring the trainings that `into` plans together in it: the first that ended, else the first that there is."""
-    for id in dict.fromkeys(into.federations().values()):
+def damaged_utilities(results: Results) -> dict[str, str]:
+    """What is wrong with each damaged record of the planned trainings, in words with its place, by its id.
+
+    The next run gives it another name and makes it again.
+    """
+    return _planned(results)[1]
+
+
+def _planned(results: Results) -> tuple[dict[str, UtilityRecord], dict[str, str]]:
+    """The records of the planned trainings by id, and what is wrong with those that are damaged."""
+    whole, damaged = dict[str, UtilityRecord](), dict[str, str]()
+    for id in dict.fromkeys(results.federations().values()):
+        try:
+            if (record := utility_of(results, id)) is not None:
+                whole[id] = record
+        except Damaged as error:
+            damaged[id] = str(error)
+    return whole, damaged
+
+
+def merged_utilities(sources: Sequence[Results]) -> list[UtilityRecord]:
+    """Of each training that the first plans the record that ended, else the first that there is.
+
+    Damaged or OtherSchema where one cannot be understood.
+    """
+    best = list[UtilityRecord]()
+    for id in dict.fromkeys(sources[0].federations().values()):
         found = [record for results in sources if (record := utility_of(results, id)) is not None]
-        if found:
-            write_utility(into, next((record for record in found if record.done), found[0]))
+        best += [next((record for record in found if record.done), found[0])] if found else []
+    return best
 
 
 def set_utility_aside(results: Results, id: str) -> Path:

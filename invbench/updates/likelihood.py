@@ -22,7 +22,8 @@ from invbench.observation import Update, UpdateObservation
 from invbench.protocol._precision import roundoff
 from invbench.updates.arithmetic import UNIT, error_of_scores, error_of_softmax, sums
 from invbench.updates.pooling import stack_behind
-from invbench.updates.simulation import as_gradient, defended_gradient, protocol_of, simulator, stack_of, told
+from invbench.updates.signals import signals
+from invbench.updates.simulation import as_gradient, defended_gradient, protocol_of, simulator, stack_of
 
 WEIGHING = 3 * UNIT
 """Relative error of a gradient's entry by which `noise` weighs equations: the entry's own and its tensor's usual size.
@@ -88,8 +89,7 @@ def simulated(seen: UpdateObservation, images: Tensor, labels: Tensor) -> Simula
     context = Context(torch.Generator().manual_seed(0))
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
         step = defended_gradient(stack_of(seen.public), context)
-        places, gradients = told(seen.public, seen.model), as_gradient(seen)
-        known = ({name: gradients[place].reshape(1, -1) for name, place in places.items()},) if places else ()
+        known = signals(seen.public, seen.model)(as_gradient(seen), images)
         update = simulator(seen.public, seen.model, gradient=step)(images, labels, *known)
     counted, scores = sums(seen.model, images)
     operands = roundoff(protocol_of(seen.public).precision)

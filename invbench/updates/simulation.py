@@ -39,7 +39,8 @@ def simulator(
 ) -> Callable[..., Update]:
     """`simulate` as a function of images and labels alone, for whoever calls it very often.
 
-    Tensors given as a third argument, by name, stand in the place of buffers of the model: what an update `told`.
+    Tensors given as a third argument, by name, stand in the place of buffers of the model (`updates/signals.py`); those
+    of several clients are then computed as one batch, which is the same where their mean is one gradient.
     """
     protocol = protocol_of(public)
     weights = {name: p.detach() for name, p in model.named_parameters()}
@@ -48,7 +49,9 @@ def simulator(
     def one(images: Tensor, labels: Tensor, known: Tensors = NO_DRAWS) -> Update:
         return protocol.share(model, weights, {**buffers, **known}, images, labels, draws, gradient).update
 
-    def averaged(images: Tensor, labels: Tensor) -> Update:
+    def averaged(images: Tensor, labels: Tensor, known: Tensors = NO_DRAWS) -> Update:
+        if known:
+            return one(images, labels, known)
         clients = zip(images.chunk(public.clients), labels.chunk(public.clients), strict=True)
         return mean([one(*batch) for batch in clients])
 
@@ -79,17 +82,6 @@ def stack_of(public: Public) -> Stack:
 def declared(defenses: Sequence[PublicDefense]) -> Stack:
     """Defences that an attacker is told of, as parts."""
     return Stack(tuple(_defense(d.name, d.parameters) for d in defenses))
-
-
-def told(public: Public, model: nn.Module) -> dict[str, int]:
-    """Buffers of the model that an update tells, each by the place of the parameter whose gradient it is.
-
-    Of one picture's exact gradient alone, see `Defense.told`; empty else, and where no defence is declared.
-    """
-    if public.pictures > 1 or not multiple_of(public).exact:
-        return {}
-    places = {name: place for place, (name, _) in enumerate(model.named_parameters())}
-    return {buffer: places[name] for buffer, name in stack_of(public).told(model).items()}
 
 
 def defended_gradient(stack: Stack, context: Context, gradient: Gradient = gradient) -> Gradient:

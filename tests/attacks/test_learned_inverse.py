@@ -105,13 +105,6 @@ def test_it_needs_pictures_of_its_own(own: int, reason: str) -> None:
         raise AssertionError(ATTACK.unsupported(one.public))
 
 
-def test_it_needs_a_single_picture() -> None:
-    [one, *_] = seen(own=40)
-    assert ATTACK.unsupported(one.public) is None
-    batch = dataclasses.replace(one.public, batch_size=2)
-    assert ATTACK.unsupported(batch) == "needs batch_size 1, not 2"
-
-
 def test_a_longer_update_is_hashed_and_keeps_its_length_on_average() -> None:
     update = (torch.randn(400, 50), torch.randn(300))
     hashed = _hashing(20300, 128, torch.device("cpu"))(update)

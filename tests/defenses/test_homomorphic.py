@@ -79,8 +79,32 @@ def test_notes_say_who_holds_the_key_and_what_that_means() -> None:
     assert "helper" in Homomorphic().round_notes(4)[0]
     assert "opens every client's update" in Homomorphic(key="clients").round_notes(4)[0]
     assert "without flooding noise" in Homomorphic(key="shared").round_notes(4)[1]
-    assert len(Homomorphic(key="shared", flooding=0.1).round_notes(4)) == 1
+    assert "flooding noise, standard deviation 0.1" in Homomorphic(key="shared", flooding=0.1).round_notes(4)[1]
     assert "protects nothing" in Homomorphic().round_notes(1)[1]
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({}, "the helper holds the whole key and rounds the error away"),
+        ({"key": "clients"}, "each client holds the whole key"),
+        ({"key": "shared", "scheme": "paillier"}, "paillier decrypts without an error"),
+    ],
+)
+def test_flooding_is_refused_where_no_error_is_handed_out(said: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        Homomorphic(**said, flooding=0.1)
+
+
+def test_what_a_holder_of_the_whole_key_hands_out_is_the_plain_sum_to_its_last_bit() -> None:
+    """So nothing of the error, which would tell of the key, is in it."""
+    pytest.importorskip("tenseal", reason="needs the extra `he`")
+    grid = 2.0**-32
+    vectors = [np.random.default_rng(k).integers(-(2**33), 2**33, _ciphers.SLOTS) for k in range(3)]
+    seen = [
+        summed(Homomorphic(key=key), [(torch.from_numpy(v * grid),) for v in vectors]) for key in ("helper", "clients")
+    ]
+    assert all(np.array_equal((of[0] * 3 / grid).round().numpy().astype(np.int64), sum(vectors)) for of in seen)
 
 
 def test_without_its_package_it_is_unsupported_and_names_the_extra(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from defended_updates import AWARE, NAIVE, defended, read, seeded, undeclared
-from made_updates import digits, normalised, victim
+from made_updates import digits, normalised, public, victim
 from small_cells import make_cell
 from torch import Tensor, nn
 from torch.func import grad, vmap
@@ -18,11 +19,14 @@ from invbench.defenses import Context, Stack
 from invbench.defenses._bottleneck import VariationalBottleneck
 from invbench.defenses.precode import Precode
 from invbench.games import game_of
-from invbench.metrics import psnr
+from invbench.metrics import assign, psnr
 from invbench.models.lenet import LeNet
 from invbench.models.mlp import MLP
+from invbench.observation import PublicDefense
 from invbench.play.asking import why_unsupported
+from invbench.updates.client import observed_update
 from invbench.updates.likelihood import misfit, simulated
+from invbench.updates.signals import signals
 from invbench.updates.simulation import gradient_of
 from invbench.victims.building import build_victim
 
@@ -108,6 +112,50 @@ def test_who_skips_the_draw_reads_more_and_one_picture_is_explained_exactly() ->
     assert read(AWARE, seen, images) > read(NAIVE, undeclared(seen), images) + 2
     assert misfit(seen[0], simulated(seen[0], normalised(images), labels)) < 1
     assert misfit(undeclared(seen)[0], simulated(undeclared(seen)[0], normalised(images), labels)) > 1000
+
+
+@pytest.mark.parametrize(("size", "clients"), [(2, 1), (4, 1), (1, 2)])
+def test_several_pictures_are_explained_exactly_too_by_signals_that_fit_the_encoder(size: int, clients: int) -> None:
+    """Nobody knows their draws; the error signals are least squares of the encoder's gradients."""
+    count = size * clients
+    images, labels = digits(count)
+    settings = {"clients": clients} if clients > 1 else {}
+    guarded, contexts = network(LeNet()), [Context(seeded(client)) for client in range(clients)]
+    known = public(guarded, (1, 8, 8), batch=size, **settings)
+    known = replace(known, defenses=(PublicDefense("precode", {"size": 16, "beta": 0.1}),))
+    update = observed_update(known, guarded, normalised(images), labels, STACK, contexts)
+    [seen] = defended(guarded, images, labels, [("precode", {"size": 16, "beta": 0.1})], batch=count)
+    seen = replace(seen, public=known, update=update)
+    assert misfit(seen, simulated(seen, normalised(images), labels)) < 1
+    assert misfit(seen, simulated(seen, normalised(images.flip(2)), labels)) > 1000
+    [naive] = undeclared([seen])
+    assert misfit(naive, simulated(naive, normalised(images), labels)) > 1000
+
+
+def test_who_skips_the_draws_of_a_batch_reads_more() -> None:
+    images, labels = digits(2)
+    [seen] = defended(network(LeNet()), images, labels, [("precode", {"size": 16})], batch=2)
+    [told], [blind] = AWARE.attack_all([seen]), NAIVE.attack_all(undeclared([seen]))
+    assert in_best_order(told.images, images) > in_best_order(blind.images, images) + 3
+
+
+def in_best_order(answers: Tensor, images: Tensor) -> float:
+    """Mean PSNR in dB: a batch has no order."""
+    order = torch.from_numpy(assign(answers.numpy(), images.numpy()))
+    return float(psnr(answers[order], images).mean())
+
+
+def test_signals_of_one_picture_are_the_gradient_of_the_bias_and_more_than_the_inputs_are_not_told() -> None:
+    guarded = network(MLP(width=3, depth=1))
+    of_one, of_four = (
+        replace(public(guarded, (1, 8, 8), batch=batch), defenses=(PublicDefense("precode", {"size": 16}),))
+        for batch in (1, 4)
+    )
+    images, gradient = torch.zeros(4, 1, 8, 8), tuple(torch.rand_like(p) for p in guarded.parameters())
+    [told] = signals(of_one, guarded)(gradient, images[:1])
+    bias = [name for name, _ in guarded.named_parameters()].index("3.0.encoder.bias")
+    assert torch.equal(told["3.0.signal"], gradient[bias][None])
+    assert signals(of_four, guarded)(gradient, images) == ()
 
 
 def test_it_trains_and_what_has_no_classifier_layer_is_unsupported(tmp_path: Path) -> None:

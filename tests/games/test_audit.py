@@ -213,7 +213,8 @@ def test_the_columns_say_which_family_they_suppose() -> None:
 
 
 def test_the_artefact_of_a_run_depends_on_what_it_does_and_not_on_how_it_is_judged(tmp_path: Path) -> None:
-    names = {run(cell(tmp_path, **said), 0).name for said in ({}, {"delta": 1e-6}, {"error": 0.1}, {"guessed": 0.5})}
+    judged = ({}, {"delta": 1e-6}, {"error": 0.1}, {"guessed": 0.5}, {"surest": 0.5})
+    names = {run(cell(tmp_path, **said), 0).name for said in judged}
     assert len(names) == 1
     assert run(cell(tmp_path, norm=2.0), 0).name not in names
 

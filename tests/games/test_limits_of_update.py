@@ -54,6 +54,21 @@ def test_every_strength_reads_the_same_information_and_ten_times_the_noise_costs
     assert not any("limit" in note for note in deal.notes)
 
 
+def test_noise_that_float32_does_not_keep_has_no_limits_and_the_reason(tmp_path: Path) -> None:
+    """Numbers of about 0.02 are 2e-9 apart: noise of 1e-12 leaves them as they are, and 229 dB would mean nothing."""
+    strengths = [{"name": "gaussian", "std": std} for std in (1e-12, 1e-7)]
+    lost, kept = make_cells(tmp_path, attack=ATTACK, defense=strengths)
+    found = limits(lost)
+    assert not found.scores
+    assert "noise of standard deviation 1e-12 is lost in float32, whose numbers are about" in found.notes[0]
+    bare, noised = (
+        UpdateGame().deal(cell, torch.device("cpu")).observations[0].update
+        for cell in make_cells(tmp_path, attack=ATTACK, defense=["none", strengths[0]])
+    )
+    assert np.mean([float((a != b).double().mean()) for a, b in zip(bare, noised, strict=True)]) < 0.1
+    assert (values(kept, "limit_psnr_prior") > 100).all()
+
+
 def test_the_mean_of_clients_has_their_noise_averaged_and_another_picture_each(tmp_path: Path) -> None:
     two = {"name": "fedsgd", "clients": 2}
     cell = make_cell(tmp_path, attack=ATTACK, defense=NOISE, protocol=two)

@@ -12,6 +12,7 @@ import torch
 from made_federations import federation_cell
 
 from invbench.cell import Cell
+from invbench.defenses._accountant import gaussian_epsilon
 from invbench.games.participation import Participation, ParticipationDeal
 from invbench.observation import Guess, ParticipationGuess
 from invbench.play.asking import why_unsupported
@@ -121,3 +122,16 @@ def test_what_is_no_answer_is_told(tmp_path: Path) -> None:
 )
 def test_what_cannot_be_played_says_why(said: dict[str, Any], why: str, tmp_path: Path) -> None:
     assert why in str(why_unsupported(federation_cell(tmp_path, **said)))
+
+
+def test_epsilon_is_of_the_client_that_takes_part_most_often(tmp_path: Path) -> None:
+    """Gaussian noise composes exactly: N rounds at std s are one at s / sqrt(N)."""
+    stack = [[{"name": "clip", "norm": 0.5}, {"name": "gaussian", "std": 4.0}]]
+    played = deal(federation_cell(tmp_path, defense=stack, targets=2))
+    most = max(int(of.participation.sum(axis=0).max()) for of in played.attendances)
+    wanted = gaussian_epsilon(most**0.5 / 4.0, 1e-5)
+    assert played.limits() == {"epsilon": [[pytest.approx(wanted)]] * 2}
+    assert any(f"epsilon is of a client in {most} of 24 rounds" in note for note in played.notes)
+    bare = deal(federation_cell(tmp_path, defense=[{"name": "gaussian", "std": 4.0}]))
+    assert not bare.limits()
+    assert any("no epsilon: gaussian has none by itself" in note for note in bare.notes)

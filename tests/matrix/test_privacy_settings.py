@@ -84,3 +84,34 @@ def test_every_mistake_has_its_place(tmp_path: Path) -> None:
     assert found.keys() == wanted.keys(), lines
     for place, words in wanted.items():
         assert words in found[place], (place, found[place])
+
+
+LOST = """\
+dataset: digits
+grid:
+  attack: [dlg]
+  model: [{name: lenet, trained: true}]
+  defense:
+    - [{name: dp-sgd, noise: 1}, early-stopping, {name: dp-sgd, noise: 4}]
+    - [{name: dp-sgd, noise: 1, rounds: 1}, {name: dp-sgd, noise: 4, rounds: 1}]
+    - [{name: dp-sgd, noise: 1}, {name: dp-sgd, noise: 4, rounds: 1}]
+    - [precode, {name: precode, size: 16}]
+    - [label-smoothing, label-smoothing]
+"""
+
+
+def test_a_defence_whose_effect_another_would_replace_is_refused_at_its_place(tmp_path: Path) -> None:
+    """Those that add up (two label smoothings), and those of different things (training, updates), stay."""
+    (tmp_path / "lost.yaml").write_text(LOST)
+    with pytest.raises(MatrixErrors) as caught:
+        matrix.load(tmp_path / "lost.yaml", [])
+    lines = str(caught.value).splitlines()
+    wanted = {
+        "6:50": "dp-sgd cannot stand in this stack: another dp-sgd makes the victim's training private already",
+        "7:45": "another dp-sgd makes what clients share private already",
+        "9:17": "another precode has put its bottleneck",
+    }
+    assert len(lines) == len(wanted), lines
+    for line, (place, words) in zip(lines, wanted.items(), strict=True):
+        assert f"lost.yaml:{place}: " in line
+        assert words in line

@@ -89,6 +89,28 @@ def test_scores_that_tell_nothing_prove_nothing_and_no_order_of_the_bounds_is_br
     assert 0 < told.any < told.tradeoff < told.exact < GAUSSIAN.epsilon(3, 1e-5)
 
 
+@pytest.mark.parametrize(("mu", "least", "most"), [(1.0, 19, 20), (0.25, 0, 1)])  # a quarter of the noise; as claimed
+def test_on_a_number_told_beforehand_the_first_bound_refutes_a_quarter_of_the_noise(mu, least, most):
+    """15,000 canaries, claimed 0.9263 at delta 1e-5: thresholds on the frontier found 17 of 20."""
+    claimed, refuted = GAUSSIAN.epsilon(0.25, 1e-5), 0
+    for audit in range(20):
+        drawn = np.random.default_rng([5, audit])
+        member = drawn.random(15_000) < 0.5
+        counts = most_sure(drawn.normal(size=15_000) + mu * member, member, mu / 2, 300)
+        refuted += audit_any.rejects(counts, claimed, 1e-5, 0.05)
+    assert least <= refuted <= most
+
+
+def test_the_number_of_guesses_changes_the_first_bound_alone():
+    drawn = np.random.default_rng(6)
+    member = drawn.random(4000) < 0.5
+    scores = drawn.normal(size=4000) + 2 * member
+    best, few = (bounds(scores, member, 1.0, delta=1e-5, surest=surest) for surest in (None, 0.1))
+    assert few.any == audit_any.epsilon_above(most_sure(scores, member, 1.0, 400), 1e-5, 0.05)
+    assert best.any != few.any
+    assert (few.tradeoff, few.exact) == (best.tradeoff, best.exact)
+
+
 def test_a_layer_that_is_not_noised_is_found_among_others_and_the_error_is_divided():
     drawn = np.random.default_rng(4)
     member = drawn.random(3000) < 0.5

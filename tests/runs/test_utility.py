@@ -14,16 +14,17 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from click.testing import CliRunner
 from exact_attack import EXACT
 from small_cells import MLP, write_pool
 
-from invbench import matrix, report
+from invbench import cli, matrix, report
 from invbench.matrix import Matrix, MatrixErrors
 from invbench.runs.executors import Crew, Ended, Event, Started, Task
 from invbench.runs.run import Made, News, Planned, run
 from invbench.runs.shards import read_shard
-from invbench.store import Damaged, Results, StoreError, merge
-from invbench.store.utility import utilities, utility_of
+from invbench.store import Damaged, Results, merge
+from invbench.store.utility import damaged_utilities, utilities, utility_of
 
 SMALL: dict[str, Any] = {"rounds": 2, "clients": 2}
 NOISE = {"name": "gaussian", "std": 0.1}
@@ -128,8 +129,8 @@ EDITED: tuple[tuple[dict[str, Any], str], ...] = (
 )
 
 
-def test_an_edited_record_is_damaged_and_no_page_is_made_of_it(tmp_path: Path) -> None:
-    """Pages print what the settings say: without it they would end in a traceback."""
+def test_an_edited_record_is_damaged_and_left_out_of_pages_that_name_it(tmp_path: Path) -> None:
+    """Pages print what the settings say: of such a record they would end in a traceback."""
     results, _, _ = ran(written(tmp_path, defense=["none"]), tmp_path / "one")
     id = next(iter(results.federations().values()))
     path = results.path / "utility" / f"{id}.json"
@@ -139,8 +140,26 @@ def test_an_edited_record_is_damaged_and_no_page_is_made_of_it(tmp_path: Path) -
         with pytest.raises(Damaged) as caught:
             utility_of(results, id)
         assert words in str(caught.value), edit
-        with pytest.raises(StoreError):
-            report.write_files(results)
+    report.write_files(results)
+    page, other = (results.path / "report.md").read_text(), next(iter(set(results.federations().values()) - {id}))
+    assert f"utility/{id}.json: is the record of another training" in page
+    assert set(damaged_utilities(results)) == {id}
+    assert {one.id for one in utilities(results).values()} == {other}
+    with pytest.raises(Damaged, match="is the record of another training"):
+        merge([results], Results(tmp_path / "whole"), ["merge"])
+    assert not (tmp_path / "whole").exists(), "refused before anything is written"
+
+
+def test_the_page_of_a_cell_and_the_command_name_a_torn_record_and_end_well(tmp_path: Path) -> None:
+    results, _, _ = ran(written(tmp_path, defense=["none"]), tmp_path / "one", cells=1)
+    cell = results.records()[0].id
+    path = results.path / "utility" / f"{results.federations()[cell]}.json"
+    path.write_text(path.read_text()[:40])
+    assert f"left out, damaged: {path}" in report.cell_page(results, cell).replace("\\", "")
+    ended = CliRunner().invoke(cli.invbench, ["report", str(results.path)])
+    assert ended.exit_code == 0
+    assert f"left out: {path}" in ended.stderr
+    assert f"utility/{path.name}" in ended.stdout.replace("\\", "")
 
 
 def test_shards_deal_trainings_and_merge_brings_them_together(tmp_path: Path) -> None:

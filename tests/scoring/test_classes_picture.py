@@ -44,6 +44,16 @@ def test_class_mean_nearest_and_answer_stand_above_each_other() -> None:
     assert lefts == sorted(lefts)
 
 
+def test_a_fourth_row_stands_below_under_its_name() -> None:
+    names, words = ["class mean", "nearest", "answer", "answer, shuffled labels"], [*WORDS, "confidence 0.30"]
+    four = [*PICTURES[0], PICTURES[1][0]]
+    with Image.open(io.BytesIO(classes_png([four], [words], ["class 0"], "a title", names))) as image:
+        sheet = np.asarray(image.convert("RGB"))
+    tops = [corners(sheet, picture)[0][0] for picture in four]
+    assert tops == sorted(tops)
+    assert tops[3] - tops[2] == tops[2] - tops[1]
+
+
 def test_rows_wrap_and_what_is_left_out_is_said() -> None:
     assert drawn(PER_ROW + 1).shape[0] > drawn(PER_ROW).shape[0] + 300
     assert drawn(MOST + 5).shape[0] > drawn(MOST).shape[0]

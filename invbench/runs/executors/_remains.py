@@ -121,13 +121,20 @@ def _in_words(left: list[str]) -> str:
 
 
 def _own(holder: Any, name: str, value: object) -> bool:
-    """Whether a library has replaced its function by another of its own, as torch does once it may compile."""
-    code = getattr(value, "__code__", None)
+    """Whether a library has replaced its function by another of its own, or a stand-in by its own module.
+
+    So does torch once it may compile.
+    """
     top = sys.modules.get((getattr(holder, "__module__", None) or holder.__name__).partition(".")[0])
     home = getattr(top, "__file__", None)
-    if code is None or home is None or getattr(value, "__name__", None) != name:
+    file: str | None
+    if isinstance(value, ModuleType):
+        file, known_as = getattr(value, "__file__", None), f"{holder.__name__}.{name}"
+    else:
+        file, known_as = getattr(getattr(value, "__code__", None), "co_filename", None), name
+    if file is None or home is None or getattr(value, "__name__", None) != known_as:
         return False
-    return bool(code.co_filename.startswith(str(Path(home).parent)))
+    return file.startswith(str(Path(home).parent))
 
 
 def _load_ours() -> None:

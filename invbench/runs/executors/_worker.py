@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from invbench.core import progress
+from invbench.core.compiler import load_compiler_late
 from invbench.core.errors import in_words, trace_of
 from invbench.core.execution import multiply_in_float32
 from invbench.core.streams import give_words_only
@@ -36,6 +37,7 @@ def work(pipe: Connection, threads: int) -> None:
 
     torch.set_num_threads(threads)
     multiply_in_float32()
+    load_compiler_late()
     remains = Remains()
     while True:
         try:

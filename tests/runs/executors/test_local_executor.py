@@ -85,6 +85,14 @@ def test_a_worker_multiplies_in_float32_whatever_torch_would_do_on_a_gpu() -> No
     assert (here, found) == ("tf32", "float32")
 
 
+def test_a_worker_loads_what_is_slow_to_load_where_it_is_needed_and_is_as_good_afterwards() -> None:
+    tasks = [task("score", small_tasks.score), task("train", small_tasks.train)]
+    results = ended(execute(tasks, workers=1, threads=1))
+    assert results["score"].result == []
+    assert results["train"].result[:1] == ["torch._dynamo"]
+    assert [one.remains for one in results.values()] == ["", ""]
+
+
 def test_a_task_whose_worker_dies_is_begun_anew_and_nothing_else_is_lost(tmp_path: Path) -> None:
     """An artefact's task, which another one needs, is no exception."""
     tasks = [
