@@ -17,6 +17,7 @@ from invbench.core.artefacts import Artefact
 from invbench.data import ImagePool
 from invbench.games import Craft, Deal, Game, Rerun, Scores
 from invbench.games._batches import (
+    attackers_own,
     batches,
     clients_seen,
     named_defenses,
@@ -221,9 +222,12 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
 
     @cached_property
     def _guaranteed(self) -> Guaranteed:
-        """What they guarantee; `identified` looks for each picture among so many candidates."""
-        candidates = min(reconstruction.CANDIDATES, len(target_pool(self.cell, self.pool)))
-        return of_round(named_defenses(self.cell), candidates, protocol_of(self.cell).rounds)
+        """What they guarantee; `identified` looks for each picture among candidates."""
+        protocol, targets = protocol_of(self.cell), target_pool(self.cell, self.pool)
+        own = attackers_own(self.cell, self.pool)[: protocol.public]
+        labelled = self.observations[0].public.labels == "known"
+        priors = [reconstruction.priors(t, self.pool, targets, labelled=labelled, ruled_out=own) for t in self.truths]
+        return of_round(named_defenses(self.cell), tuple(priors), protocol.rounds)
 
     def _shared(self) -> dict[str, Tensor] | None:
         """Which entries some client ever sent of the first target's update, by parameter name; None where all are."""

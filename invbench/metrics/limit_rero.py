@@ -18,7 +18,8 @@ METRIC = Metric(
     column=Column(
         "limit_rero",
         "probability with which whoever knows all other records names the right one of equally likely candidates, at"
-        " most (of `identified` or `matched`), by the defences' guarantee",
+        " most (of `matched`, or of `identified` where known labels and a guess for each picture count), by the"
+        " defences' guarantee",
         better="lower",
         decimals=4,
         tolerance=1e-3,

@@ -22,12 +22,15 @@ from typing import TypeGuard
 
 from invbench.defenses import Defense
 from invbench.defenses._accountant import epsilon_of, gaussian_epsilon, installed
+from invbench.defenses._norm import Norm
 from invbench.defenses.clip import Clip
 from invbench.defenses.dp_sgd import DpSgd
 from invbench.defenses.gaussian import Gaussian
 from invbench.defenses.laplace import Laplace
 from invbench.privacy import Guarantee, Named, Steps
 
+Bounds = dict[Norm, float]
+"""The least norms to which an update was clipped, by which norm it is."""
 DELTA = 1e-5
 """At which the epsilon of Gaussian noise after a clip is stated."""
 
@@ -109,22 +112,23 @@ def _amplified(asked: DpSgd, noise: float) -> str:
 
 def _of_whole(stack: Named, rounds: int) -> Guarantee | str | None:
     """By a clip of the whole update and noise after it; None where neither is in the stack."""
-    bound: Clip | None = None
+    bounds: Bounds = {}
     why, found = "", list[Guarantee]()
     for name, defense in stack:
         if "update" not in defense.stages() or (_is_noise(defense) and not defense.std):
             continue
         if type(defense) is Clip:
-            bound, why = _tighter(bound, defense), "clipping alone has none: no noise follows the clip"
+            bounds = {**bounds, defense.p: min(defense.norm, bounds.get(defense.p, math.inf))}
+            why = "clipping alone has none: no noise follows the clip"
         elif _is_noise(defense):
-            of = _noised(name, defense, bound, rounds)
+            of = _noised(name, defense, bounds, rounds)
             found += [of] if isinstance(of, Guarantee) else []
-            why = why if bound is None and why else str(of)
-            bound = None  # noise has no bound
+            why = why if not bounds and why else str(of)
+            bounds = {}  # noise has no bound
         elif found and defense.reads_pictures:
-            found, bound, why = [], None, _reads_again(name)
-        elif bound is not None and defense.shortens is not True:
-            bound = None
+            found, bounds, why = [], {}, _reads_again(name)
+        elif bounds and defense.shortens is not True:
+            bounds = {}
             why = f"{name}, after the clip and before any noise, may make an update longer"
     return min(found, key=lambda of: of.epsilon) if found else why or None
 
@@ -133,20 +137,17 @@ def _is_noise(defense: Defense) -> TypeGuard[Gaussian | Laplace]:
     return type(defense) in (Gaussian, Laplace)
 
 
-def _tighter(bound: Clip | None, clip: Clip) -> Clip:
-    """The clip whose bound is used: an L1 norm bounds the L2 norm, too."""
-    return clip if bound is None or bound.p != clip.p or clip.norm <= bound.norm else bound
-
-
-def _noised(name: str, noise: Gaussian | Laplace, bound: Clip | None, rounds: int) -> Guarantee | str:
-    if bound is None:
+def _noised(name: str, noise: Gaussian | Laplace, bounds: Bounds, rounds: int) -> Guarantee | str:
+    if not bounds:
         return f"{name} has none by itself: no clip before it bounds how far two updates are apart"
-    seen = "one round" if rounds == 1 else f"{rounds} rounds of one batch"
-    rows = f"local, {seen}; neighbours are any two batches of the client, sensitivity 2 * {bound.norm:g}"
-    if isinstance(noise, Gaussian):
-        epsilon = gaussian_epsilon(2 * bound.norm * math.sqrt(rounds) / noise.std, DELTA)
-        how = f"{bound.p.upper()} clip and Gaussian noise (exact), {rows}"
-        return Guarantee(epsilon, DELTA, how, Steps(noise.std / bound.norm, steps=rounds))
-    if bound.p != "l1":
+    if isinstance(noise, Laplace) and "l1" not in bounds:
         return "laplace needs an L1 clip before it (`p: l1`): an L2 norm does not bound the sum of magnitudes"
-    return Guarantee(rounds * 2 * bound.norm * math.sqrt(2) / noise.std, 0.0, f"L1 clip and Laplace noise, {rows}")
+    # An L1 norm bounds the L2 norm, too.
+    p: Norm = "l1" if isinstance(noise, Laplace) else min(bounds, key=lambda one: bounds[one])
+    seen = "one round" if rounds == 1 else f"{rounds} rounds of one batch"
+    rows = f"local, {seen}; neighbours are any two batches of the client, sensitivity 2 * {bounds[p]:g}"
+    if isinstance(noise, Gaussian):
+        epsilon = gaussian_epsilon(2 * bounds[p] * math.sqrt(rounds) / noise.std, DELTA)
+        how = f"{p.upper()} clip and Gaussian noise (exact), {rows}"
+        return Guarantee(epsilon, DELTA, how, Steps(noise.std / bounds[p], steps=rounds))
+    return Guarantee(rounds * 2 * bounds[p] * math.sqrt(2) / noise.std, 0.0, f"L1 clip and Laplace noise, {rows}")

@@ -164,9 +164,16 @@ def _guarantees(frontier: Frontier) -> list[str]:
     once = [point for point in having if ", one round;" in point.guarantee]
     if once:
         lines.append(
-            f"Rounds add up, so an epsilon of one round is none of the rounds that accuracy is of: {_listed(once)}."
+            f"Rounds add up, so an epsilon of one round is none of the {_rounds(frontier)} rounds that accuracy is"
+            f" after: {_listed(once)}."
         )
     return [*lines, "No other row has a guarantee: of those only attacks tell, and better ones may come."]
+
+
+def _rounds(frontier: Frontier) -> int:
+    """Of the trainings for accuracy."""
+    records = [one for point in frontier.points for one in point.cost.records if one.status == "ok"]
+    return int(records[0].settings["utility"]["rounds"])
 
 
 def _listed(points: Sequence[Point]) -> str:

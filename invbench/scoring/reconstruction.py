@@ -89,6 +89,20 @@ def by_metric(targets: Sequence[dict[str, list[float | None]]]) -> Scores:
     return {name: [target[name] for target in targets] for name in targets[0]} if targets else {}
 
 
+def priors(truth: Truth, pool: ImagePool, targets: Array, *, labelled: bool, ruled_out: Array) -> tuple[float, ...]:
+    """Of each picture how likely `identified` finds it for an attacker who sees no update, at most.
+
+    His guesses, one a picture of the batch, are matched to the pictures by the truth, so that each picture is found
+    where any of them lies nearest to it. Candidates are equally likely: those of its label where labels are known
+    (`labelled`), without those that he knows not to be attacked (`ruled_out`, indexes of pictures).
+    """
+    found = []
+    for places, label in zip(_places(truth.positions, targets), truth.labels, strict=True):
+        there = ~np.isin(places, ruled_out) & ((pool.labels[places] == label) | (not labelled))
+        found.append(min(1.0, len(truth.images) / int(there.sum())))
+    return tuple(found)
+
+
 def _pictures(images: Array, truth: Truth, pool: ImagePool, targets: Array) -> dict[str, object]:
     return {
         "pictures": images,

@@ -13,6 +13,7 @@ from small_cells import make_cell
 
 from invbench.defenses import dp_sgd
 from invbench.games import game_of
+from invbench.games.update import UpdateGame
 from invbench.observation import Public
 from invbench.play.asking import why_unsupported
 from invbench.play.outcomes import unplayed
@@ -39,11 +40,27 @@ def test_a_local_guarantee_stands_in_the_record_with_its_limit_and_in_words(tmp_
     record = dealt(tmp_path, stack)
     assert [len(items) for items in record.scores["epsilon"]] == [1, 1], "one value a cell, the same for all targets"
     assert record.scores["epsilon"][0][0] == pytest.approx(4.3772, abs=1e-3)
-    assert record.scores["limit_rero"][0][0] == pytest.approx(0.1886, abs=1e-3)  # Phi(Phi^-1(1/12) + 0.5)
+    assert record.scores["limit_rero"][0][0] == pytest.approx(0.4307, abs=1e-3)  # Phi(Phi^-1(1/4) + 0.5)
     [said] = notes(record, "epsilon 4.377 at delta 1e-05")
     assert "any two batches of the client, sensitivity 2 * 0.5" in said
-    assert notes(record, "limit_rero 0.1886 with a prior of 1/12")
+    assert notes(record, "limit_rero 0.4307 with a prior of 1/4")
     assert "epsilon_mean" in to_csv([figures_of(record)], [record.id]).splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("batch", "labels", "kappa"),
+    [(1, "hidden", 1 / 12), (1, "known", 1 / 4), (2, "hidden", 2 / 12), (2, "known", 2 / 4), (4, "known", None)],
+)
+def test_what_labels_and_several_guesses_tell_is_in_the_prior_of_a_reconstruction(
+    tmp_path: Path, batch: int, labels: str, kappa: float | None
+) -> None:
+    """Twelve targets of three labels: who names candidates of a label, as many as a batch has, is right so often."""
+    stack = [[{"name": "clip", "norm": 0.5}, {"name": "gaussian", "std": 1e6}]]
+    cell = make_cell(
+        tmp_path, batch_size=batch, targets=2, defense=stack, protocol={"name": "fedsgd", "labels": labels}
+    )
+    found = UpdateGame().deal(cell, torch.device("cpu"))._guaranteed.limits(cell)["limit_rero"]
+    assert found == [[kappa if kappa is None else pytest.approx(kappa, abs=1e-5)]] * 2
 
 
 def test_without_a_guarantee_there_is_no_column_and_the_reason_is_a_note(tmp_path: Path) -> None:

@@ -72,6 +72,13 @@ def test_laplace_noise_has_an_epsilon_after_an_l1_clip_alone() -> None:
     assert epsilon(L1, NOISE) == epsilon(CLIP, NOISE)
 
 
+def test_clips_by_two_norms_both_hold() -> None:
+    wide: tuple[str, dict[str, object]] = ("clip", {"norm": 50.0})
+    assert epsilon(L1, wide, LAPLACE) == epsilon(wide, L1, LAPLACE) == epsilon(L1, LAPLACE)
+    assert epsilon(CLIP, ("clip", {"norm": 50.0, "p": "l1"}), NOISE) == epsilon(CLIP, NOISE)
+    assert epsilon(L1, wide, NOISE) == epsilon(CLIP, NOISE), "an L1 norm bounds the L2 norm"
+
+
 @pytest.mark.parametrize(
     ("stack", "why"),
     [

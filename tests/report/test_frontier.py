@@ -161,7 +161,7 @@ def test_the_words_say_of_what_each_epsilon_is_and_what_the_limits_leave(tmp_pat
     page = frontier_section(replace(found, points=points, control=Control("mean", 15.0)), None)
     assert "- Who reads nothing has 15.00 dB (control mean): only beyond it is a leak." in page
     assert f"- `gaussian(std=0.1)` guarantees {local}." in page
-    assert "an epsilon of one round is none of the rounds that accuracy is of: `gaussian(std=0.1)`." in page
+    assert "an epsilon of one round is none of the 300 rounds that accuracy is after: `gaussian(std=0.1)`." in page
     assert "so that a better one may read more: `clip` by 4.50 dB." in page
     assert "- Limit no higher than what reading nothing has: `gaussian(std=0.1)`." in page
     assert "Shows neither: no row." in page, "`none` is a defence"

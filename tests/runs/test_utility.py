@@ -77,6 +77,15 @@ def test_no_cell_knows_of_it_and_cells_of_one_defence_share_it(tmp_path: Path) -
     assert not {one.id for one in other.federations.values()} & {one.id for one in asked.federations.values()}
 
 
+def test_ids_change_where_the_bytes_of_a_message_were_counted_wrongly(tmp_path: Path) -> None:
+    quantize, clip = {"name": "quantize", "bits": 4}, {"name": "clip", "norm": 1.0}
+    stacks = [[clip, NOISE], [quantize, NOISE], [quantize], [NOISE, "secure-aggregation"]]
+    stacks.append(["sign", {"name": "top-k", "fraction": 0.1}])
+    read = written(tmp_path, defense=stacks)
+    found = {one.names["defense"]: one.settings.get("messages") for one in read.federations.values()}
+    assert list(found.values()) == [None, 2, None, None, 2]
+
+
 def test_a_run_trains_each_once_keeps_it_and_shows_it(tmp_path: Path) -> None:
     read = written(tmp_path)
     results, news, calls = ran(read, tmp_path / "one", cells=1, conclude=report.write_files)
