@@ -50,6 +50,8 @@ class Informed(Game[InformedPublic, InformedObservation, InformedGuess]):
     Target k is a training of its own: seed and k draw its candidates, its others, the secret and the network's start.
     """
 
+    stages = STAGES
+
     def unsupported(self, cell: Cell) -> str | None:
         if (why := not_of_pictures(cell) or idle_defense(cell, STAGES)) is not None:
             return why

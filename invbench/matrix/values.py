@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from invbench import registry
 from invbench.cell import Choice
 from invbench.core.parameters import Parameter, nearest_name
 from invbench.matrix.choices import Reader, read_choice, read_stack
@@ -41,8 +42,15 @@ def refuse_unknown(table: Table, known: Iterable[str], what: str, errors: Errors
     for key, entry in table.entries.items():
         if key in ("game", "games"):
             errors.add(entry.place, f"{what} has no {key!r}: {NAMES_THE_GAME}")
+        elif key not in known and (kind := _kind_of(key)) is not None:
+            errors.add(entry.place, f"{what} has no {key!r}: that is a name for `{kind}` in the grid")
         elif key not in known:
             errors.add(entry.place, f"{what} has no {key!r}", nearest_name(key, known))
+
+
+def _kind_of(key: str) -> str | None:
+    """The axis whose parts have one of this name, as people write `audit: {canaries: 2000}`; None where none has."""
+    return next((kind for kind in AXES if kind in registry.KINDS and key in registry.names(kind)), None)
 
 
 def read_setting(name: str, node: Node, errors: Errors) -> Any | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_line import invbench, records, table, write_small
+from command_line import FinishedRun, invbench, records, table
 from made_results import made_results, update_record
 
 from invbench import report
@@ -105,12 +105,14 @@ def test_what_the_disk_refuses_to_who_reads_is_one_refusal_with_the_place(
             read()
 
 
-def test_a_run_sets_damaged_records_aside_names_them_and_computes_their_cells_again(tmp_path: Path) -> None:
-    write_small(tmp_path)
+def test_a_run_sets_damaged_records_aside_names_them_and_computes_their_cells_again(
+    finished: FinishedRun, tmp_path: Path
+) -> None:
+    result = finished.copy(tmp_path)
     arguments = ("run", "small.yaml", "--workers", 1, "--only", "defense=none", "--only", "batch_size=1")
-    assert invbench(*arguments, folder=tmp_path).exit_code == 0
-    result = tmp_path / "results" / "small"
-    before, cells = table(result), [path.parent for path in sorted(result.glob("cells/*/record.json"))]
+    before = table(result)
+    drawn = [path.parent for path in sorted(result.glob("cells/*/grid.png"))]
+    cells = [cell for cell in drawn if records(result)[cell.name]["names"]["defense"] == "none"]
     assert len(cells) >= 2
     damaged, lacking = cells[0] / "record.json", next(c for c in cells[1:] if (c / "arrays.npz").exists())
     damaged.write_bytes(torn := damaged.read_bytes()[:100])

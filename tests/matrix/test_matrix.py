@@ -83,6 +83,7 @@ MISUSES = [
     ("controls: [grey, grey]\n", ["m.yaml:3:18: control 'grey' is repeated"]),
     ("controls: []\n", ["m.yaml:3:11: controls is empty"]),
     ("game: membership\n", [f"m.yaml:3:1: the matrix has no 'game': {values.NAMES_THE_GAME}"]),
+    ("audit: {canaries: 9}\n", ["m.yaml:3:1: the matrix has no 'audit': that is a name for `protocol` in the grid"]),
     ("name: 5\n", ["m.yaml:3:7: name must be a word, not 5"]),
     ("name: a/b\n", ["m.yaml:3:7: name must be a plain file name, not 'a/b'"]),
     ("name: ..\n", ["m.yaml:3:7: name must be a plain file name, not '..'"]),

@@ -33,15 +33,15 @@ class Blind(UpdateAttack):
     """Draws smooth pictures."""
 
     draws: int = parameter(1, at_least=1, help="candidates beyond those given")
-    contrast: float = parameter(0.1, above=0, help="standard deviation of a candidate's pixels")
+    contrast: float = parameter(0.1, above=0, help="standard deviation of a candidate's 4 x 4 values")
 
     def __call__(self, seen):
         channels, *size = seen.public.image_shape
         count = seen.public.pictures + self.draws - 1
         coarse = torch.randn(count, channels, 4, 4, generator=seen.generator) * self.contrast
-        pictures = (0.5 + interpolate(coarse, size=size, mode="bilinear")).clamp(0, 1)
-        best = pictures.flatten(1).var(dim=1).argsort()[: seen.public.pictures]
-        return Guess(images=pictures[best], evaluations=count)
+        best = coarse.flatten(1).var(dim=1).argsort()[: seen.public.pictures]
+        pictures = (0.5 + interpolate(coarse[best], size=size, mode="bilinear")).clamp(0, 1)
+        return Guess(images=pictures, evaluations=count)
 '''
 IMPUTING = '''
 """Draws values from what is published, ranks them by how usual they are, gives the most usual: it reads no output."""
