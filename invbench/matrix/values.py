@@ -42,7 +42,7 @@ def refuse_unknown(table: Table, known: Iterable[str], what: str, errors: Errors
     for key, entry in table.entries.items():
         if key in ("game", "games"):
             errors.add(entry.place, f"{what} has no {key!r}: {NAMES_THE_GAME}")
-        elif key not in known and (kind := _kind_of(key)) is not None:
+        elif key not in known and "grid" in known and (kind := _kind_of(key)) is not None:
             errors.add(entry.place, f"{what} has no {key!r}: that is a name for `{kind}` in the grid")
         elif key not in known:
             errors.add(entry.place, f"{what} has no {key!r}", nearest_name(key, known))
