@@ -22,6 +22,8 @@ from invbench.scoring.computing import computed
 from invbench.victims import stack_of
 
 Priors = tuple[tuple[float, ...], ...]
+TOLD = "labels, and a guess for each picture, may name the right candidate by themselves"
+LOUD = "so little noise bounds nothing"
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,7 @@ class Guaranteed:
             return ()
         (least, low), (most, high) = found[0], found[-1]
         if low.value == 1:
-            return (
-                "limit_rero is empty: labels, and a guess for each picture, may name the right candidate by themselves",
-            )
+            return (f"limit_rero is empty: {TOLD if least == 1 else LOUD}",)
         if least == most:
             return (f"limit_rero {low} with a prior of {Fraction(least).limit_denominator(10_000)}",)
         return (f"limit_rero {low.value:.4g} to {high.value:.4g} with priors of {least:.3g} to {most:.3g}",)

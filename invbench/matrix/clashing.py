@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from invbench import registry
 from invbench.cell import Choice
 from invbench.core.errors import in_words
 from invbench.core.theirs import PartRaised, theirs
@@ -15,24 +16,27 @@ def refuse_clashes(stack: Sequence[Choice], nodes: Sequence[Node], errors: Error
     """Whether any of these defences cannot stand behind those before it; each that cannot is noted at its place."""
     before, found = list[object](), False
     for choice, node in zip(stack, nodes, strict=True):
-        defense = choice.build(object)
-        if (why := _clash(defense, before)) is not None:
+        try:
+            before.append(choice.build(object))
+            why = _clash(before)
+        except (ValueError, registry.BrokenPart) as error:
+            why = in_words(error)
+        if why is not None:
             errors.add(node.place, f"{choice.name} cannot stand in this stack: {why}")
             found = True
-        before.append(defense)
     return found
 
 
-def _clash(defense: object, before: Sequence[object]) -> str | None:
-    """What a defence's `clashes` says of those before it; a class that was written without its base says nothing."""
-    ask = getattr(defense, "clashes", None)
-    if ask is None:
-        return None
+def _clash(stack: Sequence[object]) -> str | None:
+    """What the last defence's `clashes` says of those before it; a class that was written without its base has none."""
+    *before, last = stack
     try:
         with theirs():
-            why = ask(tuple(before))
+            why = last.clashes(tuple(before)) if hasattr(last, "clashes") else None
     except PartRaised as raised:
         return f"its clashes raised {raised}"
     if why is None:
         return None
-    return in_words(ValueError(why)) if isinstance(why, str) else f"its clashes must give words or None, not {why!r}"
+    if not isinstance(why, str):
+        return f"its clashes must give words or None, not a {type(why).__name__}"
+    return in_words(ValueError(why))

@@ -63,6 +63,18 @@ def test_what_labels_and_several_guesses_tell_is_in_the_prior_of_a_reconstructio
     assert found == [[kappa if kappa is None else pytest.approx(kappa, abs=1e-5)]] * 2
 
 
+def test_an_empty_bound_says_whether_noise_or_the_prior_makes_it_so(tmp_path: Path) -> None:
+    loud = dealt(tmp_path, [[{"name": "clip", "norm": 0.5}, {"name": "gaussian", "std": 0.05}]])
+    assert loud.scores["limit_rero"] == [[None], [None]]
+    assert notes(loud, "limit_rero is empty: so little noise bounds nothing")
+    stack = [[{"name": "clip", "norm": 0.5}, {"name": "gaussian", "std": 1.0}]]
+    cell = make_cell(tmp_path, batch_size=4, targets=2, defense=stack, protocol={"name": "fedsgd", "labels": "known"})
+    [said] = [note for note in game_of(cell).deal(cell, torch.device("cpu")).notes if "limit_rero" in note]
+    assert (
+        said == "limit_rero is empty: labels, and a guess for each picture, may name the right candidate by themselves"
+    )
+
+
 def test_without_a_guarantee_there_is_no_column_and_the_reason_is_a_note(tmp_path: Path) -> None:
     noisy = dealt(tmp_path, {"name": "gaussian", "std": 1.0})
     assert not {"epsilon", "limit_rero"} & noisy.scores.keys()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from invbench import matrix
+from invbench.defenses.clip import Clip
 from invbench.matrix import MatrixErrors
 
 WRONG = """\
@@ -115,3 +116,24 @@ def test_a_defence_whose_effect_another_would_replace_is_refused_at_its_place(tm
     for line, (place, words) in zip(lines, wanted.items(), strict=True):
         assert f"lost.yaml:{place}: " in line
         assert words in line
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [(5, "its clashes must give words or None, not a int"), (KeyError("x"), "clashes raised KeyError")],
+)
+def test_a_defence_that_cannot_say_whether_it_clashes_is_refused_at_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: object, words: str
+) -> None:
+    def clashes(self: Clip, before: object) -> object:
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    monkeypatch.setattr(Clip, "clashes", clashes)
+    (tmp_path / "m.yaml").write_text(
+        "dataset: digits\ngrid:\n  attack: [dlg]\n  model: [lenet]\n  defense: [[sign, {name: clip, norm: 1}]]\n"
+    )
+    with pytest.raises(MatrixErrors, match=r"m\.yaml:5:20: clip cannot stand in this stack: ") as caught:
+        matrix.load(tmp_path / "m.yaml", [])
+    assert words in str(caught.value)

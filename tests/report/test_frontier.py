@@ -13,12 +13,16 @@ from made_results import made_results, update_record
 from PIL import Image
 
 from invbench import report
+from invbench.defenses.clip import Clip
+from invbench.defenses.gaussian import Gaussian
+from invbench.privacy.rounds import guarantee_of_round
 from invbench.report.figures import figures_of_all
 from invbench.report.frontier import Frontier, frontiers
 from invbench.report.frontier_key import MOST_NAMES, key_lines
 from invbench.report.frontier_page import frontier_section
 from invbench.report.frontier_plot import frontier_png, ticks
 from invbench.report.leaks import Control
+from invbench.report.tables import text
 from invbench.report.utility import costs
 from invbench.store import Results
 from invbench.store.utility import UtilityRecord, write_utility
@@ -155,12 +159,13 @@ def test_ticks_are_round_and_hold_all_values() -> None:
 
 def test_the_words_say_of_what_each_epsilon_is_and_what_the_limits_leave(tmp_path: Path) -> None:
     found = only(made(tmp_path))
-    local = "epsilon 9.997 at delta 1e-05: L2 clip and Gaussian noise (exact), local, one round; neighbours are two"
+    local = str(guarantee_of_round([("clip", Clip(norm=1.0)), ("gaussian", Gaussian(std=1.0))]))
+    assert local.startswith("epsilon 9.997 at delta 1e-05: L2 clip")
     more = {"gaussian(std=0.1)": {"epsilon": 9.997, "guarantee": local, "limit": 14.0}, "clip(norm=1)": {"limit": 25.0}}
     points = tuple(replace(point, **more.get(point.defense, {})) for point in found.points)
     page = frontier_section(replace(found, points=points, control=Control("mean", 15.0)), None)
     assert "- Who reads nothing has 15.00 dB (control mean): only beyond it is a leak." in page
-    assert f"- `gaussian(std=0.1)` guarantees {local}." in page
+    assert f"- `gaussian(std=0.1)` guarantees {text(local)}." in page
     assert "an epsilon of one round is none of the 300 rounds that accuracy is after: `gaussian(std=0.1)`." in page
     assert "so that a better one may read more: `clip` by 4.50 dB." in page
     assert "- Limit no higher than what reading nothing has: `gaussian(std=0.1)`." in page
