@@ -26,7 +26,7 @@ from invbench.observation import Confidences, Inversion, ModelObservation, Model
 from invbench.protocol import Protocol
 from invbench.protocol.black_box import BlackBox
 from invbench.registry import game
-from invbench.scoring.classes import ROWS, classes_png
+from invbench.scoring.classes import Row, classes_png
 from invbench.scoring.computing import computed
 from invbench.victims import (
     architecture,
@@ -115,15 +115,6 @@ class ModelGame(Game[ModelPublic, ModelObservation, Inversion]):
 
 
 @dataclass(frozen=True, eq=False)
-class _Row:
-    """A row of the picture: its name, `(N, C, H, W)`, and of which classes there is an answer."""
-
-    name: str
-    pictures: Array
-    returned: Sequence[bool]
-
-
-@dataclass(frozen=True, eq=False)
 class ModelDeal(Deal[ModelObservation, Inversion]):
     """One cell's observations, and behind the wall what scores the answers.
 
@@ -187,31 +178,25 @@ class ModelDeal(Deal[ModelObservation, Inversion]):
     def files(self, answers: Sequence[Inversion], scores: Scores, controls: Mapping[str, Scores]) -> dict[str, bytes]:
         """`grid.png`: class mean, nearest training picture and answer of each class, and the answer of the control
         `shuffled`, with the model's confidence."""
-        cell, rows = self.cell.names, self._rows(answers)
-        texts = [self._sure(row) for row in rows]
-        title = f"{cell['attack']} on {cell['model']}, {cell['dataset']}, {cell['protocol']}, defence {cell['defense']}"
-        title += "; under each picture the model's confidence that it is of the class"
-        heads = [f"class {label}" for label in self._classes]
-        columns = [list(column) for column in zip(*(row.pictures for row in rows), strict=True)]
-        names = [row.name for row in rows]
-        return {"grid.png": classes_png(columns, list(zip(*texts, strict=True)), heads, title, names)}
-
-    def _rows(self, answers: Sequence[Inversion]) -> list[_Row]:
-        """The rows of the picture, a picture a class."""
-        pictures, returned = self._pictures(answers), [answer.image is not None for answer in answers]
-        every = [True] * len(answers)
-        means, nearest = class_means(self.pool)[self._classes], self._nearest(pictures)
-        three = zip(ROWS, (means, nearest, pictures), (every, every, returned), strict=True)
-        rows = [_Row(*one) for one in three]
+        cell, pictures = self.cell.names, self._pictures(answers)
+        rows = [
+            self._row("class mean", class_means(self.pool)[self._classes]),
+            self._row("nearest training picture", self._nearest(pictures)),
+            self._row("answer", pictures, [answer.image is not None for answer in answers]),
+        ]
         if self.shuffled:
             control = self.shuffled["answers"].astype(np.float64)
-            rows.append(_Row("answer, shuffled labels", control, self.shuffled["returned"].tolist()))
-        return rows
+            rows.append(self._row("answer, shuffled labels", control, self.shuffled["returned"].tolist()))
+        title = f"{cell['attack']} on {cell['model']}, {cell['dataset']}, {cell['protocol']}, defence {cell['defense']}"
+        title += "; under each picture the model's confidence that it is of the class"
+        return {"grid.png": classes_png(rows, [f"class {label}" for label in self._classes], title)}
 
-    def _sure(self, row: _Row) -> list[str]:
-        """The line under each picture of a row."""
-        sure = self._confidences(row.pictures)[np.arange(len(row.pictures)), self._classes]
-        return [f"confidence {value:.2f}" if ok else "no answer" for value, ok in zip(sure, row.returned, strict=True)]
+    def _row(self, name: str, pictures: Array, returned: Sequence[bool] | None = None) -> Row:
+        """A row of the picture, `(N, C, H, W)`; `returned`: which an attack answered, by default all."""
+        there = [True] * len(pictures) if returned is None else returned
+        sure = self._confidences(pictures)[np.arange(len(pictures)), self._classes]
+        words = [f"confidence {value:.2f}" if ok else "no answer" for value, ok in zip(sure, there, strict=True)]
+        return Row(name, pictures, words)
 
     @property
     def notes(self) -> tuple[str, ...]:

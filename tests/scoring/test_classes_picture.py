@@ -8,17 +8,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from invbench.scoring.classes import MOST, PER_ROW, classes_png
+from invbench.scoring.classes import MOST, PER_ROW, Row, classes_png
 
 PICTURES = np.random.default_rng(0).random((50, 3, 1, 8, 8))
+NAMES = ["class mean", "nearest", "answer", "answer, shuffled labels"]
 WORDS = ["confidence 0.10", "confidence 0.20", "no answer"]
 
 
 def drawn(classes: int, title: str = "a title") -> np.ndarray:
-    columns = [list(three) for three in PICTURES[:classes]]
-    with Image.open(
-        io.BytesIO(classes_png(columns, [WORDS] * classes, [f"class {k}" for k in range(classes)], title))
-    ) as image:
+    return sheet_of([Row(name, PICTURES[:classes, k], [WORDS[k]] * classes) for k, name in enumerate(NAMES[:3])], title)
+
+
+def sheet_of(rows: list[Row], title: str) -> np.ndarray:
+    heads = [f"class {k}" for k in range(len(rows[0].pictures))]
+    with Image.open(io.BytesIO(classes_png(rows, heads, title))) as image:
         return np.asarray(image.convert("RGB"))
 
 
@@ -45,10 +48,8 @@ def test_class_mean_nearest_and_answer_stand_above_each_other() -> None:
 
 
 def test_a_fourth_row_stands_below_under_its_name() -> None:
-    names, words = ["class mean", "nearest", "answer", "answer, shuffled labels"], [*WORDS, "confidence 0.30"]
     four = [*PICTURES[0], PICTURES[1][0]]
-    with Image.open(io.BytesIO(classes_png([four], [words], ["class 0"], "a title", names))) as image:
-        sheet = np.asarray(image.convert("RGB"))
+    sheet = sheet_of([Row(name, picture[None], [""]) for name, picture in zip(NAMES, four, strict=True)], "a title")
     tops = [corners(sheet, picture)[0][0] for picture in four]
     assert tops == sorted(tops)
     assert tops[3] - tops[2] == tops[2] - tops[1]
@@ -60,7 +61,11 @@ def test_rows_wrap_and_what_is_left_out_is_said() -> None:
 
 
 def test_nothing_and_unequal_numbers_are_refused() -> None:
-    with pytest.raises(ValueError, match="not 0, 0 and 0"):
-        classes_png([], [], [], "")
-    with pytest.raises(ValueError, match="not 1, 2 and 1"):
-        classes_png([list(PICTURES[0])], [WORDS, WORDS], ["class 0"], "")
+    three = Row("answer", PICTURES[:3, 0], WORDS)
+    for rows, heads, counts in (
+        ([], [], "0"),
+        ([three], ["class 0"], "1, 3"),
+        ([Row("", PICTURES[:2, 0], WORDS)], WORDS, "2, 3"),
+    ):
+        with pytest.raises(ValueError, match=rf"not \[{counts}\]"):
+            classes_png(rows, heads, "")
