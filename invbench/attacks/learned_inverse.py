@@ -63,13 +63,15 @@ class LearnedInverse(UpdateAttack):
 
 
 def _answer(seen: UpdateObservation, inverse: Inverse) -> Guess:
+    of_each = " of each label" if seen.labels is not None and seen.public.pictures > 1 else ""
+    nothing = f"it learned nothing: the answer is the mean picture{of_each}"
     return Guess(
         images=inverse.pictures(seen.update, seen.labels),
         labels=_label(seen),
         objective=inverse.held_out,
         evaluations=inverse.updates,
         facts={"held_out_error": inverse.held_out, "error_of_the_mean": inverse.untaught},
-        notes=() if inverse.held_out < inverse.untaught else ("it learned nothing: the answer is the mean picture",),
+        notes=() if inverse.held_out < inverse.untaught else (nothing,),
     )
 
 

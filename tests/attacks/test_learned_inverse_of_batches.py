@@ -97,6 +97,12 @@ def test_answers_stand_in_the_order_of_the_labels_that_are_known() -> None:
     assert torch.equal(second.labels, one.labels.flip(0))
 
 
+@pytest.mark.parametrize(("known", "mean"), [(True, "mean picture of each label"), (False, "mean picture")])
+def test_what_learned_nothing_says_what_it_answers(known: bool, mean: str) -> None:
+    [guess] = replace(ATTACK, rate=1e-12, epochs=1).attack_all(seen(known=known)[:1])
+    assert guess.notes == (f"it learned nothing: the answer is the {mean}",)
+
+
 def test_a_batch_is_held_against_pictures_in_the_order_that_fits_best() -> None:
     answers = torch.rand(3, 4, 5, generator=seeded(0))
     shuffled = answers[:, [2, 0, 3, 1]]
