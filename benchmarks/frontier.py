@@ -1,13 +1,16 @@
 """What does each defence buy and cost on a large network? Twelve settings on `convnet` with group normalisation.
 
-python benchmarks/frontier.py [--targets 4] [--evaluations 2000] [--rounds 100] [--device cpu] [--anew]
+python benchmarks/frontier.py [--width 64] [--targets 4] [--evaluations 2000] [--rounds 100] [--device cpu]
+    [--only 0 1 ...] [--anew]
 
-Hours on a CPU core. Settings that are done are kept in unfinished/, and the table needs them all.
+Hours on a CPU core, even at a width of 8. Settings that are done are kept in unfinished/, and the table needs them all.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -27,6 +30,7 @@ from invbench.matrix import load
 from invbench.numbers.statistics import summarise
 from invbench.play.federating import record_of
 from invbench.play.playing import play
+from invbench.store import Scores
 
 BATCH = 8
 DEFENSES = (
@@ -66,7 +70,8 @@ class Settings(Kept, frozen=True):
 
 
 class Row(Kept, frozen=True):
-    """One setting. `psnr` in dB with its 95 % interval over targets, `control` that of the strongest one.
+    """One setting. `psnr` in dB with its 95 % interval over targets, `control` that of the strongest one. `limit`: how
+    far any attacker with a Gaussian prior gets, in dB of the mean squared error; None where nothing is noised.
 
     `accuracy`: a share of `held_out` pictures. `attack`, `training`: CPU seconds of this process (on a GPU wall).
     """
@@ -76,6 +81,7 @@ class Row(Kept, frozen=True):
     low: float
     high: float
     control: float
+    limit: float | None
     accuracy: float
     held_out: int
     message: float
@@ -90,22 +96,32 @@ class Samples(Kept, frozen=True):
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--width", type=int, default=64, help="channels of the first convolution")
     arguments.add_argument("--targets", type=int, default=4)
     arguments.add_argument("--evaluations", type=int, default=2000)
     arguments.add_argument("--rounds", type=int, default=100)
     arguments.add_argument("--device", default="cpu")
+    arguments.add_argument(
+        "--only", type=int, nargs="+", choices=range(len(DEFENSES)), help="measure these settings alone"
+    )
     arguments.add_argument("--anew", action="store_true", help="throw away what is done of another revision")
     asked = arguments.parse_args()
     torch.set_num_threads(1)
     execution.multiply_in_float32()
-    settings = Settings("convnet(norm=group)", asked.targets, asked.evaluations, asked.rounds)
-    folder = UNFINISHED / f"frontier-{asked.targets}-{asked.evaluations}-{asked.rounds}-{asked.device}"
+    model = f"{{name: convnet, norm: group, width: {asked.width}}}"
+    named = f"convnet(norm=group,width={asked.width})"
+    settings = Settings(named, asked.targets, asked.evaluations, asked.rounds)
+    sizes = (asked.width, asked.targets, asked.evaluations, asked.rounds)
+    folder = UNFINISHED / "-".join(["frontier", *map(str, sizes), asked.device])
     names = [f"{number:02}" for number in range(len(DEFENSES))]
+    these = names if asked.only is None else [names[number] for number in asked.only]
 
     def make(name: str) -> Row:
-        return measure("{name: convnet, norm: group}", settings, [DEFENSES[int(name)]], asked.device).rows[0]
+        return measure(model, settings, [DEFENSES[int(name)]], asked.device).rows[0]
 
-    finish(folder, names, make, clean_revision(), asked.anew)
+    finish(folder, these, make, clean_revision(), asked.anew)
+    if len(these) < len(names):
+        return
     gpu = torch.cuda.get_device_name() if asked.device != "cpu" else None
     record("frontier", settings, lambda: Samples(read(folder, names, Row)), gpu=gpu)
 
@@ -141,6 +157,7 @@ def _row(cell: Cell, federation: Federation, device: str) -> Row:
         low=found.mean if found.ci_low is None else found.ci_low,
         high=found.mean if found.ci_high is None else found.ci_high,
         control=max(one.mean for one in controls if one is not None),
+        limit=_limit(played.scores),
         accuracy=trained.accuracy,
         held_out=trained.held_out or 0,
         message=trained.message_bytes,
@@ -150,25 +167,37 @@ def _row(cell: Cell, federation: Federation, device: str) -> Row:
     )
 
 
+def _limit(scores: Scores) -> float | None:
+    """Limits bound squared errors, so it is their mean, over targets, in dB; None where a target has none."""
+    errors = [None if value is None else 10 ** (-value / 10) for [value] in scores.get("limit_psnr_prior", [])]
+    if not errors or None in errors:
+        return None
+    return -10 * math.log10(statistics.mean(errors))
+
+
 def answer(settings: Settings, samples: Samples) -> Table:
     bare = samples.rows[0]
+    width = settings.model.partition("width=")[2].rstrip(")")
     return Table(
         title="What does each defence buy and cost on a convolutional network?",
         question=f"`{settings.model}`, untrained, attacked by `inverting-gradients` ({settings.evaluations:,} "
         f"evaluations, told of the defence) on {settings.targets} batches of {BATCH} crops of `natural`; and trained "
         f"under the same defence by {settings.rounds} rounds of 2 of 5 clients with 8 pictures each. PSNR in dB with "
         "its 95 % interval over targets; accuracy on held-out crops of the photographs that it trained on, one seed. "
-        "Seconds are CPU seconds of one core, but those of a round, which are wall. A star: no other row leaks less at "
-        "no less accuracy, or as much at more.",
-        command=f"python benchmarks/frontier.py --targets {settings.targets} --evaluations {settings.evaluations} "
-        f"--rounds {settings.rounds}",
+        "Limit: of any attacker with a Gaussian prior of the pictures, in dB of the mean squared error. "
+        "Seconds are CPU seconds, but those of a round, which are wall; those of an attack hold its limits, "
+        "where no row above has made them. A star: no other row leaks less at no less accuracy, or as much at more.",
+        command=f"python benchmarks/frontier.py --width {width} --targets {settings.targets} "
+        f"--evaluations {settings.evaluations} --rounds {settings.rounds}",
         columns=[
-            *("", "defence", "PSNR", "control", "accuracy", "bytes a message", "s a round", "attack, s", "training, s"),
+            *("", "defence", "PSNR", "limit", "control", "accuracy"),
+            *("bytes a message", "s a round", "attack, s", "training, s"),
         ],
         rows=[
             [
                 *("*" if _unbeaten(row, samples) else "", f"`{row.defense}`"),
-                *(f"{row.psnr:.2f} [{row.low:.2f}, {row.high:.2f}]", f"{row.control:.2f}", f"{row.accuracy:.3f}"),
+                *(f"{row.psnr:.2f} [{row.low:.2f}, {row.high:.2f}]", _shown(row.limit)),
+                *(f"{row.control:.2f}", f"{row.accuracy:.3f}"),
                 *(f"{row.message:,.0f} ({row.message / bare.message:.3g}x)", f"{row.round:.3g}"),
                 *(f"{row.attack:.0f}", f"{row.training:.0f}"),
             ]
@@ -181,6 +210,10 @@ def answer(settings: Settings, samples: Samples) -> Table:
             "Rows are compared after the fact: an attack that finds little is no proof of safety.",
         ],
     )
+
+
+def _shown(limit: float | None) -> str:
+    return "" if limit is None else f"{limit:.2f}"
 
 
 def _unbeaten(row: Row, samples: Samples) -> bool:
