@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from invbench.attacks import UpdateAttack
-from invbench.matching.labels import LEFT_OUT, guess_label
+from invbench.labels import LEFT_OUT, guess_label
 from invbench.observation import Failed, Guess, Public, UpdateObservation
 from invbench.registry import attack
 from invbench.updates.simulation import not_one_gradient, stack_of

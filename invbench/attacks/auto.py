@@ -11,8 +11,8 @@ import torch
 
 from invbench import registry
 from invbench.attacks import UpdateAttack
+from invbench.labels import label_strategy
 from invbench.matching.fast import SINGLE, fast
-from invbench.matching.labels import label_strategy
 from invbench.matching.posterior import PosteriorSearch
 from invbench.matching.prior import Prior, priors
 from invbench.matching.recipe import Recipe

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from invbench.matching.labels import LEFT_OUT
+from invbench.labels import LEFT_OUT
 from invbench.matching.leakage import LeakageRecipe
 from invbench.registry import attack, parameter
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from invbench.matching.labels import LEFT_OUT
+from invbench.labels import LEFT_OUT
 from invbench.matching.recipe import Recipe
 from invbench.registry import attack, parameter
 from invbench.updates.signals import OF_BATCHES

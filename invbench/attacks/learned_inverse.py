@@ -12,10 +12,10 @@ from torch import Tensor
 from invbench.attacks import UpdateAttack
 from invbench.inversion.learned import Inverse, Recipe, learned
 from invbench.inversion.own_updates import too_few
-from invbench.matching.labels import guess_label, label_strategy
-from invbench.matching.problem import same_weights
+from invbench.labels import guess_label, label_strategy
 from invbench.observation import Guess, Public, UpdateObservation
 from invbench.registry import attack, parameter
+from invbench.updates.one_model import same_weights
 
 
 @attack(game="update")

@@ -35,7 +35,7 @@ from invbench.metrics import lpips_note, ssim_note
 from invbench.observation import Guess, Public, PublicDefense, Update, UpdateObservation, too_many
 from invbench.registry import game
 from invbench.scoring import reconstruction
-from invbench.scoring.controls import exact_already, grey_control, mean_control, mean_of_others, stand_in
+from invbench.scoring.controls import exact_already, grey_control, mean_control, mean_of_others, prior_labels, stand_in
 from invbench.scoring.pictures import grid_png
 from invbench.scoring.reconstruction import Array, Matched, Truth
 from invbench.updates.equations import underdetermined
@@ -147,12 +147,13 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         """Every metric of the game, one value a picture, in each batch's order."""
         targets = target_pool(self.cell, self.pool)
         pairs = zip(self._matched(answers), self.truths, strict=True)
-        game, score = self.cell.game, reconstruction.score
-        return reconstruction.by_metric([score(game, m, truth, self.pool, targets) for m, truth in pairs])
+        game, score, hidden = self.cell.game, reconstruction.score, self._hidden
+        found = [score(game, m, truth, self.pool, targets, hidden=hidden) for m, truth in pairs]
+        return reconstruction.by_metric(found)
 
     def controls(self) -> dict[str, Scores]:
         """What reads nothing from the update: the best grey of each picture, and what labels and the pictures that are
-        not attacked tell (`mean_control`).
+        not attacked tell (`mean_control`; of hidden labels, how often each class is among those).
 
         Where there are no others the mean control has empty values: it claims nothing.
         """
@@ -163,13 +164,18 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         told = mean_control(self.pool, truth.images, truth.labels, truth.indexes) if name == "mean" else None
         pictures = grey_control(truth.images) if told is None else told
         targets = target_pool(self.cell, self.pool)
-        scores = reconstruction.score_picture(self.cell.game, pictures, truth, self.pool, targets)
+        labels = prior_labels(self.pool, truth.indexes) if name == "mean" and self._hidden else None
+        scores = reconstruction.score_picture(self.cell.game, pictures, truth, self.pool, targets, labels)
         empty = name == "mean" and told is None
         return {metric: [None] * len(values) for metric, values in scores.items()} if empty else scores
 
     def limits(self) -> Scores:
         """What the defences guarantee and what their noise leaves to attackers of a stated kind; one value a target."""
         return {**self._guaranteed.limits(self.cell), **self._limits.scores}
+
+    @property
+    def _hidden(self) -> bool:
+        return self.observations[0].public.labels == "hidden"
 
     @cached_property
     def _limits(self) -> Limits:
@@ -225,7 +231,7 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         """What they guarantee; `identified` looks for each picture among candidates."""
         protocol, targets = protocol_of(self.cell), target_pool(self.cell, self.pool)
         own = attackers_own(self.cell, self.pool)[: protocol.public]
-        labelled = self.observations[0].public.labels == "known"
+        labelled = not self._hidden
         priors = [reconstruction.priors(t, self.pool, targets, labelled=labelled, ruled_out=own) for t in self.truths]
         return of_round(named_defenses(self.cell), tuple(priors), protocol.rounds)
 

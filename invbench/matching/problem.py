@@ -181,9 +181,3 @@ def _held(seen: UpdateObservation, objective: Objective, simulate: bool) -> Upda
     factor = 1.0 if simulate else multiple_of(seen.public).factor
     sides = (shared, *(ends if factor > 0 else ends[::-1]))
     return tuple(tensor if factor == 1.0 else tensor / factor for side in sides for tensor in side)
-
-
-def same_weights(a: UpdateObservation, b: UpdateObservation) -> bool:
-    """Whether two observations come from one global model, so that their lanes can share its weights."""
-    ours, theirs = a.model.state_dict(), b.model.state_dict()
-    return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)

@@ -11,16 +11,17 @@ import torch
 from torch import Tensor
 
 from invbench.core.attack import UpdateAttack
+from invbench.labels import Strategy, label_strategy, read_labels
 from invbench.matching.adam import adam
 from invbench.matching.answers import Best, guess_of, nothing_yet, take_better
 from invbench.matching.declared import objective_for
-from invbench.matching.labels import label_strategy, labels_for
 from invbench.matching.lanes import Minimise, Tracker, run_in_chunks
 from invbench.matching.lbfgs import lbfgs
-from invbench.matching.problem import Problem, build_problem, same_weights
+from invbench.matching.problem import Problem, build_problem
 from invbench.matching.wolfe import lbfgs_wolfe
 from invbench.observation import Guess, Public, UpdateObservation
 from invbench.registry import parameter
+from invbench.updates.one_model import by_weights
 
 _CHUNK_NUMBERS = 50_000_000
 """Most gradient numbers that one chunk of lanes holds at once (200 MB): a rule of the cell, not of the machine."""
@@ -41,7 +42,7 @@ class Recipe(UpdateAttack):
     optimizer: Literal["adam", "signed-adam", "lbfgs", "lbfgs-wolfe"] = parameter(
         "signed-adam", help="how a lane is minimised; lbfgs-wolfe searches along every line"
     )
-    labels: Literal["known", "idlg", "joint"] = parameter("known", help="where labels come from")
+    labels: Strategy = parameter("known", help="where labels come from")
     boxed: bool = parameter(True, help="keep pictures inside the range of real ones after every step")
     decay: bool = parameter(True, help="Adam: the step size falls, see `schedule`")
     schedule: Literal["step", "cosine"] = parameter(
@@ -83,13 +84,15 @@ class Recipe(UpdateAttack):
     def attack_all(self, observations: Sequence[UpdateObservation]) -> list[Guess]:
         """Targets and restarts as lanes; chunks of lanes follow each other in order."""
         guesses: list[Guess] = []
-        for group in _by_weights(observations):
+        for group in by_weights(observations):
             guesses += self._one_group(group)
         return guesses
 
     def _one_group(self, group: Sequence[UpdateObservation]) -> list[Guess]:
         strategy, _ = label_strategy(self.labels, group[0].public)
-        labels = [labels_for(strategy, seen) for seen in group]
+        read = read_labels(strategy, group)
+        labels = [None] * len(group) if read is None else [one.labels for one in read]
+        said = [()] * len(group) if read is None else [one.notes for one in read]
         lanes, chunk = len(group) * self.restarts, self._chunk(group[0])
         planned = (self.iterations + 1) * -(-lanes // chunk)
         objective = objective_for(self.objective, group[0])
@@ -98,7 +101,7 @@ class Recipe(UpdateAttack):
         best = self._search(problem, group, tracker)
         notes = problem.programs.notes
         return [
-            guess_of(problem, best, index, seen, [*notes, *_split_note(tracker, index)])
+            guess_of(problem, best, index, seen, [*said[index], *notes, *_split_note(tracker, index)])
             for index, seen in enumerate(group)
         ]
 
@@ -146,17 +149,6 @@ class Recipe(UpdateAttack):
     def _chunk(self, seen: UpdateObservation) -> int:
         size = sum(t.numel() for t in seen.update)
         return max(1, min(self.lanes, _CHUNK_NUMBERS // size))
-
-
-def _by_weights(observations: Sequence[UpdateObservation]) -> list[list[UpdateObservation]]:
-    """Consecutive observations of one global model together: their lanes share its weights."""
-    groups: list[list[UpdateObservation]] = []
-    for seen in observations:
-        if groups and same_weights(groups[-1][0], seen):
-            groups[-1].append(seen)
-        else:
-            groups.append([seen])
-    return groups
 
 
 def _scale(problem: Problem, objective: str) -> Tensor:

@@ -11,7 +11,7 @@ from torch.func import grad_and_value, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from invbench.defenses import Context
-from invbench.matching.labels import label_strategy, labels_for
+from invbench.labels import label_strategy, labels_for
 from invbench.matching.prior import Prior
 from invbench.matching.problem import Problem
 from invbench.matching.programs import Programs

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from invbench.metrics.extracted import extracted as extracted
     from invbench.metrics.identified import identified as identified
     from invbench.metrics.label_accuracy import label_accuracy as label_accuracy
+    from invbench.metrics.label_overlap import label_overlap as label_overlap
     from invbench.metrics.limit_rero import limit_rero as limit_rero
     from invbench.metrics.lpips import lpips as lpips
     from invbench.metrics.macro_auc import macro_auc as macro_auc

@@ -115,5 +115,14 @@ class UpdateProtocol(Protocol, ABC):
         """
         return Multiple(1.0, exact=False)
 
+    @property
+    def local_steps(self) -> int:
+        """How many steps a client takes, each from the weights that the last one left."""
+        return 1
+
+    def even(self, batch_size: int) -> bool:
+        """Whether each picture of a client's batch counts as much as the others, over all of its steps."""
+        return True
+
 
 NO_DRAWS: Mapping[str, torch.Tensor] = {}

@@ -53,3 +53,11 @@ class FedAvg(UpdateProtocol):
     def multiple(self, batch_size: int) -> Multiple:
         whole = self.local_batch_size is None or self.local_batch_size >= batch_size
         return Multiple(factor=-self.lr * self.steps, exact=self.steps == 1 and whole)
+
+    @property
+    def local_steps(self) -> int:
+        return self.steps
+
+    def even(self, batch_size: int) -> bool:
+        size = self.local_batch_size or batch_size
+        return size >= batch_size or (batch_size % size == 0 and self.steps % (batch_size // size) == 0)

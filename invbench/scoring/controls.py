@@ -1,4 +1,4 @@
-"""Pictures that stand beside a guess: made without the update, and but for `grey` without the pictures attacked."""
+"""What stands beside a guess: made without the update, and but for `grey` without the pictures attacked."""
 
 from __future__ import annotations
 
@@ -81,6 +81,20 @@ def _mean_without(pool: ImagePool, total: Array, count: int, left_out: Array) ->
         return None
     mean: Array = (total - pool.unit(left_out).sum(axis=0, dtype=np.float64)) / (count - len(left_out))
     return mean.clip(0, 1)  # the difference of two sums may be 1e-13 below zero
+
+
+def prior_labels(pool: ImagePool, attacked: Array) -> Array:
+    """Labels of as many pictures as are attacked, `(B,)`, in the shares that they have among all others.
+
+    What is left of whole numbers goes to the largest remainders, of equal ones to the lower class; without others all
+    classes have one share.
+    """
+    counts = np.bincount(np.delete(pool.labels, attacked), minlength=pool.classes).astype(float)
+    known = counts if counts.sum() else np.ones(pool.classes)
+    shares = known * (len(attacked) / known.sum())
+    whole = np.floor(shares)
+    whole[np.argsort(whole - shares, kind="stable")[: len(attacked) - int(whole.sum())]] += 1
+    return np.repeat(np.arange(pool.classes), whole.astype(int))
 
 
 def stand_in(pool: ImagePool, attacked: Array) -> Array:

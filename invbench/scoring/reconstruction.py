@@ -67,21 +67,30 @@ def match(guess: Guess, truth: Truth, missing: Array) -> Matched:
     return Matched(pictures, labels, returned)
 
 
-def score(game: str, matched: Matched, truth: Truth, pool: ImagePool, targets: Array) -> dict[str, list[float | None]]:
+def score(
+    game: str, matched: Matched, truth: Truth, pool: ImagePool, targets: Array, *, hidden: bool = False
+) -> dict[str, list[float | None]]:
     """Every metric of a game of pictures, one value a picture of the batch.
 
     Metrics get `pictures` and `originals`, floats `(B, C, H, W)` in [0, 1] in one order; `labels` (-1: none) and
-    `true_labels` `(B,)`; `returned` `(B,)`: which pictures the attack gave; `candidates`.
+    `true_labels` `(B,)`; `returned` `(B,)`: which pictures the attack gave; `candidates`; and where labels are `hidden`
+    `read_labels`, which are then the attack's own.
     """
     given = {"labels": matched.labels, "true_labels": truth.labels, "returned": matched.returned}
+    if hidden:
+        given["read_labels"] = matched.labels
     return computed(game, _pictures(matched.images, truth, pool, targets) | given)
 
 
 def score_picture(
-    game: str, images: Array, truth: Truth, pool: ImagePool, targets: Array
+    game: str, images: Array, truth: Truth, pool: ImagePool, targets: Array, labels: Array | None = None
 ) -> dict[str, list[float | None]]:
-    """The metrics that need pictures alone, for a control's pictures `(B, C, H, W)` in the batch's order."""
-    return computed(game, _pictures(images, truth, pool, targets))
+    """The metrics that need pictures alone, for a control's pictures `(B, C, H, W)` in the batch's order.
+
+    `labels` `(B,)`, in whatever order: what the control says of them.
+    """
+    told = {} if labels is None else {"read_labels": labels, "true_labels": truth.labels}
+    return computed(game, _pictures(images, truth, pool, targets) | told)
 
 
 def by_metric(targets: Sequence[dict[str, list[float | None]]]) -> Scores:

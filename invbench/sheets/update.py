@@ -11,6 +11,7 @@ SHEET = Sheet(
         "ssim",
         "lpips",
         "label_accuracy",
+        "label_overlap",
         "identified",
         "recovered",
         "exact",
@@ -21,12 +22,13 @@ SHEET = Sheet(
     item=Noun("picture", "pictures"),
     # LPIPS finds any busy picture, noise included, closer to a photograph than a flat one: against `grey` and `mean`
     # alone an attack that read nothing can look certain.
-    evidence=(Evidence("psnr"), Evidence("identified"), Evidence("lpips", beside="noise")),
+    evidence=(Evidence("psnr"), Evidence("identified"), Evidence("lpips", beside="noise"), Evidence("label_overlap")),
     layout=Layout(
         metrics=("psnr", *LIMITS, "ssim", "lpips"),
         spread="std",
         aside=(
             ("label_accuracy", 1.0),
+            ("label_overlap", -1.0),
             ("identified", 0.0),
             ("recovered", 1.0),
             ("exact", 0.0),

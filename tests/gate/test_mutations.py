@@ -42,7 +42,7 @@ MISTAKES = {
     ),
     "normalisation wrong": ("invbench/observation/update.py", "(images * std + mean)", "(images * 0.9 * std + mean)"),
     "labels shifted": (
-        "invbench/matching/labels.py",
+        "invbench/labels/__init__.py",
         "return seen.labels.to(torch.int64)",
         "return (seen.labels.to(torch.int64) + 1) % seen.public.classes",
     ),

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from invbench.matching.objectives import OBJECTIVES
-from invbench.matching.problem import Problem, build_problem, same_weights
+from invbench.matching.problem import Problem, build_problem
 from invbench.observation import Update, UpdateObservation
+from invbench.updates.one_model import same_weights
 
 LANES, BATCH = 3, 2
 

@@ -14,7 +14,7 @@ from invbench import registry
 from invbench.defenses import Context, Defense
 from invbench.defenses.random_k import RandomK
 from invbench.defenses.top_k import TopK
-from invbench.matching.labels import guess_label, label_strategy, labels_for
+from invbench.labels import guess_label, label_strategy, labels_for
 from invbench.models import ImageModel
 from invbench.models.convnet import ConvNet
 from invbench.models.lenet import LeNet
