@@ -1,0 +1,165 @@
+"""Which labels does one update of a large batch tell, by each strategy, and how much of that is the class prior?
+
+python benchmarks/labels.py [--data cifar10-train-4660.npz] [--targets 16] [--only lenet ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from _measure import record
+from _raw import Kept, Name
+from _table import Table
+
+from invbench.cell import Cell
+from invbench.core import execution
+from invbench.labels import Counting, label_strategy
+from invbench.matrix import load
+from invbench.metrics import label_overlap
+from invbench.numbers.statistics import Summary, summarise
+from invbench.play.answering import answer as answered
+from invbench.play.asking import attack_of
+from invbench.play.dealing import dealt
+from invbench.scoring.controls import prior_labels
+from invbench.scoring.reconstruction import Truth
+
+CPU = torch.device("cpu")
+DATA = Path(__file__).parents[2] / "shared" / "data" / "cifar10-train-4660.npz"
+WAYS: tuple[Counting, ...] = ("llg", "llg-dummy", "llg-aux", "ilrg", "rlu")
+"""All but `column-min`, which finds different labels and is `unsupported` where some repeat."""
+ALL = 4660
+FEDSGD = "{{name: fedsgd, labels: hidden, public: {public}}}"
+LOCAL = "{{name: fedavg, steps: 5, lr: {lr}, labels: hidden, public: {public}}}"
+RELU = "name: lenet, activation: relu, start: pytorch"
+CASES = {
+    "lenet": ("lenet", FEDSGD, (64, 256)),
+    "lenet,relu": (f"{{{RELU}}}", FEDSGD, (64, 256)),
+    "resnet18": ("resnet18", FEDSGD, (64, 256)),
+    "lenet,relu,trained": (f"{{{RELU}, trained: true}}", FEDSGD, (64,)),
+    "lenet,relu,5-steps": (f"{{{RELU}}}", LOCAL.replace("{lr}", "0.01"), (64,)),
+    "lenet,relu,trained,5-steps": (f"{{{RELU}, trained: true}}", LOCAL.replace("{lr}", "0.01"), (64,)),
+}
+"""Name to model, protocol and batch sizes."""
+MATRIX = """\
+dataset: {{name: npz, path: {data}}}
+targets: {targets}
+grid:
+  attack: [{{name: label-recovery, labels: {way}}}]
+  model: [{model}]
+  batch_size: [{batch}]
+  protocol: [{protocol}]
+"""
+
+
+class Settings(Kept, frozen=True):
+    targets: int
+    cases: list[str]
+
+
+class Row(Kept, frozen=True):
+    """Mean overlap of each batch by one strategy, that of the class prior, and pictures of the attacker's own."""
+
+    case: Name
+    batch: int
+    way: Name
+    overlap: list[float]
+    prior: list[float]
+    public: int
+
+
+class Samples(Kept, frozen=True):
+    rows: list[Row]
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--data", type=Path, default=DATA)
+    arguments.add_argument("--targets", type=int, default=16)
+    arguments.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
+    asked = arguments.parse_args()
+    torch.set_num_threads(1)
+    execution.multiply_in_float32()
+    settings = Settings(asked.targets, asked.only)
+    record("labels", settings, lambda: measure(settings, asked.data))
+
+
+def measure(settings: Settings, data: Path) -> Samples:
+    rows = []
+    for case in settings.cases:
+        for batch in CASES[case][2]:
+            rows += measure_one(case, batch, settings.targets, data)
+    return Samples(rows)
+
+
+def measure_one(case: str, batch: int, targets: int, data: Path) -> list[Row]:
+    """Every strategy on the same updates."""
+    public = min(500, ALL - targets * batch)
+    rows, (first, *others) = [], [_cell(case, batch, targets, data, way, public) for way in WAYS]
+    deal = dealt(first, CPU)
+    truths = deal.truths
+    prior = [_overlap(prior_labels(deal.pool, truth.indexes), truth) for truth in truths]
+    for way, cell in zip(WAYS, [first, *others], strict=True):
+        if (why := label_strategy(way, deal.observations[0].public)[1]) is not None:
+            raise SystemExit(f"{case}: {why}")
+        answers = answered(attack_of(cell), deal.observations, execution.Settings()).answers
+        overlap = [_overlap(one.labels.numpy(), truth) for one, truth in zip(answers, truths, strict=True)]
+        print(case, batch, way, round(statistics.mean(overlap), 4), round(statistics.mean(prior), 4), flush=True)
+        rows.append(Row(case, batch, way, overlap, prior, public))
+    return rows
+
+
+def _cell(case: str, batch: int, targets: int, data: Path, way: str, public: int) -> Cell:
+    model, protocol, _ = CASES[case]
+    words = {"data": data, "targets": targets, "way": way, "model": model, "batch": batch}
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "cell.yaml"
+        path.write_text(MATRIX.format(**words, protocol=protocol.format(public=public)))
+        (cell,) = load(path).cells
+    return cell
+
+
+def _overlap(labels: Any, truth: Truth) -> float:
+    return float(label_overlap(labels, truth.labels).mean())
+
+
+def answer(settings: Settings, samples: Samples) -> Table:
+    cases = list(dict.fromkeys((row.case, row.batch) for row in samples.rows))
+    return Table(
+        title="Which labels does one update of a large batch tell?",
+        question=f"`label-recovery` on {settings.targets} batches of CIFAR-10 training pictures, labels as they come: "
+        "share of the labels read, as multisets, with its 95 % interval over batches; a star where it is above the "
+        "class prior, which reads nothing, outside the paired interval. `llg-aux` and `rlu` have at most 500 pictures "
+        "of their own. `relu`: PyTorch's start; `trained`: on 70 % of the pictures, and others are attacked; "
+        "`5-steps`: of SGD on the whole batch, rate 0.01.",
+        command="python benchmarks/labels.py",
+        columns=["victim", "batch", "prior", *WAYS],
+        rows=[_line(samples, *case) for case in cases],
+    )
+
+
+def _line(samples: Samples, case: str, batch: int) -> list[str]:
+    mine = {row.way: row for row in samples.rows if (row.case, row.batch) == (case, batch)}
+    prior = _summary([[value] for value in next(iter(mine.values())).prior])
+    return [f"`{case}`", str(batch), f"{prior.mean:.3f}", *(_shown(mine[way]) for way in WAYS)]
+
+
+def _shown(row: Row) -> str:
+    found = _summary([[value] for value in row.overlap])
+    gain = _summary([[a - b] for a, b in zip(row.overlap, row.prior, strict=True)])
+    star = " *" if gain.ci_low is not None and gain.ci_low > 0 else ""
+    return f"{found.mean:.3f} [{found.ci_low:.3f}, {found.ci_high:.3f}]{star}"
+
+
+def _summary(values: list[list[float]]) -> Summary:
+    found = summarise(values)
+    assert found is not None
+    return found
+
+
+if __name__ == "__main__":
+    main()
