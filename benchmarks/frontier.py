@@ -60,8 +60,8 @@ grid:
 """
 
 NOTHING_READ = (
-    "At this budget the attack reads nothing even without a defence, so leaks tell no defences apart here: what the table "
-    "says is what each costs, and how far its limit is."
+    "At this budget the attack reads nothing even without a defence, so leaks tell no defences apart here: what the "
+    "table says is what each costs, and how far its limit is."
 )
 
 
