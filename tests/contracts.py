@@ -40,6 +40,8 @@ BRIEF = {
 """Settings, of whatever part has them, that keep a cell short."""
 SHORT = {"many-rounds": {"clients": 3, "taking_part": 2, "rounds": 6, "window": 3}}
 """The same of parts whose settings other parts have by that name."""
+TOGETHER = {"fedavg": {"epochs": 2, "local_batch_size": 1, "order": "shuffled"}}
+"""Settings of a part that mean something together and nothing alone."""
 SOME = {"public": 20}
 """Counts that are 0 where nobody asks for any, and what is then asked for."""
 TARGETS, CELLS = 3, 5
@@ -107,7 +109,8 @@ def choice(kind: str, name: str, /, **given: Any) -> Choice:
 
 
 def variants(kind: str, name: str) -> list[Choice]:
-    """The part as it comes, then with another word, each yes or no turned, and two where one is the default."""
+    """The part as it comes, then with another word, each yes or no turned, two where one is the default, and those
+    that go together."""
     found = [choice(kind, name)]
     for key, field in registry.load(kind, name).parameters.items():
         others: Sequence[Any] = [word for word in field.choices if word != dict(found[0].settings)[key]][:1]
@@ -116,7 +119,7 @@ def variants(kind: str, name: str) -> list[Choice]:
         elif field.annotation is int and (field.default == 1 or key in SOME):
             others = [SOME.get(key, 2)]
         found += [choice(kind, name, **{key: other}) for other in others]
-    return found
+    return [*found, *([choice(kind, name, **TOGETHER[name])] if name in TOGETHER else [])]
 
 
 def cells_of(attack: str) -> list[Cell]:
