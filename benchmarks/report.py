@@ -16,6 +16,7 @@ QUESTIONS = (
     "limit",
     "strongest",
     "matching",
+    "fedavg",
     "intervals",
     "evaluation",
     "restarts",

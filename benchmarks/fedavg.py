@@ -1,0 +1,140 @@
+"""What is it worth to simulate a client's local steps, instead of taking its update for one gradient?
+
+python benchmarks/fedavg.py [--data cifar10-test-first100.npz] [--targets 8] [--iterations 600]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from _cells import CONTENT, DATA, decibels
+from _measure import record
+from _raw import Kept
+from _table import Table
+
+from invbench.cell import Cell
+from invbench.core import execution
+from invbench.matrix import load
+from invbench.numbers.statistics import Summary, summarise
+from invbench.play.answering import answer as answered
+from invbench.play.asking import attack_of
+from invbench.play.dealing import dealt
+
+CPU = torch.device("cpu")
+STEPS, RATES, BATCHES = 5, (0.1, 1e-4), (1, 4)
+MATRIX = """\
+dataset: {{name: npz, path: {data}, mean: [.4914, .4822, .4465], std: [.2470, .2435, .2616]}}
+targets: {targets}
+grid:
+  attack:
+    - {{name: inverting-gradients, iterations: {iterations}, simulate: {simulate}}}
+  model: [lenet]
+  batch_size: [{batch}]
+  protocol: [{{name: fedavg, steps: 5, lr: {lr}}}]
+"""
+
+
+class Settings(Kept, frozen=True):
+    targets: int
+    iterations: int
+    batches: list[int]
+
+
+class Row(Kept, frozen=True):
+    """PSNR in dB of each picture of each target, with the client's steps simulated and without."""
+
+    batch: int
+    lr: float
+    simulated: list[list[float]]
+    one_gradient: list[list[float]]
+    grey: list[list[float]]
+
+    @property
+    def gain(self) -> list[list[float]]:
+        """dB by which simulation is better, of each target."""
+        return [
+            [statistics.mean(a) - statistics.mean(b)] for a, b in zip(self.simulated, self.one_gradient, strict=True)
+        ]
+
+
+class Samples(Kept, frozen=True):
+    rows: list[Row]
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--data", type=Path, default=DATA)
+    arguments.add_argument("--targets", type=int, default=8)
+    arguments.add_argument("--iterations", type=int, default=600)
+    asked = arguments.parse_args()
+    torch.set_num_threads(1)
+    execution.multiply_in_float32()
+    settings = Settings(asked.targets, asked.iterations, list(BATCHES))
+    record("fedavg", settings, lambda: measure(settings, asked.data))
+
+
+def measure(settings: Settings, data: Path) -> Samples:
+    return Samples([measure_one(settings, batch, lr, data) for batch in settings.batches for lr in RATES])
+
+
+def measure_one(settings: Settings, batch: int, lr: float, data: Path) -> Row:
+    """Both attacks on the same updates, from the same starts but for the name of their stream."""
+    cells = [_cell(settings, batch, lr, simulate, data) for simulate in (True, False)]
+    found = []
+    for cell in cells:
+        deal = dealt(cell, CPU)
+        answers = answered(attack_of(cell), deal.observations, execution.Settings()).answers
+        found.append([decibels(deal, k, one.images) for k, one in enumerate(answers)])
+    grey = dealt(replace(cells[0], controls=("grey",)), CPU).controls()["grey"]["psnr"]
+    row = Row(batch, lr, found[0], found[1], [[float(v) for v in of if v is not None] for of in grey])
+    print(batch, lr, *(round(_mean(side), 2) for side in (row.simulated, row.one_gradient, row.grey)), flush=True)
+    return row
+
+
+def _cell(settings: Settings, batch: int, lr: float, simulate: bool, data: Path) -> Cell:
+    words = {"data": data, "targets": settings.targets, "iterations": settings.iterations, "batch": batch, "lr": lr}
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "cell.yaml"
+        path.write_text(MATRIX.format(**words, simulate=str(simulate).lower()))
+        (cell,) = load(path).cells
+    if cell.data_hash != CONTENT:
+        raise SystemExit(f"{data} does not hold the first 100 test pictures of CIFAR-10, which the table speaks of")
+    return cell
+
+
+def answer(settings: Settings, samples: Samples) -> Table:
+    return Table(
+        title="What is it worth to simulate a client's local steps?",
+        question=f"`inverting-gradients`, {settings.iterations} steps, on an untrained `lenet`, {settings.targets} "
+        f"batches of CIFAR-10; clients take {STEPS} steps of SGD on their whole batch. Mean PSNR in dB; the gain is "
+        "paired, with its 95 % interval over batches. Grey: the best grey of each picture, which reads nothing.",
+        command="python benchmarks/fedavg.py",
+        columns=["batch", "lr", "steps simulated", "taken for one gradient", "gain", "grey"],
+        rows=[_line(row) for row in samples.rows],
+    )
+
+
+def _line(row: Row) -> list[str]:
+    gain = _summary(row.gain)
+    means = [f"{_mean(side):.2f}" for side in (row.simulated, row.one_gradient, row.grey)]
+    interval = f"{gain.mean:+.2f} [{gain.ci_low:.2f}, {gain.ci_high:.2f}]" if gain.ci_low is not None else "-"
+    return [str(row.batch), f"{row.lr:g}", *means[:2], interval, means[2]]
+
+
+def _mean(side: list[list[float]]) -> float:
+    return statistics.mean(value for target in side for value in target)
+
+
+def _summary(values: list[list[float]]) -> Summary:
+    found = summarise(values)
+    assert found is not None
+    return found
+
+
+if __name__ == "__main__":
+    main()
