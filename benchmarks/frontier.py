@@ -59,6 +59,11 @@ grid:
   defense: [{defense}]
 """
 
+NOTHING_READ = (
+    "At this budget the attack reads nothing even without a defence, so leaks tell no defences apart here: what the "
+    "table says is what each costs, and how far its limit is."
+)
+
 
 class Settings(Kept, frozen=True):
     """`evaluations`: of the attack on one target. `rounds`: of the training that says what a defence costs."""
@@ -207,6 +212,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
             "The whole interval lies below the undefended one: "
             + (", ".join(f"`{row.defense}`" for row in samples.rows if row.high < bare.low) or "nowhere")
             + ".",
+            *([NOTHING_READ] if bare.high <= bare.control else []),
             "Rows are compared after the fact: an attack that finds little is no proof of safety.",
         ],
     )
