@@ -23,7 +23,7 @@ from invbench.peeling.referee import Judged, best_guess, judge, likeliest, under
 from invbench.peeling.sharpen import Polishing, can_polish, polish
 from invbench.registry import attack, parameter
 from invbench.updates.signals import OF_BATCHES
-from invbench.updates.simulation import stack_of
+from invbench.updates.simulation import hidden_scale, protocol_of, stack_of
 
 _KINKED = (torch.nn.ReLU, torch.nn.LeakyReLU, torch.nn.MaxPool2d)
 _LINES = 400
@@ -99,7 +99,9 @@ class Auto(UpdateAttack):
         """Several clients behind defences of whole updates: how likely a mean of what each sent is, is not known."""
         if public.clients > 1 and stack_of(public).acts("update"):
             return f"judges what one client's defences leave of its update; here {public.clients} clients' are averaged"
-        return None
+        if protocol_of(public).draw(public.batch_size, torch.Generator().manual_seed(0)):
+            return f"judges answers by what clients would share of them, and what {public.protocol} draws is hidden"
+        return hidden_scale(public)
 
     def parts(self, public: Public) -> list[tuple[str, UpdateAttack]]:
         """What is tried, by name, in turn: attacks that take as long as the steps do."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from invbench.cell import Cell
 from invbench.core.randomness import numpy_stream
 from invbench.data import ImagePool
 from invbench.defenses import Defense, Round, Stack
+from invbench.observation import Plain, Public
 from invbench.protocol import UpdateProtocol
 from invbench.scoring.reconstruction import Array, Truth
 from invbench.victims import model_of, stack_of
@@ -19,11 +22,24 @@ def protocol_of(cell: Cell) -> UpdateProtocol:
     return cell.protocol.build(UpdateProtocol)
 
 
+def told_settings(cell: Cell) -> dict[str, Plain]:
+    """What the attacker is told of the protocol: all of its settings, but of a hidden loss a plain mean."""
+    assert cell.protocol is not None
+    plain = {"reduction": "mean", "loss_scale": 1.0} if protocol_of(cell).loss == "hidden" else {}
+    return dict(cell.protocol.settings) | plain
+
+
+def as_played(cell: Cell, public: Public) -> Public:
+    """The same for who plays the clients, who know their loss."""
+    assert cell.protocol is not None
+    return replace(public, protocol_settings=dict(cell.protocol.settings))
+
+
 def round_of(cell: Cell) -> Round:
     """What is public of the cell's rounds."""
     assert cell.batch_size is not None
     protocol = protocol_of(cell)
-    shared = protocol.multiple(cell.batch_size)
+    shared = protocol.shared_as(cell.batch_size)
     mixing = protocol.batch_norm == "train"
     exact = shared.exact and shared.factor == 1.0
     return Round(cell.batch_size, one_gradient=exact, mixing=mixing, clients=protocol.clients)

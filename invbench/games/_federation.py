@@ -103,7 +103,7 @@ def played(cell: Cell, public: Public, network: nn.Module, of: Attendance, numbe
     """Run all rounds. The network, in the clients' mode, is left as it is; where the server steps, a copy moves."""
     asked, stack = many_rounds_of(cell), round_stack(one_round(cell))
     names, fixed = [d.key for d in cell.defense or ()], own_pictures(cell) == cell.batch_size and not asked.server_lr
-    factor = client_of(public).multiple(public.batch_size).factor
+    factor = client_of(public).shared_as(public.batch_size).factor
     after = all(set(one.stages()) <= _AFTER for one in stack.defenses)
     network, bare = copy.deepcopy(network), dict[int, Update]()
     sums, own = [], torch.zeros(len(of.pictures), sum(p.numel() for p in network.parameters()), dtype=torch.float64)

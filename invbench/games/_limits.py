@@ -20,7 +20,7 @@ from invbench.core.randomness import stream
 from invbench.core.sources import GAME, VICTIM, hash_of
 from invbench.data import ImagePool
 from invbench.defenses import Defense
-from invbench.games._batches import batches, protocol_of, round_stack, wanted_of
+from invbench.games._batches import as_played, batches, protocol_of, round_stack, wanted_of
 from invbench.metrics._information import Information, error_in_decibels
 from invbench.observation import Public
 from invbench.scoring import gaussian_prior
@@ -68,15 +68,18 @@ class Limits:
 
 def where_noise_is(cell: Cell, public: Public) -> Noisy | str | None:
     """The noise on what a client sends, why there is no limit for it, or None where there is no noise."""
+    public, protocol = as_played(cell, public), protocol_of(cell)
     names = [choice.name for choice in cell.defense or ()]
     found = noisy(round_stack(cell).on(public.network), names, public.batch_size, multiple_of(public))
     if not isinstance(found, Noisy):
         return found
     if cell.attack.part.facts["server"] == "malicious":
         return "a malicious server gives clients weights of its own"
-    if (precision := protocol_of(cell).precision) != "float32":
-        return f"clients round to {precision}, which has no derivative"
-    if protocol_of(cell).draw(public.batch_size, torch.Generator().manual_seed(0)):
+    if protocol.rounds > 1 and protocol.server_lr:
+        return "the global model moves between rounds, and each tells other directions of the pictures"
+    if protocol.precision != "float32":
+        return f"clients round to {protocol.precision}, which has no derivative"
+    if protocol.draw(public.batch_size, torch.Generator().manual_seed(0)):
         return f"what {public.protocol} draws is hidden"
     return found
 
@@ -86,7 +89,7 @@ def limit_artefacts(cell: Cell, public: Public) -> tuple[Artefact, ...]:
     found = where_noise_is(cell, public)
     if not isinstance(found, Noisy):
         return ()
-    pool = pool_of(cell)
+    pool, public = pool_of(cell), as_played(cell, public)
     truths = [truth.first(public.pictures) for truth in batches(cell, pool)]  # of the clients that are seen
     attacked = np.concatenate([truth.indexes for truth in truths])
     common = gaussian_prior.sample_of(pool, attacked)

@@ -13,7 +13,7 @@ from invbench.cell import Cell
 from invbench.core.randomness import stream
 from invbench.data import ImagePool
 from invbench.defenses import Context
-from invbench.games._batches import attackers_own, protocol_of, round_stack
+from invbench.games._batches import as_played, attackers_own, protocol_of, round_stack
 from invbench.observation import Labelled, Public, SharedRound, Update, UpdateObservation
 from invbench.protocol import UpdateProtocol
 from invbench.protocol._batch_norm import use_batch_statistics
@@ -41,23 +41,39 @@ def observe(
     names = [d.key for d in cell.defense or ()]
     images = normalised(batch.images, (public.mean, public.std)).to(device)
     stack, model = round_stack(cell), copy.deepcopy(network if given is None else given[0])
+    played = as_played(cell, public)
 
-    def shared(round: int) -> Update:
+    def shared(round: int, network: nn.Module) -> Update:
         """Of clients who draw anew in each round; the first draws as one that is alone."""
         later = ("round", round) if round else ()
         streams = [stream("client", cell.seed, names, number * clients + client, *later) for client in range(clients)]
-        return observed_update(public, network, images, labels, stack, [Context(one) for one in streams], given)
+        return observed_update(played, network, images, labels, stack, [Context(one) for one in streams], given)
 
-    updates = [shared(round) for round in range(protocol_of(cell).rounds)]
+    rounds = [SharedRound(model, shared(0, network))]
+    for round in range(1, protocol_of(cell).rounds):
+        model = moved(cell, rounds[-1])
+        rounds.append(SharedRound(model, shared(round, model if protocol_of(cell).server_lr else network)))
     return UpdateObservation(
         public=public,
-        model=model,
-        update=updates[0],
+        model=rounds[0].model,
+        update=rounds[0].update,
         labels=known,
         generator=stream("attack", cell.seed, cell.attack.key, number),
         device=device,
-        rounds=tuple(SharedRound(model, update) for update in updates) if len(updates) > 1 else (),
+        rounds=tuple(rounds) if len(rounds) > 1 else (),
     )
+
+
+def moved(cell: Cell, before: SharedRound) -> nn.Module:
+    """The global model of the next round: the same one, or what the server makes of it by what it saw."""
+    protocol = protocol_of(cell)
+    if not protocol.server_lr:
+        return before.model
+    model, step = copy.deepcopy(before.model), protocol.server_step(cell.batch_size or 1)
+    with torch.no_grad():
+        for weight, direction in zip(model.parameters(), before.update, strict=True):
+            weight.add_(step * direction)
+    return model
 
 
 def reference(cell: Cell, pool: ImagePool, count: int) -> Labelled | None:
@@ -76,12 +92,13 @@ def noise(cell: Cell, seen: UpdateObservation, index: int) -> UpdateObservation:
         scaled: Tensor = noise * tensor.norm() / noise.norm()
         return scaled
 
-    model, shared = copy.deepcopy(seen.model), tuple(map(noise_like, seen.update))
-    later = [SharedRound(model, tuple(map(noise_like, one.update))) for one in seen.rounds[1:]]
+    rounds = [SharedRound(copy.deepcopy(seen.model), tuple(map(noise_like, seen.update)))]
+    for one in seen.rounds[1:]:
+        rounds.append(SharedRound(moved(cell, rounds[-1]), tuple(map(noise_like, one.update))))
     return replace(
         seen,
-        update=shared,
+        update=rounds[0].update,
         generator=stream("attack", cell.seed, cell.attack.key, cell.offset + index),
-        model=model,
-        rounds=(SharedRound(model, shared), *later) if later else (),
+        model=rounds[0].model,
+        rounds=tuple(rounds) if len(rounds) > 1 else (),
     )

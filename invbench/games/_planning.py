@@ -44,7 +44,20 @@ def why_unplayable(cell: Cell) -> str | None:
 
 def _of_other_kind(cell: Cell) -> str | None:
     why = not_of_pictures(cell) or idle_defense(cell, STAGES)
-    return why or no_round(cell) or (None if model_of(cell).trained else idle_untrained(cell, STAGES))
+    return (
+        why
+        or no_round(cell)
+        or _crafted_once(cell)
+        or (None if model_of(cell).trained else idle_untrained(cell, STAGES))
+    )
+
+
+def _crafted_once(cell: Cell) -> str | None:
+    """Why a server that crafts weights cannot also step with what it sees."""
+    protocol = protocol_of(cell)
+    if protocol.rounds == 1 or not protocol.server_lr or cell.attack.part.facts["server"] != "malicious":
+        return None
+    return f"{cell.attack.name} crafts the weights of one round, and with `server_lr` each round has its own"
 
 
 def no_round(cell: Cell) -> str | None:

@@ -24,6 +24,7 @@ from invbench.games._batches import (
     protocol_of,
     round_stack,
     target_pool,
+    told_settings,
     wanted_of,
 )
 from invbench.games._crafted import crafted
@@ -39,6 +40,7 @@ from invbench.scoring.controls import exact_already, grey_control, mean_control,
 from invbench.scoring.pictures import grid_png
 from invbench.scoring.reconstruction import Array, Matched, Truth
 from invbench.updates.equations import underdetermined
+from invbench.updates.moving import moves
 from invbench.victims import (
     architecture,
     model_of,
@@ -84,7 +86,7 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
             mean=mean,
             std=std,
             protocol=cell.protocol.name,
-            protocol_settings=dict(cell.protocol.settings),
+            protocol_settings=told_settings(cell),
             defenses=tuple(PublicDefense(name, defense.public_parameters()) for name, defense in named_defenses(cell)),
             clients=clients_seen(cell),
             reference=reference(cell, pool, protocol.public),
@@ -212,7 +214,8 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         if shape[0] not in (1, 3):
             perceptual = f"lpips and identified are empty: they need 1 or 3 channels, the pictures have {shape[0]}"
         public = self.observations[0].public
-        undetermined = underdetermined(public.network, public.image_shape, public.pictures, self._shared())
+        moving = len(self.observations[0].rounds) if moves(public) else 1
+        undetermined = underdetermined(public.network, public.image_shape, public.pictures, self._shared(), moving)
         aimed = None
         if wanted_of(self.cell) < public.pictures:
             wanted = wanted_of(self.cell)

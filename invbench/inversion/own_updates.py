@@ -14,7 +14,7 @@ from invbench.defenses import Client, Context, Stack, mean
 from invbench.observation import Labelled, Public, Update, UpdateObservation
 from invbench.updates.client import own_copies, sent_by_one
 from invbench.updates.pooling import pool
-from invbench.updates.simulation import multiple_of, protocol_of, simulate, stack_of
+from invbench.updates.simulation import hidden_scale, multiple_of, protocol_of, simulate, stack_of
 
 Sends = Callable[[Tensor, Context], Update]
 """What a client sends of the pictures with these indexes, behind draws of a stream."""
@@ -27,6 +27,8 @@ _REPORTED = 32
 
 def too_few(public: Public) -> str | None:
     """Why there is nothing to learn from, or None: two batches of one and else one batch are held out."""
+    if (hidden := hidden_scale(public)) is not None:
+        return hidden
     count, size = 0 if public.reference is None else len(public.reference), public.pictures
     least = HELD_OUT * max(2, size)
     if count >= least:
@@ -93,7 +95,7 @@ def _adds_up(public: Public, stack: Stack) -> bool:
     return (
         public.pictures > 1
         and multiple_of(public).exact
-        and protocol.multiple(1) == protocol.multiple(public.batch_size)
+        and protocol.shared_as(1) == protocol.shared_as(public.batch_size)
         and protocol.batch_norm == "eval"
         and protocol.precision == "float32"
         and not (stack.acts("inputs") or stack.acts("per_example"))

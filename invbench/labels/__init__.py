@@ -17,7 +17,7 @@ from invbench.labels import column_min, ilrg, llg, one_picture, rlu
 from invbench.labels.counts import Read
 from invbench.labels.one_picture import LEFT_OUT, guess_label
 from invbench.observation import Public, UpdateObservation
-from invbench.updates.simulation import protocol_of, stack_of
+from invbench.updates.simulation import hidden_scale, protocol_of, stack_of
 
 __all__ = ["LEFT_OUT", "Counting", "Read", "Strategy", "guess_label", "label_strategy", "labels_for", "read_labels"]
 
@@ -40,6 +40,10 @@ _READ: Mapping[str, Callable[[Sequence[UpdateObservation]], list[Read]]] = {
 }
 
 
+_BY_LENGTH = ("llg-dummy", "llg-aux", "ilrg", "rlu")
+"""Those that hold an update's length against what a loss of known scale gives; the others read signs and ratios."""
+
+
 def label_strategy(asked: str, public: Public) -> tuple[str, str | None]:
     """The strategy that will be used, and why it cannot be (None where it can).
 
@@ -49,6 +53,8 @@ def label_strategy(asked: str, public: Public) -> tuple[str, str | None]:
     if strategy not in _WHY_NOT:
         return strategy, None
     reason = _WHY_NOT[strategy](public)
+    if reason is None and strategy in _BY_LENGTH:
+        reason = hidden_scale(public)
     if reason is None and strategy != "idlg" and not protocol_of(public).even(public.batch_size):
         reason = f"{strategy} counts pictures, and {public.protocol} takes some of a client's batch oftener than others"
     if reason is not None and asked == "known" and public.not_one_picture() is not None:

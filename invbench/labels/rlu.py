@@ -37,7 +37,7 @@ def read(group: Sequence[UpdateObservation]) -> list[Read]:
     the step. The paper simulates the steps between instead; of one step this is its method.
     """
     first = group[0]
-    begin, several = _confidences(first, first.model), protocol_of(first.public).local_steps
+    begin, several = _confidences(first, first.model), protocol_of(first.public).local_steps(first.public.batch_size)
     return [_of_one(seen, begin, several) for seen in group]
 
 

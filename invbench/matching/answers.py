@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +10,9 @@ from torch import Tensor
 
 from invbench.matching.outcome import Outcome, Stop, counted
 from invbench.matching.problem import Problem
-from invbench.observation import Guess, UpdateObservation
+from invbench.observation import Guess, Json, UpdateObservation
+
+NO_FACTS: Mapping[str, Json] = {}
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,14 @@ def take_better(best: Best, targets: Tensor, new: Outcome) -> Best:
     return best
 
 
-def guess_of(problem: Problem, best: Best, index: int, seen: UpdateObservation, notes: Sequence[str] = ()) -> Guess:
+def guess_of(
+    problem: Problem,
+    best: Best,
+    index: int,
+    seen: UpdateObservation,
+    notes: Sequence[str] = (),
+    facts: Mapping[str, Json] = NO_FACTS,
+) -> Guess:
     """The best lane of target `index` as a guess."""
     here = slice(index, index + 1)
     lane = problem.only(torch.tensor([index], device=problem.lower.device))
@@ -60,5 +69,6 @@ def guess_of(problem: Problem, best: Best, index: int, seen: UpdateObservation, 
         diverged=bool(best.lane.diverged[index]),
         objective=objective if objective < float("inf") else None,
         notes=tuple(notes),
+        facts=facts,
         stopped=counted(best.stopped[index]),
     )

@@ -17,6 +17,14 @@ from invbench.matching.problem import Problem
 Minimise = Callable[[Problem, Tensor, Tensor], Outcome]
 """From a problem, the lanes' starts `(L, D)` and their tolerances `(L,)`."""
 
+_CHUNK_NUMBERS = 50_000_000
+"""Most gradient numbers that one chunk of lanes holds at once (200 MB): a rule of the cell, not of the machine."""
+
+
+def chunk_of(lanes: int, numbers: int) -> int:
+    """How many lanes run at once, at most `lanes`, where each has an update of so many numbers."""
+    return max(1, min(lanes, _CHUNK_NUMBERS // numbers))
+
 
 class Tracker:
     """Evaluations done of those planned, told to whoever listens; which targets' lanes were split, from how many."""

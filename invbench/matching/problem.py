@@ -3,14 +3,14 @@
 A lane is one start for one observation. Its variables are one flat vector: the normalised pictures
 `(B, C, H, W)` and, where labels are optimised, their logits `(B, classes)`. `torch.func.vmap` runs the
 lanes of a chunk as one program (`programs.py` says how); only the variables' gradient is computed, never the
-weights'.
+weights'. The last variable is the logarithm of a factor on the clients' loss, where that is sought (`scale.py`).
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,15 +19,19 @@ from torch import Tensor
 from torch.func import grad_and_value, vmap
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from invbench.matching.clients import Simulated, client_of
 from invbench.matching.declared import declared
 from invbench.matching.objectives import DECLARED, INTERVALS, Objective
 from invbench.matching.programs import Programs
 from invbench.matching.regularisers import total_variation
 from invbench.matching.tracing import Batched
 from invbench.observation import Update, UpdateObservation
+from invbench.updates.moving import each_round
 from invbench.updates.pooling import stack_behind
-from invbench.updates.signals import Known, signals
-from invbench.updates.simulation import as_gradient, gradient_of, multiple_of, simulator
+from invbench.updates.simulation import as_gradient, multiple_of
+
+_LARGEST_FACTOR = 2.0**20
+"""On the clients' loss, and one over the least: far from both, local steps leave the numbers of float32."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +47,8 @@ class Evaluation:
 class Problem:
     """What one set of lanes minimises.
 
-    `seen` stacks each lane's update: one tensor `(L, ...)` a parameter; behind them the ends of its intervals, where
-    the objective is held against those.
+    `seen` stacks each lane's update: one tensor `(L, ...)` a parameter, of each round where the model moves; behind
+    them the ends of its intervals, where the objective is held against those.
     """
 
     image_shape: tuple[int, ...]  # (B, C, H, W)
@@ -54,6 +58,7 @@ class Problem:
     lower: Tensor  # (D,)
     upper: Tensor  # (D,)
     programs: Programs  # shared by all lanes of these weights
+    scaled: bool = False  # whether the last variable is the logarithm of a factor on the clients' loss
 
     @property
     def pixels(self) -> int:
@@ -62,7 +67,12 @@ class Problem:
     @property
     def size(self) -> int:
         """D: how many variables a lane has."""
-        return self.pixels + (self.image_shape[0] * self.classes if self.labels is None else 0)
+        return self.pixels + self.logits + self.scaled
+
+    @property
+    def logits(self) -> int:
+        """How many of them say which labels there are."""
+        return self.image_shape[0] * self.classes if self.labels is None else 0
 
     def only(self, lanes: Tensor) -> Problem:
         """The same problem for some of its lanes, by index."""
@@ -76,9 +86,15 @@ class Problem:
 
     def guessed_labels(self, variables: Tensor) -> Tensor:
         """Labels `(L, B)`: the fixed ones, or the most likely by the optimised logits."""
-        if self.labels is not None:
-            return self.labels
-        return variables[:, self.pixels :].reshape(-1, self.image_shape[0], self.classes).argmax(dim=2)
+        return self.labels if self.labels is not None else self._optimised(variables).argmax(dim=2)
+
+    def soft_labels(self, variables: Tensor) -> Tensor:
+        """What a client is simulated with: fixed labels `(L, B)`, or probabilities `(L, B, classes)`."""
+        return self.labels if self.labels is not None else self._optimised(variables).softmax(dim=2)
+
+    def _optimised(self, variables: Tensor) -> Tensor:
+        logits = variables[:, self.pixels : self.pixels + self.logits]
+        return logits.reshape(-1, self.image_shape[0], self.classes)
 
     def evaluate(self, variables: Tensor) -> Evaluation:
         """One evaluation of every lane at `variables` `(L, D)`."""
@@ -93,26 +109,22 @@ class Problem:
 
 
 def _batched(
-    simulated: Callable[..., Update],
-    shape: tuple[int, ...],
-    classes: int | None,
-    objective: Objective,
-    tv: float,
-    known: Known,
+    simulated: Simulated, shape: tuple[int, ...], classes: int | None, objective: Objective, tv: float, scaled: bool
 ) -> Batched:
     """`(variables, [labels,] *seen) -> slopes, totals, objectives`, lanes first; no labels where `classes` is given.
 
-    `known`: what else the update seen gives to the simulated client of these pictures.
+    `scaled`: as of a `Problem`.
     """
-    pixels = math.prod(shape)
+    pixels, logits = math.prod(shape), shape[0] * (classes or 0)
 
     def lane(variables: Tensor, *given: Tensor) -> tuple[Tensor, Tensor]:
         images = variables[:pixels].reshape(shape)
         if classes is None:
             labels, seen = given[0], given[1:]
         else:
-            labels, seen = variables[pixels:].reshape(-1, classes).softmax(dim=1), given
-        distance = objective(simulated(images, labels, *known(seen, images)), seen)
+            labels, seen = variables[pixels : pixels + logits].reshape(-1, classes).softmax(dim=1), given
+        factor = (variables[-1].exp(),) if scaled else ()
+        distance = objective(simulated(images, labels, seen, *factor), seen)
         total = distance + tv * total_variation(images) if tv else distance
         return total, distance
 
@@ -131,14 +143,15 @@ def build_problem(
     boxed: bool,
     planned: int = 0,
     simulate: bool = True,
+    scaled: bool = False,
 ) -> Problem:
     """One lane an observation, to be evaluated `planned` times. They must share their weights (see `same_weights`).
 
-    Without `simulate` the update is taken for one mean gradient, whatever the protocol.
+    Without `simulate` the update is taken for one mean gradient, whatever the protocol. `scaled`: seek a factor on the
+    clients' loss, too.
     """
     first = observations[0]
     shape = (first.public.pictures, *first.public.image_shape)
-    client = simulator(first.public, first.model) if simulate else gradient_of(first.model)
     updates = [_held(seen, objective, simulate) for seen in observations]
     mean, std = (c.expand(first.public.image_shape) for c in first.channel_constants())
     fixed = [given for given in labels if given is not None]
@@ -146,33 +159,36 @@ def build_problem(
     low = (-mean / std).flatten().repeat(shape[0]) if boxed else torch.full((math.prod(shape),), -math.inf)
     high = ((1 - mean) / std).flatten().repeat(shape[0]) if boxed else torch.full((math.prod(shape),), math.inf)
     free = torch.full((logits,), math.inf)
+    factor = torch.full((int(scaled),), math.log(_LARGEST_FACTOR))
     device = first.device
     return Problem(
         image_shape=shape,
         classes=first.public.classes,
         seen=tuple(torch.stack(tensors) for tensors in zip(*updates, strict=True)),
         labels=torch.stack(fixed).to(device) if fixed else None,
-        lower=torch.cat([low.to(device), -free.to(device)]),
-        upper=torch.cat([high.to(device), free.to(device)]),
+        lower=torch.cat([low.to(device), -free.to(device), -factor.to(device)]),
+        upper=torch.cat([high.to(device), free.to(device), factor.to(device)]),
         programs=Programs(
-            _batched(client, shape, None if fixed else first.public.classes, objective, tv, _known(first, simulate)),
+            _batched(client_of(first, simulate), shape, None if fixed else first.public.classes, objective, tv, scaled),
             planned,
         ),
+        scaled=scaled,
     )
 
 
-def _known(seen: UpdateObservation, simulate: bool) -> Known:
-    """Of an update the buffers of the model that it tells, by name (`updates/signals.py`); mostly none."""
-    known, factor = signals(seen.public, seen.model), multiple_of(seen.public).factor if simulate else 1.0
-    if factor == 1.0:
-        return known
-    return lambda update, images: known(tuple(tensor / factor for tensor in update), images)
-
-
 def _held(seen: UpdateObservation, objective: Objective, simulate: bool) -> Update:
-    """What an objective compares a simulated update with: the one seen, and the ends of its intervals if it asks."""
+    """What an objective compares a simulated update with: the one seen, and the ends of its intervals if it asks.
+
+    Of several rounds all updates come first, then all lower ends, then all upper ones.
+    """
+    rounds = [_sides(one, objective, simulate) for one in each_round(seen)]
+    return tuple(tensor for side in zip(*rounds, strict=True) for of_round in side for tensor in of_round)
+
+
+def _sides(seen: UpdateObservation, objective: Objective, simulate: bool) -> tuple[Update, ...]:
+    """The update seen, then both ends of its intervals where the objective asks for them."""
     if objective not in INTERVALS:
-        return seen.update if simulate else as_gradient(seen)
+        return (seen.update if simulate else as_gradient(seen),)
     shared, one = seen.update, seen.public.clients == 1  # a mean over clients follows none of their rules
     if objective in DECLARED:
         shared, ends = declared(seen)
@@ -180,4 +196,4 @@ def _held(seen: UpdateObservation, objective: Objective, simulate: bool) -> Upda
         ends = stack_behind(seen).interval(shared) if one else (shared, shared)
     factor = 1.0 if simulate else multiple_of(seen.public).factor
     sides = (shared, *(ends if factor > 0 else ends[::-1]))
-    return tuple(tensor if factor == 1.0 else tensor / factor for side in sides for tensor in side)
+    return sides if factor == 1.0 else tuple(tuple(tensor / factor for tensor in side) for side in sides)

@@ -14,17 +14,17 @@ from invbench.core.attack import UpdateAttack
 from invbench.labels import Strategy, label_strategy, read_labels
 from invbench.matching.adam import adam
 from invbench.matching.answers import Best, guess_of, nothing_yet, take_better
+from invbench.matching.clients import assumed_order
 from invbench.matching.declared import objective_for
-from invbench.matching.lanes import Minimise, Tracker, run_in_chunks
+from invbench.matching.lanes import Minimise, Tracker, chunk_of, run_in_chunks
 from invbench.matching.lbfgs import lbfgs
 from invbench.matching.problem import Problem, build_problem
+from invbench.matching.scale import assumed_scale, fitted, found_scale, is_variable
 from invbench.matching.wolfe import lbfgs_wolfe
 from invbench.observation import Guess, Public, UpdateObservation
 from invbench.registry import parameter
+from invbench.updates.moving import each_round
 from invbench.updates.one_model import by_weights
-
-_CHUNK_NUMBERS = 50_000_000
-"""Most gradient numbers that one chunk of lanes holds at once (200 MB): a rule of the cell, not of the machine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +71,11 @@ class Recipe(UpdateAttack):
     simulate: bool = parameter(
         True, later=True, help="simulate the client's local steps; false takes its update for one gradient"
     )
+    scale: Literal["assumed", "fitted"] = parameter(
+        "assumed",
+        later=True,
+        help="whether the client's loss is scaled as its protocol tells, or by a factor that is fitted",
+    )
     lanes: int = parameter(16, at_least=1, help="most targets and restarts that run as one batched program")
 
     def unsupported(self, public: Public) -> str | None:
@@ -95,13 +100,24 @@ class Recipe(UpdateAttack):
         said = [()] * len(group) if read is None else [one.notes for one in read]
         lanes, chunk = len(group) * self.restarts, self._chunk(group[0])
         planned = (self.iterations + 1) * -(-lanes // chunk)
-        objective = objective_for(self.objective, group[0])
-        problem = build_problem(group, labels, objective, self.tv, self.boxed, planned, self.simulate)
+        objective, public = objective_for(self.objective, group[0]), group[0].public
+        fits = self.scale == "fitted"
+        scaled = fits and is_variable(public, self.simulate)
+        taken = (None if fits else assumed_scale(public, objective, self.simulate), assumed_order(public))
+        objective = fitted(objective) if fits and not scaled else objective
+        problem = build_problem(group, labels, objective, self.tv, self.boxed, planned, self.simulate, scaled)
         tracker = Tracker(self.iterations, lanes, chunk)
         best = self._search(problem, group, tracker)
-        notes = problem.programs.notes
+        notes = [*problem.programs.notes, *(one for one in taken if one)]
         return [
-            guess_of(problem, best, index, seen, [*said[index], *notes, *_split_note(tracker, index)])
+            guess_of(
+                problem,
+                best,
+                index,
+                seen,
+                [*said[index], *notes, *_split_note(tracker, index)],
+                {"loss_scale": found_scale(problem, best.lane.variables, index, seen, self.simulate)} if fits else {},
+            )
             for index, seen in enumerate(group)
         ]
 
@@ -143,12 +159,12 @@ class Recipe(UpdateAttack):
 
         Never all zero: a network without biases is dead there, and no slope leads away.
         """
-        drawn = torch.randn(problem.size, generator=seen.generator).to(problem.lower.device)
-        return drawn if self.start == "normal" else 0.1 * drawn
+        drawn = torch.randn(problem.size - problem.scaled, generator=seen.generator).to(problem.lower.device)
+        start = drawn if self.start == "normal" else 0.1 * drawn
+        return torch.cat([start, start.new_zeros(1)]) if problem.scaled else start
 
     def _chunk(self, seen: UpdateObservation) -> int:
-        size = sum(t.numel() for t in seen.update)
-        return max(1, min(self.lanes, _CHUNK_NUMBERS // size))
+        return chunk_of(self.lanes, sum(t.numel() for one in each_round(seen) for t in one.update))
 
 
 def _scale(problem: Problem, objective: str) -> Tensor:

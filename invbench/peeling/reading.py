@@ -14,7 +14,7 @@ from invbench.peeling.chain import Link, NotAChain, has_weights, read_chain, wit
 from invbench.updates.equations import independent_equations
 from invbench.updates.likelihood import noise, widened
 from invbench.updates.pooling import stack_behind
-from invbench.updates.simulation import multiple_of, not_one_gradient
+from invbench.updates.simulation import hidden_scale, multiple_of, not_one_gradient
 
 _LARGEST = 8192
 """Most unknowns of one layer: its normal matrix then takes 512 MB."""
@@ -40,7 +40,7 @@ def why_not(public: Public) -> str | None:
     """Why a victim's update cannot be read layer by layer, or None."""
     if (several := public.not_one_picture()) is not None:
         return f"{several}: pictures of a batch share every equation"
-    if (reason := not_one_gradient(public)) is not None:
+    if (reason := not_one_gradient(public) or hidden_scale(public)) is not None:
         return reason
     if any(defense.name == "sign" for defense in public.defenses):
         return "needs the values of an update, and only signs are shared"

@@ -17,7 +17,7 @@ from invbench.core.training import Training
 from invbench.data import ImagePool
 from invbench.defenses import Context
 from invbench.federation import Federation
-from invbench.games._batches import protocol_of, round_stack
+from invbench.games._batches import as_played, protocol_of, round_stack
 from invbench.games._planning import STAGES, idle_defense, no_network, no_round, not_of_pictures, unfit_defense
 from invbench.games.update import UpdateGame
 from invbench.observation import Labelled, Public
@@ -166,7 +166,7 @@ def _trained(federation: Federation, device: str, few: int | None) -> tuple[Tens
     pool = pool_of(cell)
     if pool.content != cell.data_hash:
         raise ValueError(f"data set {cell.dataset.short} changed while the matrix ran")
-    public, network = UpdateGame().public(cell), victim(cell).to(device)
+    public, network = as_played(cell, UpdateGame().public(cell)), victim(cell).to(device)
     if protocol_of(cell).batch_norm == "train":
         network = use_batch_statistics(network)
     training = _training(federation)

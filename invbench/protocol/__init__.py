@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -83,6 +83,19 @@ class UpdateProtocol(Protocol, ABC):
         unit="rounds",
         help="in which a client shares an update of the same batch, at the same weights and behind new draws",
     )
+    server_lr: float = parameter(
+        0.0, later=True, at_least=0, help="rate of the server's step after each of these rounds; 0: the weights stay"
+    )
+
+    reduction: Literal["mean", "sum"] = parameter(
+        "mean",
+        later=True,
+        help="what a client's loss makes of its pictures' losses; a sum over B is B times their mean",
+    )
+    loss_scale: float = parameter(1.0, later=True, above=0, help="factor on a client's loss, beside `reduction`")
+    loss: Literal["known", "hidden"] = parameter(
+        "known", later=True, help="whether the attacker is told of `reduction` and `loss_scale`, or takes a plain mean"
+    )
 
     @abstractmethod
     def share(
@@ -115,10 +128,42 @@ class UpdateProtocol(Protocol, ABC):
         """
         return Multiple(1.0, exact=False)
 
-    @property
-    def local_steps(self) -> int:
-        """How many steps a client takes, each from the weights that the last one left."""
+    def server_step(self, batch_size: int) -> float:
+        """How far the server goes along what it sees after a round: against a gradient, along a difference."""
+        return math.copysign(self.server_lr, -self.multiple(batch_size).factor)
+
+    def local_batch(self, batch_size: int) -> int:
+        """Pictures of one step's loss, of a client with such a batch."""
+        return batch_size
+
+    def on_loss(self, pictures: int) -> float:
+        """The factor by which the gradient of one step's loss is more than the mean over so many pictures."""
+        return self.loss_scale * (pictures if self.reduction == "sum" else 1)
+
+    def shared_as(self, batch_size: int) -> Multiple:
+        """`multiple`, with the factor on the loss: what is shared as a multiple of one mean gradient."""
+        multiple = self.multiple(batch_size)
+        return replace(multiple, factor=multiple.factor * self.on_loss(self.local_batch(batch_size)))
+
+    def step(self, gradient: Gradient) -> Gradient:
+        """The gradient of the client's own loss, of that of the mean loss (behind what defences do to examples)."""
+        if self.reduction == "mean" and self.loss_scale == 1:
+            return gradient
+
+        def of_loss(network: nn.Module, weights: Tensors, buffers: Tensors, images: Tensor, labels: Tensor) -> Update:
+            factor = self.on_loss(len(images))
+            return tuple(factor * slope for slope in gradient(network, weights, buffers, images, labels))
+
+        return of_loss
+
+    def local_steps(self, batch_size: int) -> int:
+        """How many steps a client with such a batch takes, each from the weights that the last one left."""
         return 1
+
+    @property
+    def sends_weights(self) -> bool:
+        """Whether what a client sends are its weights, of which the server subtracts the global ones."""
+        return False
 
     def even(self, batch_size: int) -> bool:
         """Whether each picture of a client's batch counts as much as the others, over all of its steps."""

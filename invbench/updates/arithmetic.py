@@ -21,6 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from invbench.observation import Update
+
 UNIT = 2.0**-24
 """Unit roundoff of float32: the largest relative error of one rounding."""
 
@@ -64,6 +66,18 @@ class Sums:
         share = _DENSITY * _MEAN_ERROR * math.sqrt(rounding)
         changed = 2 * share * self.kinks if share * self.units >= _LIKELY else 0.0
         return math.sqrt(rounding + changed)
+
+
+def through_weights(update: Update, weights: Update) -> Update:
+    """What is left of an update where a client adds it to its weights, and the server subtracts the global ones."""
+    return tuple((weight.detach() + change) - weight.detach() for change, weight in zip(update, weights, strict=True))
+
+
+def variance_of_weights(weights: Update) -> Update:
+    """The variance that this leaves, float64: uniform between two numbers of float32 that are next to each other."""
+    sizes = (weight.detach().abs() for weight in weights)
+    apart = ((size.nextafter(torch.full_like(size, torch.inf)) - size).double() for size in sizes)
+    return tuple(spacing.square() / 12 for spacing in apart)
 
 
 def sums(network: nn.Module, images: Tensor) -> tuple[Sums, Tensor]:

@@ -16,6 +16,7 @@ from invbench.observation import Public, Update
 from invbench.protocol import Gradient
 from invbench.protocol._gradient import gradient
 from invbench.protocol._precision import multiplying
+from invbench.updates.arithmetic import through_weights
 from invbench.updates.simulation import defended_gradient, protocol_of, simulate
 
 
@@ -106,4 +107,5 @@ def sent_by_one(
     step = defended_gradient(stack, context, gradient)
     with multiplying(protocol_of(public).precision):
         shared = simulate(replace(public, clients=1), network, images, labels, gradient=step, draws=draws)
-    return stack.at("update", shared, context)
+    sent = stack.at("update", shared, context)
+    return through_weights(sent, tuple(network.parameters())) if protocol_of(public).sends_weights else sent

@@ -42,13 +42,19 @@ def rank(unknowns: int, open_share: float, condition: float) -> int:
 
 
 def underdetermined(
-    network: nn.Module, image_shape: Sequence[int], batch_size: int, shared: Mapping[str, Tensor] | None = None
+    network: nn.Module,
+    image_shape: Sequence[int],
+    batch_size: int,
+    shared: Mapping[str, Tensor] | None = None,
+    weights: int = 1,
 ) -> str | None:
     """A sentence where the pictures have more numbers than their gradient tells; None where it may suffice.
 
-    `network` on the meta device, `image_shape` `(C, H, W)`; `shared` as in `independent_equations`.
+    `network` on the meta device, `image_shape` `(C, H, W)`; `shared` as in `independent_equations`. `weights`: at how
+    many the gradient is told, one after the other.
     """
-    told, unknown = independent_equations(network, image_shape, batch_size, shared), batch_size * math.prod(image_shape)
+    unknown = batch_size * math.prod(image_shape)
+    told = weights * independent_equations(network, image_shape, batch_size, shared)
     if told >= unknown:
         return None
     numbers = "number" if told == 1 else "numbers"

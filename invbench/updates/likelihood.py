@@ -11,7 +11,7 @@ leaves. Whoever holds the update can compute it: no truth is needed.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -20,7 +20,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from invbench.defenses import Context
 from invbench.observation import Update, UpdateObservation
 from invbench.protocol._precision import roundoff
-from invbench.updates.arithmetic import UNIT, error_of_scores, error_of_softmax, sums
+from invbench.updates.arithmetic import UNIT, error_of_scores, error_of_softmax, sums, variance_of_weights
+from invbench.updates.moving import each_round
 from invbench.updates.pooling import stack_behind
 from invbench.updates.signals import signals
 from invbench.updates.simulation import as_gradient, defended_gradient, protocol_of, simulator, stack_of
@@ -43,10 +44,22 @@ def noise(seen: UpdateObservation, *, error: float = WEIGHING) -> tuple[Update, 
     """Noise variance of each coordinate (infinite: not sent), and the scalar that the declared defences applied (n/k
     for random-k)."""
     update = tuple(tensor.double() for tensor in seen.update)
-    shared, variance = stack_behind(seen).expected(update, rounding(update, error), update)
+    shared, variance = expected(seen, update, rounding(update, error), update)
     power = sum(float(u[m != 0].square().sum()) for u, m in zip(update, shared, strict=True))
     product = sum(float((u * m).sum()) for u, m in zip(update, shared, strict=True))
     return variance, product / power if power else 1.0
+
+
+def expected(seen: UpdateObservation, mean: Update, variance: Update, update: Update) -> tuple[Update, Update]:
+    """Mean and variance of each coordinate of `update` behind the declared defences and the client's own message.
+
+    Clients that send weights round them, each by itself: their mean has an n-th of that.
+    """
+    told, known = stack_behind(seen).expected(mean, variance, update)
+    if not protocol_of(seen.public).sends_weights:
+        return told, known
+    rounded = variance_of_weights(tuple(seen.model.parameters()))
+    return told, tuple(v + r.to(v) / seen.public.clients for v, r in zip(known, rounded, strict=True))
 
 
 def widened(seen: UpdateObservation) -> float:
@@ -69,6 +82,8 @@ def widened(seen: UpdateObservation) -> float:
 class Simulated:
     """What the clients would compute of a guess before their defences act on whole updates: float64.
 
+    Where the model moves between rounds, the tensors of each round follow those of the one before.
+
     `error`: the relative error that the client's arithmetic may leave in it on any processor; `coarse`: the same where
     the client is known to round its operands to less than float32, else 0.
     """
@@ -86,6 +101,13 @@ def simulated(seen: UpdateObservation, images: Tensor, labels: Tensor) -> Simula
     """
     if images.shape[0] != seen.public.pictures or len(labels) != len(images):
         return None
+    rounds = [_simulated(one, images, labels) for one in each_round(seen)]
+    update = tuple(tensor for one in rounds for tensor in one.update)
+    return Simulated(update, max(one.error for one in rounds), max(one.coarse for one in rounds))
+
+
+def _simulated(seen: UpdateObservation, images: Tensor, labels: Tensor) -> Simulated:
+    """Of one round."""
     context = Context(torch.Generator().manual_seed(0))
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
         step = defended_gradient(stack_of(seen.public), context)
@@ -154,12 +176,20 @@ def left(seen: UpdateObservation, guess: Simulated | None) -> Left:
 
 
 def _squares(seen: UpdateObservation, guess: Simulated | None, error: float | None) -> list[tuple[float, int]]:
-    """The sum of the weighted squares of each tensor, and how many they are; see `squared_residual`."""
+    """The sum of the weighted squares of each tensor, of each round, and how many they are; see `squared_residual`."""
+    if guess is None:
+        return [(math.inf, 1)]
+    count, rounds = len(seen.update), each_round(seen)
+    parts = (replace(guess, update=guess.update[count * k : count * (k + 1)]) for k in range(len(rounds)))
+    return [one for pair in zip(rounds, parts, strict=True) for one in _squares_of_round(*pair, error)]
+
+
+def _squares_of_round(seen: UpdateObservation, guess: Simulated, error: float | None) -> list[tuple[float, int]]:
     shared = tuple(tensor.double() for tensor in seen.update)
-    if guess is None or not all(bool(tensor.isfinite().all()) for tensor in shared):
+    if not all(bool(tensor.isfinite().all()) for tensor in shared):
         return [(math.inf, 1)]
     allowed = rounding(shared, guess.error if error is None else error)
-    told, variance = stack_behind(seen).expected(guess.update, allowed, shared)
+    told, variance = expected(seen, guess.update, allowed, shared)
     found = []
     for u, m, v in zip(shared, told, variance, strict=True):
         known = torch.isfinite(v)

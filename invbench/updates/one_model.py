@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
+from torch import Tensor, nn
 
 from invbench.observation import UpdateObservation
 
 
 def same_weights(a: UpdateObservation, b: UpdateObservation) -> bool:
-    """Whether two observations come from one global model, so that their lanes can share its weights."""
-    ours, theirs = a.model.state_dict(), b.model.state_dict()
+    """Whether two observations come from one global model in each round, so that their lanes can share its weights."""
+    ours, theirs = _models(a), _models(b)
+    pairs = zip(ours, theirs, strict=False)
+    return len(ours) == len(theirs) and all(_alike(one.state_dict(), other.state_dict()) for one, other in pairs)
+
+
+def _models(seen: UpdateObservation) -> list[nn.Module]:
+    """Of each round: where the model stays they are one."""
+    return list({id(one): one for one in (seen.model, *(of.model for of in seen.rounds))}.values())
+
+
+def _alike(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
 
 

@@ -7,7 +7,8 @@ often a sign is positive tells the value (`signs.py`).
 
 What draws act on pictures (mixtures, augmentations, PRECODE's codes) are not averaged: the mean of such gradients is
 the gradient of no picture, and the first round is read alone. `Pooled.update` and `Pooled.stack` belong together: the
-stack says what to expect of that update, as a stack of defences does of one round's.
+stack says what to expect of that update, as a stack of defences does of one round's. Rounds at weights that move are
+not averaged either: whoever can reads them one by one (`moving.py`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import torch
 
 from invbench.defenses import Stack
 from invbench.observation import Update, UpdateObservation
+from invbench.updates.moving import moves
 from invbench.updates.signs import of_signs
 from invbench.updates.simulation import stack_of
 
@@ -59,7 +61,7 @@ def pool(stack: Stack, sent: Sequence[Update], clients: int = 1) -> Pooled | Non
 
 
 def _of_all(seen: UpdateObservation) -> Pooled | None:
-    if not seen.rounds:
+    if not seen.rounds or moves(seen.public):
         return None
     return pool(stack_of(seen.public), [one.update for one in seen.rounds], seen.public.clients)
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from invbench.observation import Public, Tensors, Update
-from invbench.updates.simulation import multiple_of, stack_of
+from invbench.updates.simulation import hidden_scale, multiple_of, stack_of
 
 Known = Callable[[Update, Tensor], tuple[Tensors, ...]]
 """Of a gradient, and of normalised pictures that may be behind it, `(N, C, H, W)`: buffers that stand in for draws, by
@@ -34,7 +34,8 @@ singular values down to 0.008 of the norm; there it changes a signal by less tha
 
 def signals(public: Public, model: nn.Module) -> Known:
     """The buffers that an exact gradient tells, see `Defense.told`."""
-    layers = stack_of(public).told(model) if multiple_of(public).exact else {}
+    exact = multiple_of(public).exact and hidden_scale(public) is None
+    layers = stack_of(public).told(model) if exact else {}
     if not layers or public.pictures > min(_inputs(model, name) for name in layers.values()):
         return lambda gradient, images: ()
     names = [name for name, _ in model.named_parameters()]

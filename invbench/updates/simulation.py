@@ -40,22 +40,31 @@ def simulator(
     """`simulate` as a function of images and labels alone, for whoever calls it very often.
 
     Tensors given as a third argument, by name, stand in the place of buffers of the model (`updates/signals.py`); those
-    of several clients are then computed as one batch, which is the same where their mean is one gradient.
+    of several clients are then computed as one batch, which is the same where their mean is one gradient. `factor`: a
+    scalar on the clients' loss, beside the one that the protocol tells.
     """
     protocol = protocol_of(public)
     weights = {name: p.detach() for name, p in model.named_parameters()}
-    buffers = dict(model.named_buffers())
+    buffers, step = dict(model.named_buffers()), protocol.step(gradient)
 
-    def one(images: Tensor, labels: Tensor, known: Tensors = NO_DRAWS) -> Update:
-        return protocol.share(model, weights, {**buffers, **known}, images, labels, draws, gradient).update
+    def one(images: Tensor, labels: Tensor, known: Tensors = NO_DRAWS, factor: Tensor | None = None) -> Update:
+        own = step if factor is None else _times(factor, step)
+        return protocol.share(model, weights, {**buffers, **known}, images, labels, draws, own).update
 
-    def averaged(images: Tensor, labels: Tensor, known: Tensors = NO_DRAWS) -> Update:
+    def averaged(images: Tensor, labels: Tensor, known: Tensors = NO_DRAWS, factor: Tensor | None = None) -> Update:
         if known:
-            return one(images, labels, known)
+            return one(images, labels, known, factor)
         clients = zip(images.chunk(public.clients), labels.chunk(public.clients), strict=True)
-        return mean([one(*batch) for batch in clients])
+        return mean([one(*batch, factor=factor) for batch in clients])
 
     return one if public.clients == 1 else averaged  # a chunk is a view, through which slopes round otherwise
+
+
+def _times(factor: Tensor, gradient: Gradient) -> Gradient:
+    def scaled(network: nn.Module, weights: Tensors, buffers: Tensors, images: Tensor, labels: Tensor) -> Update:
+        return tuple(factor * slope for slope in gradient(network, weights, buffers, images, labels))
+
+    return scaled
 
 
 def gradient_of(model: nn.Module) -> Callable[..., Update]:
@@ -95,9 +104,10 @@ def multiple_of(public: Public) -> Multiple:
     """What the update seen is, as a multiple of the mean gradient over the pictures of all clients.
 
     A mean over clients of equal batches is one gradient, unless each client's BatchNorm has statistics of its own.
+    Where the factor on the clients' loss is hidden (`hidden_scale`), it is still on the update.
     """
     protocol = protocol_of(public)
-    client = protocol.multiple(public.batch_size)
+    client = protocol.shared_as(public.batch_size)
     return replace(client, exact=client.exact and (public.clients == 1 or protocol.batch_norm == "eval"))
 
 
@@ -107,6 +117,13 @@ def not_one_gradient(public: Public) -> str | None:
         return None
     none = f"what {public.protocol} shares is none, but searches take it"
     return f"needs an update that is an exact multiple of one gradient; {none}"
+
+
+def hidden_scale(public: Public) -> str | None:
+    """Why an attack that compares lengths cannot read the update, None where it can."""
+    if protocol_of(public).loss == "known":
+        return None
+    return "needs the scale of the clients' loss, which the protocol hides; searches fit it (`scale: fitted`)"
 
 
 def as_gradient(seen: UpdateObservation) -> Update:

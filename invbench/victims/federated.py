@@ -66,7 +66,8 @@ def federate(
     pictures, drawn, clipped and noised by somebody whom all trust. ArithmeticError where what clients share is not
     finite.
     """
-    factor, optimizer = multiple_of(public).factor, _optimizer(network, utility)
+    optimizer = _optimizer(network, utility)
+    factor = multiple_of(replace(public, batch_size=utility.batch_size)).factor
     taking_part = stream("federation: who takes part", *drawn_by)
     of_round = _private(public, network, pictures, training) if training.private is not None else None
     step, weighed, own = gradient_by(training), list[int](), own_copies(network)
