@@ -17,6 +17,7 @@ from invbench.matching.answers import Best, guess_of, nothing_yet, take_better
 from invbench.matching.declared import objective_for
 from invbench.matching.lanes import Minimise, Tracker, run_in_chunks
 from invbench.matching.lbfgs import lbfgs
+from invbench.matching.objectives import Objective
 from invbench.matching.problem import Problem, build_problem
 from invbench.matching.wolfe import lbfgs_wolfe
 from invbench.observation import Guess, Public, UpdateObservation
@@ -95,7 +96,7 @@ class Recipe(UpdateAttack):
         said = [()] * len(group) if read is None else [one.notes for one in read]
         lanes, chunk = len(group) * self.restarts, self._chunk(group[0])
         planned = (self.iterations + 1) * -(-lanes // chunk)
-        objective = objective_for(self.objective, group[0])
+        objective = self._objective(group[0])
         problem = build_problem(group, labels, objective, self.tv, self.boxed, planned, self.simulate)
         tracker = Tracker(self.iterations, lanes, chunk)
         best = self._search(problem, group, tracker)
@@ -124,6 +125,10 @@ class Recipe(UpdateAttack):
             ran = run_in_chunks(self._minimiser(tracker), problem, targets, starts, stop, tracker)
             best = take_better(best, targets, ran.judged(tolerance[targets.to(tolerance.device)]))
         return best
+
+    def _objective(self, seen: UpdateObservation) -> Objective:
+        """The distance that a search minimises; a preset whose paper has one of its own states it here."""
+        return objective_for(self.objective, seen)
 
     def _minimiser(self, tracker: Tracker) -> Minimise:
         common: dict[str, Any] = {"iterations": self.iterations, "report": tracker.at}
