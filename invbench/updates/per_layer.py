@@ -59,4 +59,5 @@ def _norm(slope: Tensor, inputs: Tensor | None) -> Tensor:
         return slope.double().norm().cpu()
     signals, given = slope.double().flatten(0, -2), inputs.double().flatten(0, -2)
     square: Tensor = ((signals @ signals.T) * (given @ given.T)).sum()
-    return square.clamp(min=0).sqrt().cpu()
+    norm: Tensor = square.clamp(min=0).sqrt().cpu()
+    return norm
