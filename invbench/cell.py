@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +20,8 @@ from invbench.core.parts import ADAPTIVE
 RESULTS_VERSION = 1
 """Raised by hand when a change of the code changes what every cell computes; a part has a version of its own."""
 
-MALICIOUS = " (malicious server)"
-"""After the name of an attack whose server gives clients weights of its own."""
+MALICIOUS, ADDED = " (malicious server)", " (malicious server, module added)"
+"""After the name of an attack whose server gives clients weights of its own; the same with a module in front."""
 
 F = TypeVar("F")
 
@@ -167,13 +168,18 @@ class Cell:
         return {
             "game": self.game,
             "dataset": self.dataset.short,
-            "attack": self.attack.short + (MALICIOUS if self.attack.part.facts["server"] == "malicious" else ""),
+            "attack": self.attack.short + _remark(self.attack.part.facts),
             "model": self.model.short,
             "batch_size": self.batch_size,
             "defense": defense_name(self.defense),
             "protocol": None if self.protocol is None else self.protocol.short,
             "seed": self.seed,
         }
+
+
+def _remark(facts: Mapping[str, Any]) -> str:
+    """What is said after an attack's name of the server that it takes."""
+    return "" if facts["server"] != "malicious" else ADDED if facts["adds_module"] else MALICIOUS
 
 
 def _version(key: str, kind: str, name: str, defenses: tuple[str, ...] = ()) -> dict[str, int]:

@@ -123,20 +123,30 @@ def variants(kind: str, name: str) -> list[Choice]:
 
 
 def cells_of(attack: str) -> list[Cell]:
-    """Supported cells of an attack, few of them, in which every value of every axis occurs that it supports."""
+    """Supported cells of an attack, few of them, in which every value of every axis occurs that it supports.
+
+    They are of the smallest models; of an attack that takes none of these, of the next one that it takes.
+    """
     part = registry.load("attack", attack)
-    game = registry.load("game", part.facts["game"])
-    kind = game.facts["data"]
-    axes = {
+    kind = registry.load("game", part.facts["game"]).facts["data"]
+    data = _smallest_data(kind)
+    axes: dict[str, tuple[Any, ...]] = {
         "attack": (choice("attack", attack),),
-        "model": tuple(v for name in _smallest_models(kind) for v in variants("model", name)),
         "batch_size": (1, 2),
         "defense": ((), *((one,) for one in _one_a_stage())),
         "protocol": tuple(v for name in _protocols(part.facts["game"]) for v in variants("protocol", name)),
     }
+    models = _by_size(kind)
+    smallest = tuple(v for name in models[:MODELS] for v in variants("model", name))
+    axes["model"] = smallest
+    if not _takes(axes | {"defense": ((),)}, data):
+        plain = tuple(choice("protocol", name) for name in _protocols(part.facts["game"]))
+        others = (tuple(variants("model", name)) for name in models[MODELS:])
+        one = {"batch_size": (1,), "defense": ((),), "protocol": plain}
+        axes["model"] = next((some for some in others if _takes(axes | one | {"model": some}, data)), smallest)
     found: list[Cell] = []
     seen: set[Any] = set()
-    for cell in _mixed([list(_cells(axes, data)) for data in _smallest_data(kind)]):
+    for cell in _mixed([list(_cells(axes, one)) for one in data]):
         new = {(axis, value) for axis, value in _axes(cell).items()} - seen
         if new and why_unsupported(cell) is None:
             found.append(cell)
@@ -144,6 +154,11 @@ def cells_of(attack: str) -> list[Cell]:
         if len(found) == CELLS:
             break
     return found
+
+
+def _takes(axes: Mapping[str, tuple[Any, ...]], data: Sequence[Data]) -> bool:
+    """Whether any of these cells is supported."""
+    return any(why_unsupported(cell) is None for one in data for cell in _cells(axes, one))
 
 
 def _cells(axes: Mapping[str, tuple[Any, ...]], data: Data) -> Iterator[Cell]:
@@ -180,9 +195,10 @@ def _smallest_data(kind: str) -> list[Data]:
     return min(found)[2]
 
 
-def _smallest_models(kind: str) -> list[str]:
+def _by_size(kind: str) -> list[str]:
+    """The models of that kind of data, the smallest first."""
     takers = [name for name in names("model") if registry.load("model", name).facts["data"] == kind]
-    return sorted(takers, key=lambda name: (_weights(name), name))[:MODELS]
+    return sorted(takers, key=lambda name: (_weights(name), name))
 
 
 @cache

@@ -5,26 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import torch
 from torch import nn
 
-from invbench import registry
 from invbench.attacks import UpdateAttack
+from invbench.crafting.inner import TRIAL, Inner, inner_attack
 from invbench.observation import Guess, Public, PublicDefense, Tensors, UpdateObservation
 from invbench.registry import attack, parameter
 from invbench.updates.simulation import not_one_gradient, stack_of
 
 _PASSED = (nn.Flatten, nn.Identity, nn.Dropout, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 """Layers that make zeros of zeros and ones of ones."""
-_TRIAL = 100
-"""Evaluations of the version that a forecast times."""
 
 _AFFINE = (nn.Linear, nn.Conv2d, nn.BatchNorm2d, nn.GroupNorm)
 
 
-@attack(game="update", aims="client", server="malicious")
+@attack(game="update", aims="client", server="malicious", version=2)
 @dataclass(frozen=True, kw_only=True)
 class Suppress(UpdateAttack):
     """A malicious server gives all clients but one a model whose last ReLUs are dead, and reads that one's update.
@@ -40,9 +37,7 @@ class Suppress(UpdateAttack):
     `model_check` clients compare hashes of their models first, and it is unsupported.
     """
 
-    inner: Literal["auto", "analytic", "peel", "inverting-gradients"] = parameter(
-        "auto", help="attack that reads the update of the one client that is left"
-    )
+    inner: Inner = parameter("auto", help="attack that reads the update of the one client that is left")
     evaluations: int = parameter(1500, at_least=1, help="most evaluations of a target, where the inner attack counts")
 
     def unsupported(self, public: Public) -> str | None:
@@ -64,16 +59,14 @@ class Suppress(UpdateAttack):
         return {**weights, f"{switch}.weight": weight, f"{switch}.bias": bias}
 
     def trial(self) -> tuple[Suppress, float]:
-        few = min(self.evaluations, _TRIAL)
+        few = min(self.evaluations, TRIAL)
         return replace(self, evaluations=few), self.evaluations / few
 
     def attack_all(self, observations: Sequence[UpdateObservation]) -> list[Guess]:
         return self._inner().attack_all([_left(seen) for seen in observations])
 
     def _inner(self) -> UpdateAttack:
-        part = registry.load("attack", self.inner)
-        counting = [name for name in ("evaluations", "iterations") if name in part.parameters]
-        return part.build(dict.fromkeys(counting, self.evaluations), UpdateAttack)
+        return inner_attack(self.inner, self.evaluations)
 
 
 def _switch(network: nn.Module) -> str | None:

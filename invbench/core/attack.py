@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Generic, Self, TypeVar
 
+from torch import nn
+
 from invbench.core import progress
 from invbench.observation import Failed, Guess, Observation, Preparation, Public, Tensors, UpdateObservation
 
@@ -71,3 +73,13 @@ class UpdateAttack(Attack[Public, UpdateObservation, Guess]):
         that has it says `@attack(server="malicious")`. Its observation's `model` is what the first client was given.
         """
         return weights
+
+    def inserted(self, public: Public) -> nn.Module | None:
+        """A malicious server's: a module that clients are given in front of the network, `(N, C, H, W)` to the same.
+
+        Its shape follows from the settings and from what is public of the honest network; what its weights are here
+        does not matter, `craft` gives them. Everywhere else, in `public.network` too, the network is then
+        `Sequential(inserted, victim)`, whose tensors are called `inserted.*` and `victim.*`. An attack that has it says
+        `@attack(server="malicious", adds_module=True)`.
+        """
+        return None

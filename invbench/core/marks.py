@@ -14,6 +14,7 @@ def attack(
     aims: Literal["all", "client"] = "all",
     closed_form: Literal["certified", "plain"] | None = None,
     server: Literal["honest", "malicious"] = "honest",
+    adds_module: bool = False,
     version: int = 1,
     versions_with: Mapping[str, int] | None = None,
 ) -> Callable[[T], T]:
@@ -22,10 +23,13 @@ def attack(
     `game`: its threat model's name. `aims`: `all` pictures behind an update, or those of one `client` of several.
     `closed_form`: it solves for the pictures, and can say that an answer is the only one (`certified`) or cannot.
     `server`: one that gives clients weights of its own (`UpdateAttack.craft`) is `malicious`, and every table says so.
+    `adds_module`: such a server also puts a module in front of the network (`UpdateAttack.inserted`).
     `version`, here and below: raised when a change of the code changes what the part computes; cells of the part then
     have another id, and no others. `versions_with`: by a defence's name, that of the cells that declare it, where a
     change moved those alone.
     """
+    if adds_module and server != "malicious":
+        raise ValueError('adds_module goes with server="malicious": an honest server changes no architecture')
     beside = dict(versions_with or {})
     for declared in beside.values():
         _check_version(declared)
@@ -35,6 +39,7 @@ def attack(
         aims=aims,
         closed_form=closed_form,
         server=server,
+        adds_module=adds_module,
         version=version,
         versions_with=beside,
     )

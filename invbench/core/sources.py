@@ -13,6 +13,7 @@ import invbench
 _ROOT = Path(invbench.__file__).parent
 ATTACKER = (
     "attacks",
+    "crafting",
     "inversion",
     "matching",
     "peeling",

@@ -38,12 +38,14 @@ class Rerun(Generic[Seen]):
     """The same attack on other observations, scored as the cell's own answers are: a control that may be asked for.
 
     `cell`: the cell without what the rerun does not depend on, so that cells that differ in it alone share the
-    answers. `observe(device)`: what the attack sees instead. `needs`: artefacts that making it takes.
+    answers. `observe(device)`: what the attack sees instead. `needs`: artefacts that making it takes. `of_dealt`: where
+    it is made of what the rerun's cell deals, the same of that, which a malicious server may have crafted.
     """
 
     cell: Cell
     observe: Callable[[torch.device], Sequence[Seen]]
     needs: tuple[Artefact, ...] = ()
+    of_dealt: Callable[[Sequence[Seen]], Sequence[Seen]] | None = None
 
 
 class Deal(ABC, Generic[Seen, Said]):

@@ -161,8 +161,13 @@ def no_network(cell: Cell) -> str | None:
         network = architecture(cell)
     except TooManyLayers as error:
         return str(error)
+    return too_large(cell.model.short, network)
+
+
+def too_large(name: str, network: nn.Module) -> str | None:
+    """That a network of that name has more parameters than a machine holds."""
     if (count := sum(p.numel() for p in network.parameters())) > MOST_PARAMETERS:
-        return f"{cell.model.short} has {count:,} parameters for such pictures; at most {MOST_PARAMETERS:,}"
+        return f"{name} has {count:,} parameters for such pictures; at most {MOST_PARAMETERS:,}"
     return None
 
 

@@ -27,11 +27,12 @@ from invbench.games._batches import (
     told_settings,
     wanted_of,
 )
-from invbench.games._crafted import crafted
+from invbench.games._crafted import crafted, with_inserted
+from invbench.games._detectability import Detectability, detectability_of
 from invbench.games._guaranteed import Guaranteed, of_round
 from invbench.games._limits import Limits, limit_artefacts, limits_of
 from invbench.games._observing import in_mode, noise, observe, reference
-from invbench.games._planning import STAGES, why_unplayable
+from invbench.games._planning import STAGES, too_large, why_unplayable
 from invbench.metrics import lpips_note, ssim_note
 from invbench.observation import Guess, Public, PublicDefense, Update, UpdateObservation, too_many
 from invbench.registry import game
@@ -66,10 +67,17 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
     stages = STAGES
 
     def unsupported(self, cell: Cell) -> str | None:
-        return why_unplayable(cell)
+        if (why := why_unplayable(cell)) is not None or not cell.attack.part.facts["adds_module"]:
+            return why
+        return too_large(f"{cell.model.short} with the module added", self.public(cell).network)
 
     def public(self, cell: Cell) -> Public:
         """What everybody knows before any update is seen. Its network is shared by all who ask: to be looked at."""
+        honest = self._honest(cell)
+        return replace(honest, network=with_inserted(cell, honest, honest.network))
+
+    def _honest(self, cell: Cell) -> Public:
+        """The same of an honest server."""
         assert cell.protocol is not None
         assert cell.normalisation is not None
         assert cell.batch_size is not None
@@ -104,22 +112,27 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
         """The same, of clients each of whom is given what a malicious server crafts for it."""
         pool, public = pool_of(cell), self.public(cell)
         public = replace(public, network=copy.deepcopy(public.network))  # the attack's, to change
-        network = in_mode(victim(cell).to(device), protocol_of(cell))
+        honest = in_mode(victim(cell).to(device), protocol_of(cell))
+        network = with_inserted(cell, self._honest(cell), honest)
         behind = batches(cell, pool)
         given = None if craft is None else crafted(public, network, protocol_of(cell).clients, craft)
+        told = None if given is None else detectability_of(cell, given, honest, behind, device)
         observations = tuple(observe(cell, public, network, given, batch, k, device) for k, batch in enumerate(behind))
         truths = tuple(truth.first(wanted_of(cell)) for truth in behind)
         empty = tuple(_why_empty(seen.update) for seen in observations)
-        return UpdateDeal(cell=cell, observations=observations, truths=truths, pool=pool, empty=empty)
+        return UpdateDeal(cell=cell, observations=observations, truths=truths, pool=pool, empty=empty, told=told)
 
     def reruns(self, cell: Cell) -> Mapping[str, Rerun[UpdateObservation]]:
         """`noise`: Gaussian noise of each tensor's own size in the update's place, whatever the client's defences."""
         bare = replace(cell, defense=network_defenses(cell))
 
-        def instead(device: torch.device) -> list[UpdateObservation]:
-            return [noise(bare, seen, k) for k, seen in enumerate(self.deal(bare, device).observations)]
+        def instead(dealt: Sequence[UpdateObservation]) -> list[UpdateObservation]:
+            return [noise(bare, seen, k) for k, seen in enumerate(dealt)]
 
-        return {"noise": Rerun(bare, instead, victim_artefacts(bare))}
+        def observe(device: torch.device) -> list[UpdateObservation]:
+            return instead(self.deal(bare, device).observations)
+
+        return {"noise": Rerun(bare, observe, victim_artefacts(bare), instead)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +140,7 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
     """One cell's observations, and behind the wall the pictures that score the guesses.
 
     `empty`: of each target why its update holds nothing, an empty word where it holds something. Found out before an
-    attack has it in its hands.
+    attack has it in its hands. `told`: what clients of a malicious server could see, None of an honest one.
     """
 
     cell: Cell
@@ -135,6 +148,7 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
     truths: tuple[Truth, ...]
     pool: ImagePool
     empty: tuple[str, ...]
+    told: Detectability | None = None
 
     def complaint(self, index: int, answer: object) -> str | None:
         """Also of more pictures than the truth has, which are fewer where the attack aims at one of several clients."""
@@ -172,8 +186,12 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         return {metric: [None] * len(values) for metric, values in scores.items()} if empty else scores
 
     def limits(self) -> Scores:
-        """What the defences guarantee and what their noise leaves to attackers of a stated kind; one value a target."""
-        return {**self._guaranteed.limits(self.cell), **self._limits.scores}
+        """What the defences guarantee and what their noise leaves to attackers of a stated kind; one value a target.
+
+        Of a malicious server also what its clients could see.
+        """
+        told = {} if self.told is None else self.told.scores
+        return {**self._guaranteed.limits(self.cell), **self._limits.scores, **told}
 
     @property
     def _hidden(self) -> bool:

@@ -18,6 +18,7 @@ from invbench.matching.clients import assumed_order
 from invbench.matching.declared import objective_for
 from invbench.matching.lanes import Minimise, Tracker, chunk_of, run_in_chunks
 from invbench.matching.lbfgs import lbfgs
+from invbench.matching.objectives import Objective
 from invbench.matching.problem import Problem, build_problem
 from invbench.matching.scale import assumed_scale, fitted, found_scale, is_variable
 from invbench.matching.wolfe import lbfgs_wolfe
@@ -100,7 +101,7 @@ class Recipe(UpdateAttack):
         said = [()] * len(group) if read is None else [one.notes for one in read]
         lanes, chunk = len(group) * self.restarts, self._chunk(group[0])
         planned = (self.iterations + 1) * -(-lanes // chunk)
-        objective, public = objective_for(self.objective, group[0]), group[0].public
+        objective, public = self._objective(group[0]), group[0].public
         fits = self.scale == "fitted"
         scaled = fits and is_variable(public, self.simulate)
         taken = (None if fits else assumed_scale(public, objective, self.simulate), assumed_order(public))
@@ -140,6 +141,10 @@ class Recipe(UpdateAttack):
             ran = run_in_chunks(self._minimiser(tracker), problem, targets, starts, stop, tracker)
             best = take_better(best, targets, ran.judged(tolerance[targets.to(tolerance.device)]))
         return best
+
+    def _objective(self, seen: UpdateObservation) -> Objective:
+        """The distance that a search minimises; a preset whose paper has one of its own states it here."""
+        return objective_for(self.objective, seen)
 
     def _minimiser(self, tracker: Tracker) -> Minimise:
         common: dict[str, Any] = {"iterations": self.iterations, "report": tracker.at}

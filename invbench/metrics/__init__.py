@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from invbench.metrics._ssim import ssim_note as ssim_note
     from invbench.metrics.accuracy import accuracy as accuracy
     from invbench.metrics.column_right import column_right as column_right
+    from invbench.metrics.d_snr import d_snr as d_snr
+    from invbench.metrics.d_snr_honest import d_snr_honest as d_snr_honest
     from invbench.metrics.epsilon import epsilon as epsilon
     from invbench.metrics.exact import exact as exact
     from invbench.metrics.exposure import exposure as exposure

@@ -22,6 +22,9 @@ def dealt(cell: Cell, device: torch.device) -> Deal[Any, Any]:
     if own != crafts:
         marked = '@attack(server="malicious")'
         raise ValueError(f"attack {cell.attack.name}: {marked} goes with a method craft(public, weights, client)")
+    adds = isinstance(attack, UpdateAttack) and type(attack).inserted is not UpdateAttack.inserted
+    if adds != cell.attack.part.facts["adds_module"]:
+        raise ValueError(f"attack {cell.attack.name}: @attack(adds_module=True) goes with a method inserted(public)")
     if isinstance(attack, UpdateAttack) and crafts:
         return game_of(cell).deal_crafted(cell, device, partial(_craft, cell, attack))
     return game_of(cell).deal(cell, device)

@@ -57,8 +57,9 @@ def _artefact(name: str, rerun: Rerun[Any], device: str) -> Artefact:
 
     def make() -> Tensors:
         attack = cell.attack.build(Attack)
-        seen = prepared(cell, rerun.observe(torch.device(device)))
-        deal = dealt(cell, torch.device(device))
+        deal, of_dealt = dealt(cell, torch.device(device)), rerun.of_dealt
+        seen = rerun.observe(torch.device(device)) if of_dealt is None else of_dealt(deal.observations)
+        seen = prepared(cell, seen)
         answers = answer(attack, seen, Settings(compile=cell.compile)).answers
         told(cell.attack.name, deal, answers)
         text = json.dumps(scores_of(deal.score(answers), f"game {cell.game}"))

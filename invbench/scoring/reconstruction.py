@@ -73,12 +73,11 @@ def score(
     """Every metric of a game of pictures, one value a picture of the batch.
 
     Metrics get `pictures` and `originals`, floats `(B, C, H, W)` in [0, 1] in one order; `labels` (-1: none) and
-    `true_labels` `(B,)`; `returned` `(B,)`: which pictures the attack gave; `candidates`; and where labels are `hidden`
-    `read_labels`, which are then the attack's own.
+    `true_labels` `(B,)`; `read_labels`: `labels` where they are `hidden` and so the attack's own, else none; `returned`
+    `(B,)`: which pictures the attack gave; `candidates`.
     """
     given = {"labels": matched.labels, "true_labels": truth.labels, "returned": matched.returned}
-    if hidden:
-        given["read_labels"] = matched.labels
+    given["read_labels"] = matched.labels if hidden else np.full(len(truth.labels), -1)
     return computed(game, _pictures(matched.images, truth, pool, targets) | given)
 
 

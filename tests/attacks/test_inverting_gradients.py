@@ -75,7 +75,7 @@ def test_hidden_labels_are_supported_at_batch_one_only() -> None:
     assert InvertingGradients().unsupported(public(network, shape, labels="hidden")) is None
     reason = InvertingGradients().unsupported(many)
     assert (
-        reason
-        == "the protocol hides the labels, and idlg needs batch_size 1, not 8; `labels: joint` seeks them as well"
+        reason == "the protocol hides the labels, and idlg needs batch_size 1, not 8; "
+        "`labels: ilrg` reads how many there are of each class, `labels: joint` seeks them as well"
     )
     assert InvertingGradients(labels="joint").unsupported(many) is None

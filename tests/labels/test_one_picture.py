@@ -149,7 +149,8 @@ def test_at_batch_one_a_hidden_label_is_read_off_the_gradient(asked: str, labels
         (
             "known",
             "hidden",
-            "the protocol hides the labels, and idlg needs batch_size 1, not 4; `labels: joint` seeks them as well",
+            "the protocol hides the labels, and idlg needs batch_size 1, not 4; "
+            "`labels: ilrg` reads how many there are of each class, `labels: joint` seeks them as well",
         ),
         ("idlg", "known", "idlg needs batch_size 1, not 4"),
         ("idlg", "hidden", "idlg needs batch_size 1, not 4"),

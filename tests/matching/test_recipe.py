@@ -373,7 +373,8 @@ def test_what_its_labels_need_is_what_a_recipe_needs() -> None:
     assert LBFGS.unsupported(four) is None
     reasons: list[Any] = [Recipe().unsupported(four), PRIOR.unsupported(four)]
     assert reasons == [
-        "the protocol hides the labels, and idlg needs batch_size 1, not 4; `labels: joint` seeks them as well",
+        "the protocol hides the labels, and idlg needs batch_size 1, not 4; "
+        "`labels: ilrg` reads how many there are of each class, `labels: joint` seeks them as well",
         "idlg needs batch_size 1, not 4",
     ]
 

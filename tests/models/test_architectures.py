@@ -20,7 +20,7 @@ from invbench.models._layers import ACTIVATIONS, Activation
 from invbench.victims.building import build_victim
 
 CIFAR = (3, 32, 32)
-OWN = ["linear", "mlp", "autoencoder", "lenet", "convnet", "resnet20", "resnet18", "vgg11"]
+OWN = ["linear", "mlp", "autoencoder", "lenet", "convnet", "resnet20", "resnet18", "vgg11", "vit"]
 
 
 def make(name: str, **settings: Any) -> ImageModel:
@@ -60,6 +60,7 @@ def parameter_count(network: nn.Module) -> int:
         ("resnet18", {}, (3, 224, 224), 1000, 11_689_512),  # torchvision
         ("vgg11", {}, CIFAR, 10, 9_220_480 + 5_130),  # torchvision's convolutions and one linear layer
         ("linear", {}, CIFAR, 10, 30_730),
+        ("vit", {"patch": 16, "width": 768, "depth": 12, "heads": 12, "hidden": 4}, (3, 224, 224), 1000, 86_567_656),
     ],
 )
 def test_an_architecture_has_the_published_number_of_parameters(
@@ -74,6 +75,42 @@ def test_resnet18_computes_what_torchvisions_computes_from_the_same_weights() ->
     ours.load_state_dict(dict(zip(ours.state_dict(), theirs.state_dict().values(), strict=True)))
     images = torch.randn(2, 3, 96, 96)
     torch.testing.assert_close(ours(images), theirs(images))
+
+
+def test_vit_computes_what_torchvisions_computes_from_the_same_weights() -> None:
+    """Of width 8 with two blocks; torchvision has the positions behind the patches' convolution."""
+    torch.manual_seed(0)
+    sizes = {"num_layers": 2, "num_heads": 2, "hidden_dim": 8, "mlp_dim": 16, "num_classes": 7}
+    theirs = torchvision.models.VisionTransformer(image_size=12, patch_size=4, **sizes).eval()
+    for values in theirs.parameters():
+        nn.init.normal_(values, std=0.5)
+    ours = build_victim(make("vit", width=8, heads=2), (3, 12, 12), 7, seed=0)
+    token, weight, bias, positions, *above = theirs.parameters()
+    given = [token.flatten(), positions[0], weight, bias, *above]
+    ours.load_state_dict(dict(zip(ours.state_dict(), given, strict=True)))
+    images = torch.randn(2, 3, 12, 12)
+    torch.testing.assert_close(ours(images), theirs(images))
+
+
+def test_vit_without_pre_norm_gives_its_first_attention_the_tokens_as_they_are() -> None:
+    network = build_victim(make("vit", width=8, heads=2, pre_norm=False), (3, 8, 8), 5, seed=0)
+    first = network.get_submodule("blocks.0")
+    tokens = torch.randn(1, 5, 8)
+    plain = first.get_submodule("mlp")(first.get_submodule("norm2")(first.get_submodule("attention")(tokens)))
+    torch.testing.assert_close(first(tokens), plain)
+    assert isinstance(network.get_submodule("blocks.1.norm1"), nn.LayerNorm)
+
+
+def test_vit_reads_a_token_of_its_own_or_the_mean_of_the_patches() -> None:
+    for pooling, tokens in (("class", 5), ("mean", 4)):
+        network = build_victim(make("vit", pooling=pooling), (1, 8, 8), 3, seed=0)
+        assert network.get_parameter("positions").shape == (tokens, 96)
+        assert ("token" in dict(network.named_parameters())) is (pooling == "class")
+
+
+def test_vit_refuses_heads_that_do_not_divide_its_width() -> None:
+    with pytest.raises(ValueError, match="vit: width must be a multiple of heads, and 10 is none of 4"):
+        make("vit", width=10)
 
 
 def test_resnet18_keeps_the_resolution_of_pictures_up_to_64_pixels() -> None:
@@ -196,7 +233,7 @@ def test_a_model_scores_every_class_or_says_why_it_cannot_take_the_pictures(
         assert on_meta(model, image_shape, classes)(images).shape == (2, classes)
     else:
         assert f"{height} x {width}" in reason
-        with pytest.raises(RuntimeError):
+        with pytest.raises((RuntimeError, ValueError)):
             on_meta(model, image_shape, classes)(images)
 
 

@@ -78,6 +78,8 @@ def assert_both_ways_agree(network: nn.Module, image_shape: tuple[int, ...]) -> 
         ("resnet20", {}, (3, 8, 8)),
         ("resnet18", {}, (1, 8, 8)),
         ("vgg11", {}, (1, 32, 32)),
+        ("vit", {"width": 8, "heads": 2}, (3, 8, 8)),
+        ("vit", {"width": 8, "heads": 2, "pre_norm": False, "pooling": "mean"}, (1, 8, 8)),
         ("torchvision", {"variant": "mobilenet_v3_small"}, (1, 32, 32)),
         ("torchvision", {"variant": "squeezenet1_1"}, (3, 48, 48)),
         ("torchvision", {"variant": "shufflenet_v2_x0_5"}, (3, 32, 32)),

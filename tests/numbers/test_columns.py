@@ -10,10 +10,10 @@ from invbench.sheets import columns, every_sheet, sheet_of
 
 
 def test_the_first_games_have_the_columns_of_their_contract() -> None:
-    update = ("psnr", "ssim", "lpips", "label_accuracy", "identified", "recovered", "exact")
+    update = ("psnr", "ssim", "lpips", "label_accuracy", "label_overlap", "identified", "recovered", "exact")
     assert measured("update") == update
     assert measured("attribute") == ("accuracy", "macro_auc", "error")
-    assert [name for name, column in columns().items() if column.role != "limit"][:9] == [
+    assert [name for name, column in columns().items() if column.role != "limit"][:10] == [
         *update,
         "accuracy",
         "macro_auc",

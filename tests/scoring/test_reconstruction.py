@@ -16,9 +16,9 @@ from small_cells import crops, make_cell, write_pool
 from torch import Tensor
 
 from invbench.games.update import UpdateDeal, UpdateGame
-from invbench.metrics import lpips, psnr, ssim
+from invbench.metrics import label_overlap, lpips, psnr, ssim
 from invbench.observation import Guess
-from invbench.scoring.controls import stand_in
+from invbench.scoring.controls import prior_labels, stand_in
 from invbench.scoring.reconstruction import Scores
 from invbench.sheets import sheet_of
 
@@ -131,6 +131,31 @@ def test_a_guess_of_nothing_is_scored(played: UpdateDeal) -> None:
     assert scores["recovered"] == [0.0] * BATCH
     assert scores["label_accuracy"] == [None] * BATCH
     assert scores["psnr"] == first(played.controls()["mean"])["psnr"]
+
+
+def test_labels_that_are_granted_are_not_read(played: UpdateDeal) -> None:
+    assert one(played, blurred(), torch.tensor([2, 1, 0, 2]))["label_overlap"] == [None] * BATCH
+    assert all("label_overlap" not in control for control in played.controls().values())
+
+
+def test_hidden_labels_are_read_in_whatever_order_beside_the_class_prior(tmp_path: Path) -> None:
+    """The batch has labels 2, 0, 1, 2; of the eight others three are 0, three are 1 and two are 2."""
+    played = play(tmp_path, protocol={"name": "fedsgd", "labels": "hidden"})
+    assert one(played, blurred(), torch.tensor([1, 2, 2, 0]))["label_overlap"] == [1.0] * BATCH
+    assert one(played, blurred(), torch.tensor([1, 2, 1, 1]))["label_overlap"] == [1.0, 0.0, 1.0, 0.0]
+    assert one(played, blurred()[:2], torch.tensor([2, 2]))["label_overlap"] == [1.0, 0.0, 0.0, 1.0]
+    controls = played.controls()
+    assert prior_labels(played.pool, np.arange(BATCH)).tolist() == [0, 0, 1, 2]
+    assert controls["mean"]["label_overlap"] == [[1.0, 1.0, 1.0, 0.0]]
+    assert "label_overlap" not in controls["grey"]
+
+
+@pytest.mark.parametrize(("batch", "expected"), [(8, 0.57), (64, 0.85), (256, 0.92)])
+def test_the_class_prior_alone_tells_most_labels_of_a_large_batch(batch: int, expected: float) -> None:
+    drawn = np.random.default_rng(0)
+    even = np.repeat(np.arange(10), [batch // 10 + (k < batch % 10) for k in range(10)])
+    found = [label_overlap(even, drawn.integers(10, size=batch)).mean() for _ in range(400)]
+    assert np.mean(found) == pytest.approx(expected, abs=0.01)
 
 
 def test_a_label_that_went_missing_with_its_picture_is_a_wrong_one(played: UpdateDeal) -> None:

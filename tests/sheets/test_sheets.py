@@ -78,7 +78,7 @@ def test_a_metric_of_another_package_stands_after_ours_in_every_table_of_its_gam
         sheet = sheet_of("update")
         assert list(sheet.by_name)[-3:] == ["limit_rero", "a_second", "mae"]
         assert without_limits(sheet) == ["psnr", "ssim", "lpips", "a_second", "mae"]
-        assert [one.metric for one in sheet.evidence] == ["psnr", "identified", "lpips"], (
+        assert [one.metric for one in sheet.evidence] == ["psnr", "identified", "lpips", "label_overlap"], (
             "no evidence of its own accord"
         )
         pictures = np.zeros((2, 3, 16, 16))
