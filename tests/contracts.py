@@ -137,13 +137,12 @@ def cells_of(attack: str) -> list[Cell]:
         "protocol": tuple(v for name in _protocols(part.facts["game"]) for v in variants("protocol", name)),
     }
     models = _by_size(kind)
-    smallest = tuple(v for name in models[:MODELS] for v in variants("model", name))
-    axes["model"] = smallest
-    if not _takes(axes | {"defense": ((),)}, data):
-        plain = tuple(choice("protocol", name) for name in _protocols(part.facts["game"]))
+    axes["model"] = tuple(v for name in models[:MODELS] for v in variants("model", name))
+    plain = tuple(choice("protocol", name) for name in _protocols(part.facts["game"]))
+    one = {"batch_size": (1,), "defense": ((),), "protocol": plain}
+    if not _takes(axes | one, data):
         others = (tuple(variants("model", name)) for name in models[MODELS:])
-        one = {"batch_size": (1,), "defense": ((),), "protocol": plain}
-        axes["model"] = next((some for some in others if _takes(axes | one | {"model": some}, data)), smallest)
+        axes["model"] = next((some for some in others if _takes(axes | one | {"model": some}, data)), axes["model"])
     found: list[Cell] = []
     seen: set[Any] = set()
     for cell in _mixed([list(_cells(axes, one)) for one in data]):

@@ -1,11 +1,13 @@
-"""What several architectures share: activations, He et al.'s start, reasons why a picture is too small."""
+"""What several architectures share: activations, one logit as scores, He et al.'s start, reasons why a picture is too
+small."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Literal
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 Activation = Literal["sigmoid", "tanh", "relu", "leaky-relu", "elu", "softplus", "gelu", "silu"]
 
@@ -20,6 +22,13 @@ ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
     "silu": nn.SiLU,
 }
 """Activations by name; all but `relu` and `leaky-relu` have a second derivative that is not zero."""
+
+
+class OneLogit(nn.Module):
+    """One logit m `(N, 1)` as the scores (0, m) of two classes: their cross-entropy is m's logistic loss."""
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return torch.cat([torch.zeros_like(logits), logits], dim=1)
 
 
 def start_like_he(network: nn.Module) -> None:

@@ -16,7 +16,7 @@ from invbench.updates.likelihood import noise, widened
 from invbench.updates.pooling import stack_behind
 from invbench.updates.simulation import hidden_scale, multiple_of, not_one_gradient
 
-_LARGEST = 8192
+LARGEST = 8192
 """Most unknowns of one layer: its normal matrix then takes 512 MB."""
 
 
@@ -49,7 +49,7 @@ def why_not(public: Public) -> str | None:
     except NotAChain as reason:
         return str(reason)
     largest = max(math.prod(link.before) for link in chain if has_weights(link))
-    return None if largest <= _LARGEST else f"solves for at most {_LARGEST} values a layer, not {largest}"
+    return None if largest <= LARGEST else f"solves for at most {LARGEST} values a layer, not {largest}"
 
 
 def read(seen: UpdateObservation) -> Reading:

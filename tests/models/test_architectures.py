@@ -108,6 +108,20 @@ def test_vit_reads_a_token_of_its_own_or_the_mean_of_the_patches() -> None:
         assert ("token" in dict(network.named_parameters())) is (pooling == "class")
 
 
+def test_cnn6_has_one_logit_whose_cross_entropy_beside_zero_is_the_logistic_loss() -> None:
+    """The sides of the authors' code at 32 x 32: 17, 9, 9, 9, 5, 5."""
+    network = build_victim(make("cnn6"), CIFAR, 2, seed=0)
+    assert [tuple(p.shape) for p in network.parameters()] == [
+        (12, 3, 4, 4), (36, 12, 3, 3), (36, 36, 3, 3), (36, 36, 3, 3), (64, 36, 3, 3), (128, 64, 3, 3), (1, 3200),
+    ]  # fmt: skip
+    images, labels = torch.randn(5, *CIFAR), torch.tensor([0, 1, 1, 0, 1])
+    logits = network[:-1](images)[:, 0]
+    logistic = nn.functional.binary_cross_entropy_with_logits(logits, labels.float())
+    torch.testing.assert_close(nn.functional.cross_entropy(network(images), labels), logistic)
+    assert all(layer.negative_slope == 0.2 for layer in network.modules() if isinstance(layer, nn.LeakyReLU))
+    assert make("cnn6").unsupported(CIFAR, 10) == "has one logit, for two classes; here are 10"
+
+
 def test_vit_refuses_heads_that_do_not_divide_its_width() -> None:
     with pytest.raises(ValueError, match="vit: width must be a multiple of heads, and 10 is none of 4"):
         make("vit", width=10)
