@@ -82,7 +82,7 @@ class TrapWeights(UpdateAttack):
 
 def _first(public: Public) -> str:
     """The name of the first layer that has weights."""
-    names = [name for name, layer in public.network.named_modules() if has_own_weight(layer)]
+    names: list[str] = [name for name, layer in public.network.named_modules() if has_own_weight(layer)]
     return names[0]
 
 
