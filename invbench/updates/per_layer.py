@@ -56,9 +56,9 @@ def _of_pass(network: nn.Module, weights: Mapping[str, Tensor], images: Tensor, 
 def _norm(slope: Tensor, inputs: Tensor | None) -> Tensor:
     """Norm of a gradient, or of the product of error signals `slope` and inputs, each `(..., n)`."""
     if inputs is None:
-        size: Tensor = slope.double().norm()
+        size: Tensor = slope.double().square().sum().sqrt()
         return size.cpu()
     signals, given = slope.double().flatten(0, -2), inputs.double().flatten(0, -2)
     square: Tensor = ((signals @ signals.T) * (given @ given.T)).sum()
-    norm: Tensor = square.clamp(min=0).sqrt().cpu()
-    return norm
+    norm: Tensor = square.clamp(min=0).sqrt()
+    return norm.cpu()
