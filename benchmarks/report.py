@@ -16,7 +16,6 @@ QUESTIONS = (
     "limit",
     "strongest",
     "matching",
-    "fedavg",
     "intervals",
     "evaluation",
     "restarts",

@@ -213,7 +213,7 @@ def _weights(name: str) -> int:
 
 
 def _protocols(game: str) -> list[str]:
-    return [name for name in names("protocol") if game in registry.load("protocol", name).facts["games"]]
+    return [name for name in names("protocol") if registry.serves(registry.load("protocol", name), game)]
 
 
 def _one_a_stage() -> list[Choice]:

@@ -42,6 +42,11 @@ def why_unplayable(cell: Cell) -> str | None:
     return _of_other_kind(cell) or _too_few(cell) or _no_victim(cell) or _vacuous(cell)
 
 
+def why_no_client(cell: Cell) -> str | None:
+    """Why no client of this cell computes an update, whatever its pictures, or None."""
+    return _of_other_kind(cell) or _no_victim(cell)
+
+
 def _of_other_kind(cell: Cell) -> str | None:
     why = not_of_pictures(cell) or idle_defense(cell, STAGES)
     return (

@@ -24,7 +24,7 @@ METRIC = Metric(
         role="limit",
         least=0.0,
     ),
-    games=("update", "membership", "model", "extraction", "informed", "audit", "participation"),
+    games=("update", "membership", "model", "extraction", "informed", "audit", "participation", "batch-membership"),
     inputs=("guaranteed",),
     values=epsilon,
 )

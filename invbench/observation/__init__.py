@@ -18,6 +18,7 @@ from invbench.observation.attribute import (
     AttributePublic,
 )
 from invbench.observation.audit import AuditGuess, AuditObservation, AuditPublic
+from invbench.observation.batch_membership import BatchMembershipObservation
 from invbench.observation.extraction import ExtractionGuess, ExtractionObservation, ExtractionPublic, Tokenizer
 from invbench.observation.informed import InformedGuess, InformedObservation, InformedPublic
 from invbench.observation.membership import (
@@ -53,6 +54,7 @@ __all__ = [
     "AuditGuess",
     "AuditObservation",
     "AuditPublic",
+    "BatchMembershipObservation",
     "Confidences",
     "CountedPrior",
     "ExtractionGuess",

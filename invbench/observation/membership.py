@@ -100,16 +100,7 @@ class MembershipObservation(Observation[MembershipPublic]):
             return wrong
         if not isinstance(answer, MembershipGuess):
             return f"must be a MembershipGuess, not {type(answer).__name__}"
-        scores, threshold, wanted = answer.scores, answer.threshold, len(self.public.candidates)
-        if not isinstance(scores, Tensor) or not scores.is_floating_point():
-            return f"scores must be a tensor of floats, not {type(scores).__name__}"
-        if tuple(scores.shape) != (wanted,):
-            return f"scores must be ({wanted},), one a candidate, not {tuple(scores.shape)}"
-        if not bool(scores.isfinite().all()):
-            return "its scores are not finite"
-        if threshold is not None and not (isinstance(threshold, float) and math.isfinite(threshold)):
-            return f"its threshold must be a finite number or None, not {threshold!r}"
-        return None
+        return answer.complaint(len(self.public.candidates))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -122,3 +113,16 @@ class MembershipGuess(Answer):
 
     scores: Tensor
     threshold: float | None = None
+
+    def complaint(self, wanted: int) -> str | None:
+        """What is not as said above for so many candidates, in words; None where all is."""
+        scores, threshold = self.scores, self.threshold
+        if not isinstance(scores, Tensor) or not scores.is_floating_point():
+            return f"scores must be a tensor of floats, not {type(scores).__name__}"
+        if tuple(scores.shape) != (wanted,):
+            return f"scores must be ({wanted},), one a candidate, not {tuple(scores.shape)}"
+        if not bool(scores.isfinite().all()):
+            return "its scores are not finite"
+        if threshold is not None and not (isinstance(threshold, float) and math.isfinite(threshold)):
+            return f"its threshold must be a finite number or None, not {threshold!r}"
+        return None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from invbench.observation import UpdateObservation
+
+Seen = TypeVar("Seen", bound=UpdateObservation)
 
 
 def same_weights(a: UpdateObservation, b: UpdateObservation) -> bool:
@@ -26,9 +29,9 @@ def _alike(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor]) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
 
 
-def by_weights(observations: Sequence[UpdateObservation]) -> list[list[UpdateObservation]]:
+def by_weights(observations: Sequence[Seen]) -> list[list[Seen]]:
     """Consecutive observations of one global model together: their lanes share its weights."""
-    groups: list[list[UpdateObservation]] = []
+    groups: list[list[Seen]] = []
     for seen in observations:
         if groups and same_weights(groups[-1][0], seen):
             groups[-1].append(seen)
