@@ -67,7 +67,7 @@ class RGap(UpdateAttack):
         found = logits(last.weight.detach(), update[f"{chain[-1].name}.weight"])
         try:
             reached = descend(chain, update, found[0], [0, 1] if seen.labels is None else seen.labels.tolist())
-        except torch.linalg.LinAlgError as error:
+        except torch.linalg.LinAlgError as error:  # type: ignore[attr-defined]  # it is there, and not in its stubs
             raise Failed(f"a layer's equations have no finite solution: {error}") from error
         contrasts = sorted((logit / found[0] if logit else 1.0 for logit in found), key=_distance_of(reached.value))
         image = (contrasts[0] * reached.value)[None].float()

@@ -15,6 +15,7 @@ ATTACKER = (
     "attacks",
     "crafting",
     "inversion",
+    "labels",
     "matching",
     "peeling",
     "shadows",
