@@ -21,6 +21,7 @@ from invbench.core.sources import GAME, VICTIM, hash_of
 from invbench.data import ImagePool
 from invbench.defenses import Defense
 from invbench.games._batches import batches, protocol_of, round_stack, wanted_of
+from invbench.games._guaranteed import UNDEFENDED
 from invbench.metrics._information import Information, error_in_decibels
 from invbench.observation import Public
 from invbench.scoring import gaussian_prior
@@ -74,6 +75,8 @@ def where_noise_is(cell: Cell, public: Public) -> Noisy | str | None:
         return found
     if cell.attack.part.facts["server"] == "malicious":
         return "a malicious server gives clients weights of its own"
+    if protocol_of(cell).batch_statistics != "before":
+        return UNDEFENDED
     if (precision := protocol_of(cell).precision) != "float32":
         return f"clients round to {precision}, which has no derivative"
     if protocol_of(cell).draw(public.batch_size, torch.Generator().manual_seed(0)):

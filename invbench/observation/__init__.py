@@ -32,6 +32,7 @@ from invbench.observation.model import Confidences, Inversion, ModelObservation,
 from invbench.observation.participation import ParticipationGuess, ParticipationObservation, ParticipationPublic
 from invbench.observation.training_set import TrainingSetGuess, TrainingSetObservation, TrainingSetPublic
 from invbench.observation.update import (
+    BatchStatistics,
     Guess,
     Public,
     PublicDefense,
@@ -53,6 +54,7 @@ __all__ = [
     "AuditGuess",
     "AuditObservation",
     "AuditPublic",
+    "BatchStatistics",
     "Confidences",
     "CountedPrior",
     "ExtractionGuess",

@@ -42,13 +42,19 @@ def rank(unknowns: int, open_share: float, condition: float) -> int:
 
 
 def underdetermined(
-    network: nn.Module, image_shape: Sequence[int], batch_size: int, shared: Mapping[str, Tensor] | None = None
+    network: nn.Module,
+    image_shape: Sequence[int],
+    batch_size: int,
+    shared: Mapping[str, Tensor] | None = None,
+    beside: int = 0,
 ) -> str | None:
     """A sentence where the pictures have more numbers than their gradient tells; None where it may suffice.
 
-    `network` on the meta device, `image_shape` `(C, H, W)`; `shared` as in `independent_equations`.
+    `network` on the meta device, `image_shape` `(C, H, W)`; `shared` as in `independent_equations`; `beside`: numbers
+    that are seen beside the gradient.
     """
-    told, unknown = independent_equations(network, image_shape, batch_size, shared), batch_size * math.prod(image_shape)
+    told = independent_equations(network, image_shape, batch_size, shared) + beside
+    unknown = batch_size * math.prod(image_shape)
     if told >= unknown:
         return None
     numbers = "number" if told == 1 else "numbers"
