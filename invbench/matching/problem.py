@@ -23,6 +23,7 @@ from invbench.matching.declared import declared
 from invbench.matching.objectives import DECLARED, INTERVALS, Objective
 from invbench.matching.programs import Programs
 from invbench.matching.regularisers import total_variation
+from invbench.matching.terms import Term
 from invbench.matching.tracing import Batched
 from invbench.observation import Update, UpdateObservation
 from invbench.updates.pooling import stack_behind
@@ -44,7 +45,7 @@ class Problem:
     """What one set of lanes minimises.
 
     `seen` stacks each lane's update: one tensor `(L, ...)` a parameter; behind them the ends of its intervals, where
-    the objective is held against those.
+    the objective is held against those. `beside`: what the terms of its prior are held against.
     """
 
     image_shape: tuple[int, ...]  # (B, C, H, W)
@@ -54,6 +55,7 @@ class Problem:
     lower: Tensor  # (D,)
     upper: Tensor  # (D,)
     programs: Programs  # shared by all lanes of these weights
+    beside: tuple[Tensor, ...] = ()  # (L, ...) each
 
     @property
     def pixels(self) -> int:
@@ -68,7 +70,8 @@ class Problem:
         """The same problem for some of its lanes, by index."""
         chosen = tuple(t[lanes] for t in self.seen)
         labels = None if self.labels is None else self.labels[lanes]
-        return dataclasses.replace(self, seen=chosen, labels=labels)
+        beside = tuple(t[lanes] for t in self.beside)
+        return dataclasses.replace(self, seen=chosen, labels=labels, beside=beside)
 
     def images(self, variables: Tensor) -> Tensor:
         """Normalised pictures `(L, B, C, H, W)`."""
@@ -88,8 +91,9 @@ class Problem:
 
     @cached_property
     def _given(self) -> tuple[Tensor, ...]:
-        """What the lanes are held against: their labels, where those are fixed, and their updates."""
-        return self.seen if self.labels is None else (self.labels, *self.seen)
+        """What the lanes are held against: their labels, where those are fixed, their updates, and what is beside."""
+        given = (*self.seen, *self.beside)
+        return given if self.labels is None else (self.labels, *given)
 
 
 def _batched(
@@ -99,11 +103,15 @@ def _batched(
     objective: Objective,
     tv: float,
     known: Known,
+    terms: Sequence[Term],
 ) -> Batched:
-    """`(variables, [labels,] *seen) -> slopes, totals, objectives`, lanes first; no labels where `classes` is given.
+    """`(variables, [labels,] *seen, *beside) -> slopes, totals, objectives`, lanes first; no labels where `classes` is
+    given.
 
-    `known`: what else the update seen gives to the simulated client of these pictures.
+    `known`: what else the update seen gives to the simulated client of these pictures. `terms`: what is added to the
+    distance, each with its own share of `beside`.
     """
+    held = sum(term.held for term in terms)
     pixels = math.prod(shape)
 
     def lane(variables: Tensor, *given: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,8 +120,12 @@ def _batched(
             labels, seen = given[0], given[1:]
         else:
             labels, seen = variables[pixels:].reshape(-1, classes).softmax(dim=1), given
+        seen, beside = seen[: len(seen) - held], seen[len(seen) - held :]
         distance = objective(simulated(images, labels, *known(seen, images)), seen)
         total = distance + tv * total_variation(images) if tv else distance
+        for term in terms:
+            total = total + term.weight * term.cost(images, beside[: term.held])
+            beside = beside[term.held :]
         return total, distance
 
     def lanes(variables: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
@@ -131,10 +143,12 @@ def build_problem(
     boxed: bool,
     planned: int = 0,
     simulate: bool = True,
+    terms: Sequence[Term] = (),
 ) -> Problem:
     """One lane an observation, to be evaluated `planned` times. They must share their weights (see `same_weights`).
 
-    Without `simulate` the update is taken for one mean gradient, whatever the protocol.
+    Without `simulate` the update is taken for one mean gradient, whatever the protocol. `terms`: priors beside total
+    variation.
     """
     first = observations[0]
     shape = (first.public.pictures, *first.public.image_shape)
@@ -155,8 +169,15 @@ def build_problem(
         lower=torch.cat([low.to(device), -free.to(device)]),
         upper=torch.cat([high.to(device), free.to(device)]),
         programs=Programs(
-            _batched(client, shape, None if fixed else first.public.classes, objective, tv, _known(first, simulate)),
+            _batched(
+                client, shape, None if fixed else first.public.classes, objective, tv, _known(first, simulate), terms
+            ),
             planned,
+        ),
+        beside=tuple(
+            torch.stack(tensors).to(device)
+            for term in terms
+            for tensors in zip(*(term.beside(seen) for seen in observations), strict=True)
         ),
     )
 
