@@ -59,6 +59,11 @@ grid:
   defense: [{defense}]
 """
 
+NOTHING_READ = (
+    "At this budget the attack reads nothing even without a defence, so leaks tell no defences apart here: what the "
+    "table says is what each costs, and how far its limit is."
+)
+
 
 class Settings(Kept, frozen=True):
     """`evaluations`: of the attack on one target. `rounds`: of the training that says what a defence costs."""
@@ -71,7 +76,8 @@ class Settings(Kept, frozen=True):
 
 class Row(Kept, frozen=True):
     """One setting. `psnr` in dB with its 95 % interval over targets, `control` that of the strongest one. `limit`: how
-    far any attacker with a Gaussian prior gets, in dB of the mean squared error; None where nothing is noised.
+    far any attacker with a Gaussian prior gets, `dfil` any unbiased one, in dB of the mean squared error; None where
+    nothing is noised, and the first where the derivative of what is sent takes more than 4 GiB.
 
     `accuracy`: a share of `held_out` pictures. `attack`, `training`: CPU seconds of this process (on a GPU wall).
     """
@@ -82,6 +88,7 @@ class Row(Kept, frozen=True):
     high: float
     control: float
     limit: float | None
+    dfil: float | None
     accuracy: float
     held_out: int
     message: float
@@ -157,7 +164,8 @@ def _row(cell: Cell, federation: Federation, device: str) -> Row:
         low=found.mean if found.ci_low is None else found.ci_low,
         high=found.mean if found.ci_high is None else found.ci_high,
         control=max(one.mean for one in controls if one is not None),
-        limit=_limit(played.scores),
+        limit=_limit(played.scores, "limit_psnr_prior"),
+        dfil=_limit(played.scores, "limit_psnr_dfil"),
         accuracy=trained.accuracy,
         held_out=trained.held_out or 0,
         message=trained.message_bytes,
@@ -167,9 +175,9 @@ def _row(cell: Cell, federation: Federation, device: str) -> Row:
     )
 
 
-def _limit(scores: Scores) -> float | None:
+def _limit(scores: Scores, name: str) -> float | None:
     """Limits bound squared errors, so it is their mean, over targets, in dB; None where a target has none."""
-    errors = [None if value is None else 10 ** (-value / 10) for [value] in scores.get("limit_psnr_prior", [])]
+    errors = [None if value is None else 10 ** (-value / 10) for [value] in scores.get(name, [])]
     if not errors or None in errors:
         return None
     return -10 * math.log10(statistics.mean(errors))
@@ -184,19 +192,20 @@ def answer(settings: Settings, samples: Samples) -> Table:
         f"evaluations, told of the defence) on {settings.targets} batches of {BATCH} crops of `natural`; and trained "
         f"under the same defence by {settings.rounds} rounds of 2 of 5 clients with 8 pictures each. PSNR in dB with "
         "its 95 % interval over targets; accuracy on held-out crops of the photographs that it trained on, one seed. "
-        "Limit: of any attacker with a Gaussian prior of the pictures, in dB of the mean squared error. "
+        "Limit: of any attacker with a Gaussian prior of the pictures, in dB of the mean squared error, empty where it "
+        "takes more than 4 GiB; dFIL limit: of any unbiased attacker. "
         "Seconds are CPU seconds, but those of a round, which are wall; those of an attack hold its limits, "
         "where no row above has made them. A star: no other row leaks less at no less accuracy, or as much at more.",
         command=f"python benchmarks/frontier.py --width {width} --targets {settings.targets} "
         f"--evaluations {settings.evaluations} --rounds {settings.rounds}",
         columns=[
-            *("", "defence", "PSNR", "limit", "control", "accuracy"),
+            *("", "defence", "PSNR", "limit", "dFIL limit", "control", "accuracy"),
             *("bytes a message", "s a round", "attack, s", "training, s"),
         ],
         rows=[
             [
                 *("*" if _unbeaten(row, samples) else "", f"`{row.defense}`"),
-                *(f"{row.psnr:.2f} [{row.low:.2f}, {row.high:.2f}]", _shown(row.limit)),
+                *(f"{row.psnr:.2f} [{row.low:.2f}, {row.high:.2f}]", _shown(row.limit), _shown(row.dfil)),
                 *(f"{row.control:.2f}", f"{row.accuracy:.3f}"),
                 *(f"{row.message:,.0f} ({row.message / bare.message:.3g}x)", f"{row.round:.3g}"),
                 *(f"{row.attack:.0f}", f"{row.training:.0f}"),
@@ -207,6 +216,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
             "The whole interval lies below the undefended one: "
             + (", ".join(f"`{row.defense}`" for row in samples.rows if row.high < bare.low) or "nowhere")
             + ".",
+            *([NOTHING_READ] if bare.high <= bare.control else []),
             "Rows are compared after the fact: an attack that finds little is no proof of safety.",
         ],
     )

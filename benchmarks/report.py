@@ -32,6 +32,7 @@ QUESTIONS = (
     "defended",
     "audit",
     "disaggregate",
+    "aggregation",
 )
 
 

@@ -18,6 +18,10 @@ LINE = 18  # pixels of a line of the key below them
 FINE = 2  # drawn so many times larger, then shrunk
 PAPER, INK, FAINT, GRID, MARK = (255, 255, 255), (34, 34, 34), (120, 120, 120), (226, 226, 226), (28, 90, 150)
 RADIUS = 5
+MANY = 4
+"""Marks that touch, from which on they are named together."""
+ROWS = 4
+"""How many rows of words may stand above a mark, and below it."""
 Box = tuple[float, float, float, float]
 Scale = Callable[[float], float]
 
@@ -37,7 +41,7 @@ def frontier_png(frontier: Frontier) -> bytes:
     across = [100 * value for a in accuracies for value in (a.mean, a.ci_low, a.ci_high) if value is not None]
     nothing = None if frontier.control is None else frontier.control.mean
     up = [v for p in frontier.points for v in (p.leak.mean, p.limit, nothing) if v is not None]
-    x_ticks, y_ticks = ticks(across), ticks(up)
+    x_ticks, y_ticks = shares(ticks(across)), ticks(up)
     x = _scale(x_ticks, LEFT * FINE, (WIDTH - RIGHT) * FINE)
     y = _scale(y_ticks, (HEIGHT - BOTTOM) * FINE, TOP * FINE)
     _axes(draw, frontier, x_ticks, y_ticks, x, y)
@@ -49,8 +53,9 @@ def frontier_png(frontier: Frontier) -> bytes:
     for point in frontier.points:
         _bars(draw, point, x, y)
     taken = [_mark(draw, point, x(100 * point.accuracy.mean), y(point.leak.mean)) for point in frontier.points]
-    for point, box in zip(frontier.points, list(taken), strict=True):
-        taken.append(_number(draw, point, box, taken))
+    for places in heaps(taken):
+        words = _words([frontier.points[place] for place in places])
+        taken.append(_label(draw, words, _around([taken[place] for place in places]), taken))
     buffer = io.BytesIO()
     image.resize((WIDTH, whole), Image.Resampling.LANCZOS).save(buffer, "png")
     return buffer.getvalue()
@@ -64,6 +69,12 @@ def ticks(values: Sequence[float], about: int = 6) -> list[float]:
     step = next(power * times for times in (1, 2, 5, 10) if power * times * about >= spread)
     first, last = math.floor(low / step - 0.25), math.ceil(high / step + 0.25)
     return [number * step for number in range(first, last + 1)]
+
+
+def shares(numbers: Sequence[float]) -> list[float]:
+    """Those that a per cent can be, where two are left."""
+    found = [number for number in numbers if 0 <= number <= 100]
+    return found if len(found) > 1 else list(numbers)
 
 
 def _scale(numbers: Sequence[float], start: float, end: float) -> Scale:
@@ -121,18 +132,51 @@ def _mark(draw: ImageDraw.ImageDraw, point: Point, here: float, there: float) ->
     return box
 
 
-def _number(draw: ImageDraw.ImageDraw, point: Point, mark: Box, taken: Sequence[Box]) -> Box:
-    """The point's number, and its epsilon, beside its mark where nothing else stands, else where there is most room."""
+def heaps(marks: Sequence[Box]) -> list[list[int]]:
+    """Places of marks that are named together: of those that touch, from one to the next, where they are many."""
+    left, found = list(range(len(marks))), list[list[int]]()
+    while left:
+        heap = [left.pop(0)]
+        for place in heap:  # grows while it is walked
+            near = [other for other in left if _shared(marks[place], marks[other])]
+            heap += near
+            left = [other for other in left if other not in near]
+        found += [sorted(heap)] if len(heap) >= MANY else [[place] for place in heap]
+    return sorted(found)
+
+
+def runs(numbers: Sequence[int]) -> str:
+    """Rising whole numbers in few words: `1, 8-13, 31`."""
+    ends = list[list[int]]()
+    for number in numbers:
+        if ends and number == ends[-1][1] + 1:
+            ends[-1][1] = number
+        else:
+            ends.append([number, number])
+    return ", ".join(str(a) if a == b else f"{a}, {b}" if b == a + 1 else f"{a}-{b}" for a, b in ends)
+
+
+def _words(points: Sequence[Point]) -> str:
+    """Numbers of a heap, or of one point with its epsilon."""
+    first = points[0]
+    if len(points) > 1 or first.epsilon is None:
+        return runs([point.number for point in points])
+    return f"{first.number} (eps {first.epsilon:.3g})"
+
+
+def _around(boxes: Sequence[Box]) -> Box:
+    left, top, right, bottom = zip(*boxes, strict=True)
+    return min(left), min(top), max(right), max(bottom)
+
+
+def _label(draw: ImageDraw.ImageDraw, words: str, mark: Box, taken: Sequence[Box]) -> Box:
+    """The words beside a mark, or a heap of them, where nothing else stands, else where there is most room."""
     font = ImageFont.load_default(size=12 * FINE)
-    words = str(point.number) if point.epsilon is None else f"{point.number} (eps {point.epsilon:.3g})"
     wide, high, gap = font.getlength(words), 13 * FINE, 2 * FINE
-    places = [
-        (mark[2] + gap, mark[1] - high),
-        (mark[2] + gap, mark[3]),
-        (mark[0] - gap - wide, mark[1] - high),
-        (mark[0] - gap - wide, mark[3]),
-    ]
-    boxes = [(left, top, left + wide, top + high) for left, top in places]
+    rows = [row for far in range(ROWS) for row in (mark[1] - high * (far + 1), mark[3] + high * far)]
+    places = [(left, row) for row in rows for left in (mark[2] + gap, mark[0] - gap - wide)]
+    inside = [(min(max(left, LEFT * FINE), (WIDTH - RIGHT) * FINE - wide), top) for left, top in places]
+    boxes = [(left, top, left + wide, top + high) for left, top in inside]
     best = min(boxes, key=lambda box: sum(_shared(box, other) for other in taken))
     draw.text(best[:2], words, fill=INK, font=font)
     return best

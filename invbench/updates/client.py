@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -47,7 +47,8 @@ def observed_update(
     if protocol_of(public).model_check and len({fingerprint(one) for one in {id(n): n for n in networks}.values()}) > 1:
         raise ValueError("clients were given different models and compare them (model_check): they share nothing")
     with torch.no_grad():  # a graph would lead an attacker from the update back to the pictures
-        batches = zip(networks, images.chunk(len(contexts)), labels.chunk(len(contexts)), contexts, strict=True)
+        own = map(copy.deepcopy, networks)
+        batches = zip(own, images.chunk(len(contexts)), labels.chunk(len(contexts)), contexts, strict=True)
         sent = [sent_by_one(public, *batch, stack) for batch in batches]
         aggregated = stack.at("aggregate", sent, contexts[0])
         seen = aggregated[0] if len(aggregated) == 1 else mean(aggregated)
@@ -67,6 +68,27 @@ def fingerprint(network: nn.Module) -> str:
     return found.hexdigest()
 
 
+def own_copies(network: nn.Module) -> Callable[[], nn.Module]:
+    """Gives a client after the other a copy of the network as it then is, one in the place of the other.
+
+    To copy weights is a tenth of the work of copying modules, and the half of a small network's round.
+    """
+    own = copy.deepcopy(network)
+
+    def fresh() -> nn.Module:
+        with torch.no_grad():
+            for mine, given in zip(_tensors(own), _tensors(network), strict=True):
+                mine.copy_(given)
+                mine.grad = None
+        return own
+
+    return fresh
+
+
+def _tensors(network: nn.Module) -> list[Tensor]:
+    return [*network.parameters(), *network.buffers()]
+
+
 def _finite(update: Update) -> bool:
     return all(bool(tensor.isfinite().all()) for tensor in update)
 
@@ -80,12 +102,13 @@ def sent_by_one(
     stack: Stack,
     gradient: Gradient = gradient,
 ) -> Update:
-    """One client's update, defended; of copies, so that no part reaches the truth or the next client's victim.
+    """One client's update, defended; of copies of its pictures, so that no part reaches the truth.
 
+    `network`: the client's own, which parts may reach: nobody else's, and no later client's (`own_copies`).
     `gradient`: that of a batch, before defences act on its examples.
     """
     client, draws = _client(public, network, images, labels, context, stack)
-    network, (images, labels) = client.network, client.batch
+    images, labels = client.batch
     context = replace(context, client=client)
     step = defended_gradient(stack, context, gradient)
     with multiplying(protocol_of(public).precision):
@@ -109,7 +132,7 @@ def shown_by_one(
     grant = protocol_of(public).batch_statistics
     if grant == "before":
         return Shown()
-    client, _ = _client(public, network, images, labels, context, stack)
+    client, _ = _client(public, copy.deepcopy(network), images, labels, context, stack)
     with torch.no_grad(), multiplying(protocol_of(public).precision):
         if grant == "after":
             return Shown(buffers=buffers_after(client.network, before, client.batch[0]))
@@ -119,8 +142,8 @@ def shown_by_one(
 def _client(
     public: Public, network: nn.Module, images: Tensor, labels: Tensor, context: Context, stack: Stack
 ) -> tuple[Client, Tensors]:
-    """A client with its own copies, its batch as defences leave it, and what its protocol draws."""
-    network, images, labels = copy.deepcopy(network), images.clone(), labels.clone()
+    """A client with its own network and copies of its pictures, its batch as defences leave it, and what it draws."""
+    images, labels = images.clone(), labels.clone()
     draws = protocol_of(public).draw(len(images), context.generator)
     context = replace(context, client=Client(public, network, (images, labels)))
     return Client(public, network, stack.at("inputs", (images, labels), context)), draws

@@ -20,7 +20,7 @@ from invbench.report.figures import figures_of_all
 from invbench.report.frontier import Frontier, frontiers
 from invbench.report.frontier_key import MOST_NAMES, key_lines
 from invbench.report.frontier_page import frontier_section
-from invbench.report.frontier_plot import frontier_png, ticks
+from invbench.report.frontier_plot import frontier_png, heaps, runs, shares, ticks
 from invbench.report.leaks import Control
 from invbench.report.tables import text
 from invbench.report.utility import costs
@@ -155,6 +155,18 @@ def test_ticks_are_round_and_hold_all_values() -> None:
         found = ticks(values)
         assert found[0] <= min(values) <= max(values) <= found[-1]
         assert 2 <= len(found) <= 12
+
+
+def test_an_axis_of_per_cents_ends_where_they_end() -> None:
+    assert shares(ticks([6.5, 99.0])) == [0, 20, 40, 60, 80, 100]
+    assert shares([99.9, 100.1]) == [99.9, 100.1]
+
+
+def test_marks_that_touch_are_named_together_where_they_are_many() -> None:
+    row = [(10.0 * k, 0.0, 10.0 * k + 12, 12.0) for k in range(5)]
+    assert heaps([*row, (500.0, 0.0, 512.0, 12.0)]) == [[0, 1, 2, 3, 4], [5]]
+    assert heaps([*row[:2], (500.0, 0.0, 512.0, 12.0)]) == [[0], [1], [2]]
+    assert runs([1, 8, 9, 10, 12, 13]) == "1, 8-10, 12, 13"
 
 
 def test_the_words_say_of_what_each_epsilon_is_and_what_the_limits_leave(tmp_path: Path) -> None:
