@@ -24,6 +24,7 @@ from invbench.victims import stack_of
 Priors = tuple[tuple[float, ...], ...]
 TOLD = "labels, and a guess for each picture, may name the right candidate by themselves"
 LOUD = "so little noise bounds nothing"
+UNDEFENDED = "BatchNorm's statistics of the batch are seen, on which no defence acts (batch_statistics)"
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,12 @@ def _bound(kappa: float, record: Steps) -> Bound:
     return reconstruction_bound(kappa, record) if kappa < 1 else Bound(1.0, 1.0, 1.0)
 
 
-def of_round(stack: Named, priors: Priors = (), rounds: int = 1) -> Guaranteed:
-    """Of what a client behind this stack shares in so many rounds."""
+def of_round(stack: Named, priors: Priors = (), rounds: int = 1, batch_statistics: str = "before") -> Guaranteed:
+    """Of what a client behind this stack shares in so many rounds, and of BatchNorm as its protocol says."""
     if not stack:
         return Guaranteed("")
+    if batch_statistics != "before":
+        return Guaranteed(UNDEFENDED)
     return Guaranteed(_finite(guarantee_of_round(stack, rounds)), priors)
 
 

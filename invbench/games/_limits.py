@@ -21,6 +21,7 @@ from invbench.core.sources import GAME, VICTIM, hash_of
 from invbench.data import ImagePool
 from invbench.defenses import Defense
 from invbench.games._batches import as_played, batches, protocol_of, round_stack, wanted_of
+from invbench.games._guaranteed import UNDEFENDED
 from invbench.metrics._information import Information, error_in_decibels
 from invbench.observation import Public
 from invbench.scoring import gaussian_prior
@@ -77,6 +78,8 @@ def where_noise_is(cell: Cell, public: Public) -> Noisy | str | None:
         return "a malicious server gives clients weights of its own"
     if protocol.rounds > 1 and protocol.server_lr:
         return "the global model moves between rounds, and each tells other directions of the pictures"
+    if protocol.batch_statistics != "before":
+        return UNDEFENDED
     if protocol.precision != "float32":
         return f"clients round to {protocol.precision}, which has no derivative"
     if protocol.draw(public.batch_size, torch.Generator().manual_seed(0)):

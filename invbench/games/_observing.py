@@ -14,11 +14,11 @@ from invbench.core.randomness import stream
 from invbench.data import ImagePool
 from invbench.defenses import Context
 from invbench.games._batches import as_played, attackers_own, protocol_of, round_stack
-from invbench.observation import Labelled, Public, SharedRound, Update, UpdateObservation
+from invbench.observation import Labelled, Public, SharedRound, Tensors, Update, UpdateObservation
 from invbench.protocol import UpdateProtocol
-from invbench.protocol._batch_norm import use_batch_statistics
+from invbench.protocol._batch_norm import buffers_of, running, use_batch_statistics
 from invbench.scoring.reconstruction import Truth
-from invbench.updates.client import observed_update
+from invbench.updates.client import observed_update, shown_by_one
 from invbench.victims.pictures import labelled, normalised
 
 
@@ -34,7 +34,9 @@ def observe(
     batch: Truth,
     index: int,
     device: torch.device,
+    buffers: Tensors,
 ) -> UpdateObservation:
+    """`buffers`: what BatchNorm remembers in the global model, which `network` may have forgotten (`in_mode`)."""
     number, clients = cell.offset + index, protocol_of(cell).clients
     labels = torch.from_numpy(batch.labels).to(device)
     known = labels[: public.pictures].clone() if public.labels == "known" else None  # the truth's own memory stays here
@@ -43,16 +45,21 @@ def observe(
     stack, model = round_stack(cell), copy.deepcopy(network if given is None else given[0])
     played = as_played(cell, public)
 
-    def shared(round: int, network: nn.Module) -> Update:
+    def contexts(round: int) -> list[Context]:
         """Of clients who draw anew in each round; the first draws as one that is alone."""
         later = ("round", round) if round else ()
         streams = [stream("client", cell.seed, names, number * clients + client, *later) for client in range(clients)]
-        return observed_update(played, network, images, labels, stack, [Context(one) for one in streams], given)
+        return [Context(one) for one in streams]
+
+    def shared(round: int, network: nn.Module) -> Update:
+        return observed_update(played, network, images, labels, stack, contexts(round), given)
 
     rounds = [SharedRound(model, shared(0, network))]
     for round in range(1, protocol_of(cell).rounds):
         model = moved(cell, rounds[-1])
         rounds.append(SharedRound(model, shared(round, model if protocol_of(cell).server_lr else network)))
+    before = buffers_of(rounds[0].model) or {name: value.clone() for name, value in buffers.items()}
+    shown = shown_by_one(played, rounds[0].model, images, labels, contexts(0)[0], stack, before)
     return UpdateObservation(
         public=public,
         model=rounds[0].model,
@@ -61,6 +68,9 @@ def observe(
         generator=stream("attack", cell.seed, cell.attack.key, number),
         device=device,
         rounds=tuple(rounds) if len(rounds) > 1 else (),
+        buffers_before=before,
+        buffers_after=shown.buffers,
+        statistics=shown.statistics,
     )
 
 
@@ -84,7 +94,10 @@ def reference(cell: Cell, pool: ImagePool, count: int) -> Labelled | None:
 
 
 def noise(cell: Cell, seen: UpdateObservation, index: int) -> UpdateObservation:
-    """Noise in the place of every round's update, of the size of each of its tensors."""
+    """Noise in the place of every round's update, of the size of each of its tensors.
+
+    Of BatchNorm it sees the running statistics in the batch's place.
+    """
     drawn = stream("noise control", cell.seed, cell.offset + index)
 
     def noise_like(tensor: Tensor) -> Tensor:
@@ -96,9 +109,20 @@ def noise(cell: Cell, seen: UpdateObservation, index: int) -> UpdateObservation:
     for one in seen.rounds[1:]:
         rounds.append(SharedRound(moved(cell, rounds[-1]), tuple(map(noise_like, one.update))))
     return replace(
-        seen,
+        _without_the_batch(seen),
         update=rounds[0].update,
         generator=stream("attack", cell.seed, cell.attack.key, cell.offset + index),
         model=rounds[0].model,
         rounds=tuple(rounds) if len(rounds) > 1 else (),
+    )
+
+
+def _without_the_batch(seen: UpdateObservation) -> UpdateObservation:
+    """The same where the statistics granted are the running ones: buffers that moved by what they were."""
+    before, told = seen.buffers_before, running(seen.buffers_before)
+    after = {name: value if value.is_floating_point() else value + 1 for name, value in before.items()}
+    return replace(
+        seen,
+        buffers_after=None if seen.buffers_after is None else after,
+        statistics=None if seen.statistics is None else {name: told[name] for name in seen.statistics},
     )

@@ -26,6 +26,7 @@ from invbench.games._batches import (
 )
 from invbench.protocol._batch_norm import use_batch_statistics
 from invbench.scoring.controls import exact_already
+from invbench.updates.statistics import why_not_granted
 from invbench.victims import architecture, model_of, pool_of, shape_of, usual_training, why_untrainable
 from invbench.victims.layers import TooManyLayers
 
@@ -144,7 +145,7 @@ def _no_victim(cell: Cell) -> str | None:
     by_batch = protocol_of(cell).batch_norm == "train" and _smallest_batch(cell, network) == 1
     if by_batch and (why := _one_is_too_few(network, shape_of(pool))) is not None:
         return f"{name} cannot normalise by a batch of one picture: {why}"
-    return None
+    return why_not_granted(protocol_of(cell), network, shape_of(pool), cell.batch_size or 1)
 
 
 def unfit_defense(cell: Cell) -> str | None:

@@ -29,6 +29,7 @@ from invbench.games._observing import in_mode, noise, observe
 from invbench.games._planning import STAGES, why_no_client
 from invbench.games.update import UpdateGame
 from invbench.observation import BatchMembershipObservation, Labelled, MembershipGuess, Public
+from invbench.protocol._batch_norm import buffers_of
 from invbench.registry import game
 from invbench.victims import (
     Indexes,
@@ -81,11 +82,13 @@ class BatchMembership(Game[Public, BatchMembershipObservation, MembershipGuess])
         """Build the victim, then play every round."""
         public = self.public(cell)
         public = replace(public, network=copy.deepcopy(public.network))  # the attack's, to change
-        network = in_mode(victim(cell).to(device), protocol_of(cell))
+        made = victim(cell).to(device)
+        buffers = buffers_of(made)
+        network = in_mode(made, protocol_of(cell))
         asked = tuple(asked_of(cell, number) for number in range(cell.offset, cell.offset + cell.targets))
         seen = tuple(
             BatchMembershipObservation.of(
-                observe(cell, public, network, None, batch_of(cell, of), k, device),
+                observe(cell, public, network, None, batch_of(cell, of), k, device, buffers),
                 _pictures(cell, of.candidates, device),
             )
             for k, of in enumerate(asked)
@@ -139,7 +142,8 @@ class BatchMembershipDeal(Deal[BatchMembershipObservation, MembershipGuess]):
 
     @cached_property
     def _guaranteed(self) -> Guaranteed:
-        return of_round(named_defenses(self.cell))
+        protocol = protocol_of(self.cell)
+        return of_round(named_defenses(self.cell), (), protocol.rounds, protocol.batch_statistics)
 
     def arrays(self, answers: Sequence[MembershipGuess]) -> dict[str, npt.NDArray[Any]]:
         """`scores` and `member` `(targets, 2B)`, `candidates` `(targets, 2B)`: indexes."""

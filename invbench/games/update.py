@@ -35,6 +35,7 @@ from invbench.games._observing import in_mode, noise, observe, reference
 from invbench.games._planning import STAGES, too_large, why_unplayable
 from invbench.metrics import lpips_note, ssim_note
 from invbench.observation import Guess, Public, PublicDefense, Update, UpdateObservation, too_many
+from invbench.protocol._batch_norm import buffers_of, numbers_shown
 from invbench.registry import game
 from invbench.scoring import reconstruction
 from invbench.scoring.controls import exact_already, grey_control, mean_control, mean_of_others, prior_labels, stand_in
@@ -54,6 +55,8 @@ from invbench.victims import (
     victim,
     victim_artefacts,
 )
+
+GIVEN = "the batch's BatchNorm statistics are given outright, as papers assume: clients do not share them by themselves"
 
 
 @game(data="images", axes=("attack", "model", "defense"), protocol="fedsgd", version=2)
@@ -112,12 +115,16 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
         """The same, of clients each of whom is given what a malicious server crafts for it."""
         pool, public = pool_of(cell), self.public(cell)
         public = replace(public, network=copy.deepcopy(public.network))  # the attack's, to change
-        honest = in_mode(victim(cell).to(device), protocol_of(cell))
+        made = victim(cell).to(device)
+        buffers = buffers_of(made)
+        honest = in_mode(made, protocol_of(cell))
         network = with_inserted(cell, self._honest(cell), honest)
         behind = batches(cell, pool)
         given = None if craft is None else crafted(public, network, protocol_of(cell).clients, craft)
         told = None if given is None else detectability_of(cell, given, honest, behind, device)
-        observations = tuple(observe(cell, public, network, given, batch, k, device) for k, batch in enumerate(behind))
+        observations = tuple(
+            observe(cell, public, network, given, batch, k, device, buffers) for k, batch in enumerate(behind)
+        )
         truths = tuple(truth.first(wanted_of(cell)) for truth in behind)
         empty = tuple(_why_empty(seen.update) for seen in observations)
         return UpdateDeal(cell=cell, observations=observations, truths=truths, pool=pool, empty=empty, told=told)
@@ -233,7 +240,10 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
             perceptual = f"lpips and identified are empty: they need 1 or 3 channels, the pictures have {shape[0]}"
         public = self.observations[0].public
         moving = len(self.observations[0].rounds) if moves(public) else 1
-        undetermined = underdetermined(public.network, public.image_shape, public.pictures, self._shared(), moving)
+        shown = numbers_shown(public.network, protocol_of(self.cell).batch_statistics)
+        undetermined = underdetermined(
+            public.network, public.image_shape, public.pictures, self._shared(), moving, shown
+        )
         aimed = None
         if wanted_of(self.cell) < public.pictures:
             wanted = wanted_of(self.cell)
@@ -241,7 +251,8 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         clients = protocol_of(self.cell).clients
         rounds = stack_of(self.cell).round_notes(clients)
         found = (*self.pool.notes, *rounds, *self._said_nothing(), shared, ssim_note(shape), perceptual)
-        found += (undetermined, aimed)
+        given = GIVEN if protocol_of(self.cell).batch_statistics == "given" else None
+        found += (undetermined, aimed, given)
         if model_of(self.cell).trained:
             found += training_notes(self.cell, usual_training(self.cell))
         found += (*self._guaranteed.notes, *self._limits.notes)
@@ -254,7 +265,7 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         own = attackers_own(self.cell, self.pool)[: protocol.public]
         labelled = not self._hidden
         priors = [reconstruction.priors(t, self.pool, targets, labelled=labelled, ruled_out=own) for t in self.truths]
-        return of_round(named_defenses(self.cell), tuple(priors), protocol.rounds)
+        return of_round(named_defenses(self.cell), tuple(priors), protocol.rounds, protocol.batch_statistics)
 
     def _shared(self) -> dict[str, Tensor] | None:
         """Which entries some client ever sent of the first target's update, by parameter name; None where all are."""

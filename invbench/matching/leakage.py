@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from invbench.matching.objectives import ObjectiveName
 from invbench.matching.recipe import Recipe
 from invbench.registry import parameter
 
@@ -20,9 +21,7 @@ class LeakageRecipe(Recipe):
     iterations: int = parameter(6000, at_least=1, help="L-BFGS steps of one start; a step is one evaluation")
     restarts: int = parameter(8, at_least=1, help="most starts; another only where the last one did not converge")
     lr: float = parameter(1.0, above=0, help="step length")
-    objective: Literal["l2", "layer-l2", "cosine", "masked-cosine", "interval-cosine", "declared"] = parameter(
-        "l2", help="distance of the updates"
-    )
+    objective: ObjectiveName = parameter("l2", help="distance of the updates")
     optimizer: Literal["adam", "signed-adam", "lbfgs", "lbfgs-wolfe"] = parameter(
         "lbfgs", help="how a lane is minimised; lbfgs-wolfe searches along every line"
     )

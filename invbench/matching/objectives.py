@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -10,6 +11,7 @@ from torch import Tensor
 from invbench.observation import Update
 
 Objective = Callable[[Update, Update], Tensor]
+ObjectiveName = Literal["l2", "layer-l2", "layer-norms", "cosine", "masked-cosine", "interval-cosine", "declared"]
 
 
 def l2(simulated: Update, seen: Update) -> Tensor:
@@ -30,10 +32,15 @@ def layer_l2(simulated: Update, seen: Update) -> Tensor:
     return torch.stack(terms).mean()
 
 
+def layer_norms(simulated: Update, seen: Update) -> Tensor:
+    """Sum over the tensors of each one's distance, not squared (Yin et al. 2021, arXiv 2104.07586, equation 3)."""
+    return torch.stack([length((a - b,)) for a, b in zip(simulated, seen, strict=True)]).sum()
+
+
 def cosine(simulated: Update, seen: Update) -> Tensor:
     """1 - cosine of the angle between the two updates as whole vectors (Geiping et al. 2020, equation 4)."""
     product = torch.stack([(a * b).sum() for a, b in zip(simulated, seen, strict=True)]).sum()
-    return 1 - product / (_norm(simulated) * _norm(seen)).clamp_min(torch.finfo(product.dtype).tiny)
+    return 1 - product / (length(simulated) * length(seen)).clamp_min(torch.finfo(product.dtype).tiny)
 
 
 def masked_cosine(simulated: Update, seen: Update) -> Tensor:
@@ -90,6 +97,7 @@ def sign_agreement(simulated: Update, held: Update) -> Tensor:
 OBJECTIVES: dict[str, Objective] = {
     "l2": l2,
     "layer-l2": layer_l2,
+    "layer-norms": layer_norms,
     "cosine": cosine,
     "masked-cosine": masked_cosine,
     "interval-cosine": interval_cosine,
@@ -102,6 +110,11 @@ DECLARED: frozenset[Objective] = frozenset({declared_cosine, sign_agreement})
 """Of these, those whose intervals `declared.py` makes, of all that the declared defences say."""
 
 
-def _norm(update: Update) -> Tensor:
-    square = torch.stack([a.square().sum() for a in update]).sum()
-    return torch.where(square > 0, square, 1.0).sqrt() * (square > 0)  # the root's slope at zero is infinite
+def length(update: Update) -> Tensor:
+    """The Euclidean norm of all entries; its slope at zero is zero."""
+    return root(torch.stack([a.square().sum() for a in update]).sum())
+
+
+def root(square: Tensor) -> Tensor:
+    """The square root of what is not negative, its slope zero at zero, where that of a root is infinite."""
+    return torch.where(square > 0, square, 1.0).sqrt() * (square > 0)

@@ -24,6 +24,7 @@ from invbench.matching.declared import declared
 from invbench.matching.objectives import DECLARED, INTERVALS, Objective
 from invbench.matching.programs import Programs
 from invbench.matching.regularisers import total_variation
+from invbench.matching.terms import Term
 from invbench.matching.tracing import Batched
 from invbench.observation import Update, UpdateObservation
 from invbench.updates.moving import each_round
@@ -48,7 +49,8 @@ class Problem:
     """What one set of lanes minimises.
 
     `seen` stacks each lane's update: one tensor `(L, ...)` a parameter, of each round where the model moves; behind
-    them the ends of its intervals, where the objective is held against those.
+    them the ends of its intervals, where the objective is held against those. `beside`: what the terms of its prior are
+    held against.
     """
 
     image_shape: tuple[int, ...]  # (B, C, H, W)
@@ -59,6 +61,7 @@ class Problem:
     upper: Tensor  # (D,)
     programs: Programs  # shared by all lanes of these weights
     scaled: bool = False  # whether the last variable is the logarithm of a factor on the clients' loss
+    beside: tuple[Tensor, ...] = ()  # (L, ...) each
 
     @property
     def pixels(self) -> int:
@@ -78,7 +81,8 @@ class Problem:
         """The same problem for some of its lanes, by index."""
         chosen = tuple(t[lanes] for t in self.seen)
         labels = None if self.labels is None else self.labels[lanes]
-        return dataclasses.replace(self, seen=chosen, labels=labels)
+        beside = tuple(t[lanes] for t in self.beside)
+        return dataclasses.replace(self, seen=chosen, labels=labels, beside=beside)
 
     def images(self, variables: Tensor) -> Tensor:
         """Normalised pictures `(L, B, C, H, W)`."""
@@ -104,17 +108,26 @@ class Problem:
 
     @cached_property
     def _given(self) -> tuple[Tensor, ...]:
-        """What the lanes are held against: their labels, where those are fixed, and their updates."""
-        return self.seen if self.labels is None else (self.labels, *self.seen)
+        """What the lanes are held against: their labels, where those are fixed, their updates, and what is beside."""
+        given = (*self.seen, *self.beside)
+        return given if self.labels is None else (self.labels, *given)
 
 
 def _batched(
-    simulated: Simulated, shape: tuple[int, ...], classes: int | None, objective: Objective, tv: float, scaled: bool
+    simulated: Simulated,
+    shape: tuple[int, ...],
+    classes: int | None,
+    objective: Objective,
+    tv: float,
+    scaled: bool,
+    terms: Sequence[Term],
 ) -> Batched:
-    """`(variables, [labels,] *seen) -> slopes, totals, objectives`, lanes first; no labels where `classes` is given.
+    """`(variables, [labels,] *seen, *beside) -> slopes, totals, objectives`, lanes first; no labels where `classes` is
+    given.
 
-    `scaled`: as of a `Problem`.
+    `scaled`: as of a `Problem`. `terms`: what is added to the distance, each with its own share of `beside`.
     """
+    held = sum(term.held for term in terms)
     pixels, logits = math.prod(shape), shape[0] * (classes or 0)
 
     def lane(variables: Tensor, *given: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,9 +136,13 @@ def _batched(
             labels, seen = given[0], given[1:]
         else:
             labels, seen = variables[pixels : pixels + logits].reshape(-1, classes).softmax(dim=1), given
+        seen, beside = seen[: len(seen) - held], seen[len(seen) - held :]
         factor = (variables[-1].exp(),) if scaled else ()
         distance = objective(simulated(images, labels, seen, *factor), seen)
         total = distance + tv * total_variation(images) if tv else distance
+        for term in terms:
+            total = total + term.weight * term.cost(images, beside[: term.held])
+            beside = beside[term.held :]
         return total, distance
 
     def lanes(variables: Tensor, *given: Tensor) -> tuple[Tensor, ...]:
@@ -144,11 +161,12 @@ def build_problem(
     planned: int = 0,
     simulate: bool = True,
     scaled: bool = False,
+    terms: Sequence[Term] = (),
 ) -> Problem:
     """One lane an observation, to be evaluated `planned` times. They must share their weights (see `same_weights`).
 
     Without `simulate` the update is taken for one mean gradient, whatever the protocol. `scaled`: seek a factor on the
-    clients' loss, too.
+    clients' loss, too. `terms`: priors beside total variation.
     """
     first = observations[0]
     shape = (first.public.pictures, *first.public.image_shape)
@@ -169,10 +187,23 @@ def build_problem(
         lower=torch.cat([low.to(device), -free.to(device), -factor.to(device)]),
         upper=torch.cat([high.to(device), free.to(device), factor.to(device)]),
         programs=Programs(
-            _batched(client_of(first, simulate), shape, None if fixed else first.public.classes, objective, tv, scaled),
+            _batched(
+                client_of(first, simulate),
+                shape,
+                None if fixed else first.public.classes,
+                objective,
+                tv,
+                scaled,
+                terms,
+            ),
             planned,
         ),
         scaled=scaled,
+        beside=tuple(
+            torch.stack(tensors).to(device)
+            for term in terms
+            for tensors in zip(*(term.beside(seen) for seen in observations), strict=True)
+        ),
     )
 
 

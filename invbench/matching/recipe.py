@@ -12,20 +12,22 @@ from torch import Tensor
 
 from invbench.core.attack import UpdateAttack
 from invbench.labels import Strategy, label_strategy, read_labels
-from invbench.matching.adam import adam
+from invbench.matching.adam import Jitter, Pull, adam
 from invbench.matching.answers import Best, guess_of, nothing_yet, take_better
 from invbench.matching.clients import assumed_order
 from invbench.matching.declared import objective_for
 from invbench.matching.lanes import Minimise, Tracker, chunk_of, run_in_chunks
 from invbench.matching.lbfgs import lbfgs
-from invbench.matching.objectives import Objective
+from invbench.matching.objectives import Objective, ObjectiveName
 from invbench.matching.problem import Problem, build_problem
 from invbench.matching.scale import assumed_scale, fitted, found_scale, is_variable
+from invbench.matching.terms import Term, of_statistics
 from invbench.matching.wolfe import lbfgs_wolfe
 from invbench.observation import Guess, Public, UpdateObservation
 from invbench.registry import parameter
 from invbench.updates.moving import each_round
 from invbench.updates.one_model import by_weights
+from invbench.updates.statistics import why_no_statistics
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +38,13 @@ class Recipe(UpdateAttack):
     restarts: int = parameter(1, at_least=1, help="starts; the answer is the one with the least objective")
     lr: float = parameter(0.1, above=0, help="step size")
     tv: float = parameter(0.0, at_least=0, help="weight of total variation (mean |dx| + mean |dy|, normalised space)")
-    objective: Literal["l2", "layer-l2", "cosine", "masked-cosine", "interval-cosine", "declared"] = parameter(
+    statistics: float = parameter(
+        0.0,
+        later=True,
+        at_least=0,
+        help="weight of the distance to BatchNorm's statistics, the batch's own where the protocol tells them",
+    )
+    objective: ObjectiveName = parameter(
         "cosine",
         help="distance of the simulated update from the one seen; declared: cosine, by the declared defences' rules",
     )
@@ -46,10 +54,11 @@ class Recipe(UpdateAttack):
     labels: Strategy = parameter("known", help="where labels come from")
     boxed: bool = parameter(True, help="keep pictures inside the range of real ones after every step")
     decay: bool = parameter(True, help="Adam: the step size falls, see `schedule`")
-    schedule: Literal["step", "cosine"] = parameter(
+    schedule: Literal["step", "cosine", "warm-cosine"] = parameter(
         "step",
         later=True,
-        help="Adam: how the step size falls: times 0.1 after 3/8, 5/8 and 7/8 of the iterations, or by half a cosine",
+        help="Adam: how the step size falls: times 0.1 after 3/8, 5/8 and 7/8 of the iterations, or by half a cosine;"
+        " warm: it first rises for 50 steps, or a tenth of them",
     )
     start: Literal["normal", "small"] = parameter(
         "normal", later=True, help="where a lane starts: standard normal pixels, or a tenth of them (nearly grey)"
@@ -80,6 +89,8 @@ class Recipe(UpdateAttack):
     lanes: int = parameter(16, at_least=1, help="most targets and restarts that run as one batched program")
 
     def unsupported(self, public: Public) -> str | None:
+        if self.statistics and (why := why_no_statistics(public)) is not None:
+            return f"statistics: {why}"
         return label_strategy(self.labels, public)[1]
 
     def trial(self) -> tuple[Self, float]:
@@ -102,11 +113,11 @@ class Recipe(UpdateAttack):
         lanes, chunk = len(group) * self.restarts, self._chunk(group[0])
         planned = (self.iterations + 1) * -(-lanes // chunk)
         objective, public = self._objective(group[0]), group[0].public
-        fits = self.scale == "fitted"
+        (tv, terms), fits = self._priors(group[0]), self.scale == "fitted"
         scaled = fits and is_variable(public, self.simulate)
         taken = (None if fits else assumed_scale(public, objective, self.simulate), assumed_order(public))
         objective = fitted(objective) if fits and not scaled else objective
-        problem = build_problem(group, labels, objective, self.tv, self.boxed, planned, self.simulate, scaled)
+        problem = build_problem(group, labels, objective, tv, self.boxed, planned, self.simulate, scaled, terms)
         tracker = Tracker(self.iterations, lanes, chunk)
         best = self._search(problem, group, tracker)
         notes = [*problem.programs.notes, *(one for one in taken if one)]
@@ -122,9 +133,13 @@ class Recipe(UpdateAttack):
             for index, seen in enumerate(group)
         ]
 
+    def _priors(self, seen: UpdateObservation) -> tuple[float, Sequence[Term]]:
+        """The weight of mean total variation, and what else is added to the distance."""
+        return self.tv, [of_statistics(self.statistics, seen)] if self.statistics else []
+
     def _search(self, problem: Problem, group: Sequence[UpdateObservation], tracker: Tracker) -> Best:
         """The best start of every target. With `converged` set, a target that converged starts no more."""
-        tolerance = self.converged * _scale(problem, self.objective)
+        tolerance = self.converged * scale_of(problem, self.objective)
         best = nothing_yet(problem, len(group))
         if not self.converged:  # every start is wanted: all are lanes at once, target by target
             starts = torch.stack([self._start(problem, seen) for seen in group for _ in range(self.restarts)])
@@ -146,7 +161,8 @@ class Recipe(UpdateAttack):
         """The distance that a search minimises; a preset whose paper has one of its own states it here."""
         return objective_for(self.objective, seen)
 
-    def _minimiser(self, tracker: Tracker) -> Minimise:
+    def _minimiser(self, tracker: Tracker, pull: Pull | None = None, jitter: Jitter | None = None) -> Minimise:
+        """How lanes are minimised; `pull` and `jitter` are Adam's (`adam.py`)."""
         common: dict[str, Any] = {"iterations": self.iterations, "report": tracker.at}
         memory: dict[str, Any] = {"memory": self.memory, "patience": self.patience}
         if self.optimizer == "lbfgs":
@@ -154,6 +170,7 @@ class Recipe(UpdateAttack):
         if self.optimizer == "lbfgs-wolfe":
             return lambda problem, start, stop: lbfgs_wolfe(problem, start, tolerance=stop, **memory, **common)
         common |= {"lr": self.lr, "signed": self.optimizer == "signed-adam", "plateau": self.plateau}
+        common |= {"pull": pull, "jitter": jitter}
         schedule = self.schedule if self.decay else "none"
         return lambda problem, start, stop: adam(
             problem, start, schedule=schedule, tolerance=stop if self.converged else None, **common
@@ -172,9 +189,12 @@ class Recipe(UpdateAttack):
         return chunk_of(self.lanes, sum(t.numel() for one in each_round(seen) for t in one.update))
 
 
-def _scale(problem: Problem, objective: str) -> Tensor:
-    """What `converged` is a share of, `(targets,)`: l2's own size, the squared norm; the others are relative."""
-    squares = torch.stack([t.flatten(1).square().sum(dim=1) for t in problem.seen]).sum(dim=0)
+def scale_of(problem: Problem, objective: str) -> Tensor:
+    """What `converged` is a share of, `(targets,)`: the update's own size, squared or by layers; of relative ones 1."""
+    by_tensor = torch.stack([t.flatten(1).square().sum(dim=1) for t in problem.seen])
+    if objective == "layer-norms":
+        return by_tensor.sqrt().sum(dim=0)
+    squares = by_tensor.sum(dim=0)
     return squares if objective == "l2" else torch.ones_like(squares)
 
 

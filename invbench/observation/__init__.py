@@ -33,6 +33,7 @@ from invbench.observation.model import Confidences, Inversion, ModelObservation,
 from invbench.observation.participation import ParticipationGuess, ParticipationObservation, ParticipationPublic
 from invbench.observation.training_set import TrainingSetGuess, TrainingSetObservation, TrainingSetPublic
 from invbench.observation.update import (
+    BatchStatistics,
     Guess,
     Public,
     PublicDefense,
@@ -55,6 +56,7 @@ __all__ = [
     "AuditObservation",
     "AuditPublic",
     "BatchMembershipObservation",
+    "BatchStatistics",
     "Confidences",
     "CountedPrior",
     "ExtractionGuess",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from invbench.observation._base import Answer, Labelled, Observation, Plain
+from invbench.observation._base import Answer, Labelled, Observation, Plain, Tensors
 
 _ROUNDING = 1e-3  # what arithmetic may leave a picture outside of [0, 1]
 
@@ -75,6 +75,14 @@ class SharedRound:
     update: Update
 
 
+@dataclass(frozen=True, eq=False)
+class BatchStatistics:
+    """Mean and variance `(channels,)` of what one BatchNorm layer is given, over pictures and places."""
+
+    mean: Tensor
+    variance: Tensor
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class UpdateObservation(Observation[Public]):
     """One client's shared update, or the average of several clients', as the server sees it (game `update`).
@@ -83,6 +91,9 @@ class UpdateObservation(Observation[Public]):
     shares, as defended, one tensor a parameter. `labels` `(B,)` only where the protocol says that they are known.
     `rounds`: all rounds, in order, where the same batch was in several; `model` and `update` are then of the first.
     `pooled`: that `update` is instead what an attacker makes of all rounds together (`updates/pooling.py`).
+    `buffers_before`: what BatchNorm remembers in the global model, by buffers' names; in train mode `model` forgets it.
+    `buffers_after`: the same as the client left it, where it shares that. `statistics`: those of the client's batch, by
+    layers' names and with the biased variance, where they are given outright. No defence acts on these.
     """
 
     model: nn.Module
@@ -91,6 +102,9 @@ class UpdateObservation(Observation[Public]):
     device: torch.device
     rounds: tuple[SharedRound, ...] = ()
     pooled: bool = False
+    buffers_before: Tensors = field(default_factory=dict)
+    buffers_after: Tensors | None = None
+    statistics: Mapping[str, BatchStatistics] | None = None
 
     def channel_constants(self) -> tuple[Tensor, Tensor]:
         """Normalisation constants `mean, std`, each `(C, 1, 1)`."""

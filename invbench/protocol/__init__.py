@@ -64,6 +64,12 @@ class UpdateProtocol(Protocol, ABC):
     batch_norm: Literal["eval", "train"] = parameter(
         "eval", later=True, help="BatchNorm with its running statistics, or with those of the client's own batch"
     )
+    batch_statistics: Literal["before", "after", "given"] = parameter(
+        "before",
+        later=True,
+        help="what is seen of BatchNorm, undefended: its buffers as before the round, those that the client leaves too,"
+        " or the batch's own statistics outright",
+    )
     precision: Literal["float32", "tf32", "bfloat16"] = parameter(
         "float32", later=True, help="to which clients round what their products multiply, see protocol/_precision.py"
     )

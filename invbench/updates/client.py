@@ -1,10 +1,10 @@
-"""What clients really send: their updates behind a stack of defences, as the server sees them."""
+"""What clients really send: their updates behind a stack of defences, as the server sees them, and what else."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from hashlib import sha256
 
 import torch
@@ -12,12 +12,21 @@ from torch import Tensor, nn
 
 from invbench.defenses import Client, Context, Stack, mean
 from invbench.defenses._contract import BrokenContract
-from invbench.observation import Public, Update
+from invbench.observation import BatchStatistics, Public, Tensors, Update
 from invbench.protocol import Gradient
+from invbench.protocol._batch_norm import buffers_after, statistics_of
 from invbench.protocol._gradient import gradient
 from invbench.protocol._precision import multiplying
 from invbench.updates.arithmetic import through_weights
 from invbench.updates.simulation import defended_gradient, protocol_of, simulate
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """What a client shares beside its update: BatchNorm's `buffers` as it leaves them, or its batch's `statistics`."""
+
+    buffers: Tensors | None = None
+    statistics: Mapping[str, BatchStatistics] | None = None
 
 
 def observed_update(
@@ -99,13 +108,44 @@ def sent_by_one(
     `network`: the client's own, which parts may reach: nobody else's, and no later client's (`own_copies`).
     `gradient`: that of a batch, before defences act on its examples.
     """
-    images, labels = images.clone(), labels.clone()
-    draws = protocol_of(public).draw(len(images), context.generator)
-    context = replace(context, client=Client(public, network, (images, labels)))
-    images, labels = stack.at("inputs", (images, labels), context)
-    context = replace(context, client=Client(public, network, (images, labels)))
+    client, draws = _client(public, network, images, labels, context, stack)
+    images, labels = client.batch
+    context = replace(context, client=client)
     step = defended_gradient(stack, context, gradient)
     with multiplying(protocol_of(public).precision):
         shared = simulate(replace(public, clients=1), network, images, labels, gradient=step, draws=draws)
     sent = stack.at("update", shared, context)
     return through_weights(sent, tuple(network.parameters())) if protocol_of(public).sends_weights else sent
+
+
+def shown_by_one(
+    public: Public,
+    network: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    context: Context,
+    stack: Stack,
+    before: Tensors,
+) -> Shown:
+    """What the protocol grants of BatchNorm's statistics of one client's batch, behind the defences of its pictures.
+
+    `context`: of a stream as `sent_by_one` had it, so that it draws the same. `before`: the global model's buffers.
+    """
+    grant = protocol_of(public).batch_statistics
+    if grant == "before":
+        return Shown()
+    client, _ = _client(public, copy.deepcopy(network), images, labels, context, stack)
+    with torch.no_grad(), multiplying(protocol_of(public).precision):
+        if grant == "after":
+            return Shown(buffers=buffers_after(client.network, before, client.batch[0]))
+        return Shown(statistics=statistics_of(client.network, client.batch[0]))
+
+
+def _client(
+    public: Public, network: nn.Module, images: Tensor, labels: Tensor, context: Context, stack: Stack
+) -> tuple[Client, Tensors]:
+    """A client with its own network and copies of its pictures, its batch as defences leave it, and what it draws."""
+    images, labels = images.clone(), labels.clone()
+    draws = protocol_of(public).draw(len(images), context.generator)
+    context = replace(context, client=Client(public, network, (images, labels)))
+    return Client(public, network, stack.at("inputs", (images, labels), context)), draws

@@ -47,14 +47,15 @@ def underdetermined(
     batch_size: int,
     shared: Mapping[str, Tensor] | None = None,
     weights: int = 1,
+    beside: int = 0,
 ) -> str | None:
     """A sentence where the pictures have more numbers than their gradient tells; None where it may suffice.
 
     `network` on the meta device, `image_shape` `(C, H, W)`; `shared` as in `independent_equations`. `weights`: at how
-    many the gradient is told, one after the other.
+    many the gradient is told, one after the other. `beside`: numbers that are seen beside the gradient.
     """
     unknown = batch_size * math.prod(image_shape)
-    told = weights * independent_equations(network, image_shape, batch_size, shared)
+    told = weights * independent_equations(network, image_shape, batch_size, shared) + beside
     if told >= unknown:
         return None
     numbers = "number" if told == 1 else "numbers"

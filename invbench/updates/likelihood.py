@@ -5,7 +5,8 @@
 Expected is what the client would share, on average, if the guess were its batch; the variance is that of the
 declared noise, of rounding, of what a compression leaves open, and of float32 arithmetic. At the truth it is about 1
 where noise is declared, and at most about 1 where there is none: `updates/arithmetic.py` bounds what any processor
-leaves. Whoever holds the update can compute it: no truth is needed.
+leaves. Whoever holds the update can compute it: no truth is needed. BatchNorm's statistics, which a protocol may grant
+beside the update, are not part of it.
 """
 
 from __future__ import annotations

@@ -23,9 +23,10 @@ from invbench.defenses import Client, Context, Stack, mean
 from invbench.federation import Utility
 from invbench.observation import Labelled, Public, Tensors, Update
 from invbench.protocol import Gradient
+from invbench.protocol._batch_norm import bytes_shown
 from invbench.protocol._gradient import gradient
 from invbench.updates.client import own_copies, sent_by_one
-from invbench.updates.simulation import multiple_of
+from invbench.updates.simulation import multiple_of, protocol_of
 from invbench.victims.dealing import Share
 
 WEIGHED = 20
@@ -71,6 +72,7 @@ def federate(
     taking_part = stream("federation: who takes part", *drawn_by)
     of_round = _private(public, network, pictures, training) if training.private is not None else None
     step, weighed, own = gradient_by(training), list[int](), own_copies(network)
+    shown = bytes_shown(network, protocol_of(public).batch_statistics)
     start = [parameter.detach().clone() for parameter in network.parameters()]
     started = time.perf_counter()
     for number in range(training.steps):
@@ -86,7 +88,7 @@ def federate(
                     for b, context in zip(batches, contexts, strict=True)
                 ]
             if number % max(1, training.steps // WEIGHED) == 0:
-                weighed += [stack.message_bytes(shared, len(sent)) for shared in sent]
+                weighed += [stack.message_bytes(shared, len(sent)) + shown for shared in sent]
             _take(network, mean(stack.at("aggregate", sent, contexts[0])), factor, number)
         for group in optimizer.param_groups:
             group["lr"] = utility.lr * schedule(number, training.steps)

@@ -119,6 +119,7 @@ def forms(picture: np.ndarray, public: Public) -> list[np.ndarray]:
 
 def test_an_observation_has_the_fields_that_the_threat_model_grants_and_no_others() -> None:
     granted = {"public", "model", "update", "labels", "generator", "device", "prepared", "rounds", "pooled"}
+    granted |= {"buffers_before", "buffers_after", "statistics"}
     assert {field.name for field in dataclasses.fields(UpdateObservation)} == granted
     assert {field.name for field in dataclasses.fields(Public)} == {
         "model", "network", "image_shape", "classes", "batch_size", "labels", "mean", "std",
@@ -135,7 +136,7 @@ def test_the_public_part_says_what_the_cell_says(tmp_path: Path) -> None:
         "fedsgd",
         {
             **{"labels": "hidden", "clients": 1, "batch_norm": "eval", "precision": "float32"},
-            **{"public": 0, "model_check": False, "rounds": 1},
+            **{"public": 0, "model_check": False, "rounds": 1, "batch_statistics": "before"},
         },
     )
     assert public.labels == "hidden"

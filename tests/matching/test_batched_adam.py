@@ -199,3 +199,41 @@ def test_a_lane_on_a_plateau_leaves_with_its_best_point_and_one_that_gets_on_sta
     best = min(visited, key=lambda x: float(flat(x, constants[0])))
     assert torch.equal(outcome.variables[0], best)
     assert adam(curve, start, **settings).evaluations.tolist() == [21, 21]  # type: ignore[arg-type]
+
+
+def test_a_pull_is_part_of_what_is_minimised_and_not_of_the_objective() -> None:
+    """Lanes at a bowl each that are drawn to each other meet where torch's Adam of the sum goes."""
+    curve, start = Curve(bowl, drawn(2, 4)), drawn(2, 4, seed=1)
+
+    def pull(step: int, variables: Tensor, lanes: Tensor) -> tuple[Tensor, Tensor]:
+        away = variables - variables.mean(dim=0)
+        return 2 * away, away.square().sum(dim=1)
+
+    common = {"iterations": 20, "lr": 0.1, "signed": False, "schedule": "none", "report": silent}
+    outcome = adam(curve, start, pull=pull, **common)
+    theirs = start.clone().requires_grad_()
+    optimizer = torch.optim.Adam([theirs], lr=0.1)
+    for _ in range(20):
+        optimizer.zero_grad()
+        values = torch.stack([bowl(x, c) for x, c in zip(theirs, curve.constants, strict=True)]).sum()
+        (values + (theirs - theirs.mean(dim=0).detach()).square().sum()).backward()
+        optimizer.step()
+    torch.testing.assert_close(outcome.variables, theirs.detach(), rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(outcome.objective[0], bowl(outcome.variables[0], curve.constants[0]))
+
+
+def test_jitter_is_added_after_a_step_times_its_size_and_stays_in_the_box() -> None:
+    limit = torch.full((4,), 0.5, dtype=torch.float64)
+    flat = Curve(lambda x, c: 0 * x.sum(), drawn(2, 4), -limit, limit)
+    moved = torch.tensor([[1.0, -1.0, 0.0, 100.0]] * 2, dtype=torch.float64)
+    start = torch.zeros(2, 4, dtype=torch.float64)
+    common = {"iterations": 2, "lr": 0.1, "signed": False, "schedule": "none", "report": silent}
+    outcome = adam(flat, start, jitter=lambda step, lanes: moved[lanes], **common)
+    torch.testing.assert_close(outcome.variables[0], torch.tensor([0.2, -0.2, 0.0, 0.5], dtype=torch.float64))
+
+
+def test_a_warm_schedule_rises_and_then_is_the_cosine_of_what_is_left() -> None:
+    assert [step_size("warm-cosine", step, 2000) for step in (1, 25, 50, 51)] == [0.02, 0.5, 1.0, 1.0]
+    assert step_size("warm-cosine", 1050, 2050) == pytest.approx(step_size("cosine", 1000, 2000))
+    assert step_size("warm-cosine", 2000, 2000) == pytest.approx(step_size("cosine", 1950, 1950))
+    assert [step_size("warm-cosine", step, 3) for step in (1, 2, 3)] == [step_size("cosine", s, 3) for s in (1, 2, 3)]

@@ -19,7 +19,16 @@ from invbench.defenses.gaussian import Gaussian
 from invbench.defenses.quantize import Quantize
 from invbench.defenses.random_k import RandomK
 from invbench.defenses.top_k import TopK
-from invbench.matching.objectives import INTERVALS, OBJECTIVES, cosine, interval_cosine, l2, layer_l2, masked_cosine
+from invbench.matching.objectives import (
+    INTERVALS,
+    OBJECTIVES,
+    cosine,
+    interval_cosine,
+    l2,
+    layer_l2,
+    layer_norms,
+    masked_cosine,
+)
 from invbench.matching.recipe import Recipe
 from invbench.observation import Update
 
@@ -71,6 +80,9 @@ def test_every_objective_is_its_formula(pair: tuple[Update, Update]) -> None:
     ratios = [((x - y).square().sum() / y.square().sum()).item() for x, y in zip(one, two, strict=True)]
     assert float(l2(one, two)) == pytest.approx(((a - b) ** 2).sum())
     assert float(layer_l2(one, two)) == pytest.approx(np.mean(ratios))
+    assert float(layer_norms(one, two)) == pytest.approx(
+        sum(float((x - y).norm()) for x, y in zip(one, two, strict=True))
+    )
     assert float(cosine(one, two)) == pytest.approx(angle(a, b), abs=1e-12)
     assert float(masked_cosine(one, two)) == pytest.approx(angle(a, b), abs=1e-12)
     if a @ b > 0:  # else the scale that brings them nearest is none
