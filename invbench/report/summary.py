@@ -138,12 +138,17 @@ def field(value: object) -> object:
 def _metrics(figures: Sequence[Figures]) -> list[str]:
     """Metrics of the games present in the sheets' order, then what nothing describes, by name.
 
-    A limit has columns where some cell has a value.
+    A limit, and what says something by having a value (a sheet's `aside`), has columns where some cell has a value.
     """
     games = {one.record.names["game"] for one in figures}
     found = set[str]().union(*(one.scores for one in figures))
-    every = [column for s in every_sheet() if s.game in games for column in s.columns]
-    known = dict.fromkeys(column.name for column in every if column.role != "limit" or column.name in found)
+    present = [sheet for sheet in every_sheet() if sheet.game in games]
+    every = [column for sheet in present for column in sheet.columns]
+    rare = {name for sheet in present for name, usual in sheet.layout.aside if usual < 0}
+    always = (column.role != "limit" and column.name not in rare for column in every)
+    known = dict.fromkeys(
+        column.name for column, shown in zip(every, always, strict=True) if shown or column.name in found
+    )
     return [*known, *sorted(found - known.keys())]
 
 

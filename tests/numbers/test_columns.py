@@ -11,10 +11,12 @@ from invbench.sheets import columns, every_sheet, sheet_of
 
 def test_the_first_games_have_the_columns_of_their_contract() -> None:
     update = ("psnr", "ssim", "lpips", "label_accuracy", "label_overlap", "identified", "recovered", "exact")
-    assert measured("update") == update
+    assert measured("update") == (*update, "d_snr", "d_snr_honest")
     assert measured("attribute") == ("accuracy", "macro_auc", "error")
-    assert [name for name, column in columns().items() if column.role != "limit"][:10] == [
+    assert [name for name, column in columns().items() if column.role != "limit"][:12] == [
         *update,
+        "d_snr",
+        "d_snr_honest",
         "accuracy",
         "macro_auc",
     ]
@@ -50,12 +52,13 @@ def test_the_gate_puts_up_with_half_a_decibel_and_with_two_hundredths_of_anythin
     assert tolerances.pop("weight_error") == 1e-3
     assert tolerances.pop("exposure") == 0.5
     assert {tolerances.pop(name) for name in ("training_found", "unseen_found")} == {1.0}
+    assert {tolerances.pop(name) for name in ("d_snr", "d_snr_honest")} == {0.05}
     assert set(tolerances.values()) == {0.02}
 
 
 def test_only_a_lower_perceptual_distance_and_smaller_errors_are_a_stronger_attack() -> None:
     lower = {name for name, column in columns().items() if column.better == "lower" and column.role != "limit"}
-    errors = {"weight_error", "validation_error", "update_error", "error"}
+    errors = {"weight_error", "validation_error", "update_error", "error", "d_snr", "d_snr_honest"}
     assert lower == {"lpips", "unseen_found", "bits_per_byte"} | errors
     assert {columns()[name].role for name in ("validation_error", "error", "unseen_found")} == {"cost"}
     assert columns()["lpips"].gain(-0.1) == 0.1
