@@ -33,6 +33,7 @@ QUESTIONS = (
     "audit",
     "disaggregate",
     "aggregation",
+    "frontier",
 )
 
 
