@@ -62,16 +62,21 @@ def fingerprint(network: nn.Module) -> str:
 def own_copies(network: nn.Module) -> Callable[[], nn.Module]:
     """Gives a client after the other a copy of the network as it then is, one in the place of the other.
 
-    To copy weights is a tenth of the work of copying modules, and the half of a small network's round.
+    To copy weights is a tenth of the work of copying modules, and the half of a small network's round. Where a client
+    left tensors of other shapes (buffers that hold its draws) the modules are copied.
     """
-    own = copy.deepcopy(network)
+    own = [copy.deepcopy(network)]
 
     def fresh() -> nn.Module:
+        mine, given = _tensors(own[0]), _tensors(network)
+        if [one.shape for one in mine] != [one.shape for one in given]:
+            own[0] = copy.deepcopy(network)
+            return own[0]
         with torch.no_grad():
-            for mine, given in zip(_tensors(own), _tensors(network), strict=True):
-                mine.copy_(given)
-                mine.grad = None
-        return own
+            for one, there in zip(mine, given, strict=True):
+                one.copy_(there)
+                one.grad = None
+        return own[0]
 
     return fresh
 

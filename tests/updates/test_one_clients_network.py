@@ -31,3 +31,13 @@ def test_each_client_is_given_the_network_as_it_then_is() -> None:
     with torch.no_grad():
         next(network.parameters()).add_(1)
     assert torch.equal(next(fresh().parameters()), next(network.parameters()))
+
+
+def test_a_client_that_leaves_tensors_of_other_shapes_leaves_them_to_nobody() -> None:
+    images, _ = digits(1)
+    network = victim(images)
+    network.register_buffer("drawn", torch.zeros(0))
+    fresh = own_copies(network)
+    fresh().drawn = torch.ones(2)
+    assert fresh().drawn.shape == (0,)
+    assert all(torch.equal(a, b) for a, b in zip(fresh().parameters(), network.parameters(), strict=True))
