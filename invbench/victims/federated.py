@@ -24,7 +24,7 @@ from invbench.federation import Utility
 from invbench.observation import Labelled, Public, Tensors, Update
 from invbench.protocol import Gradient
 from invbench.protocol._gradient import gradient
-from invbench.updates.client import own_copies, sent_by_one
+from invbench.updates.client import sent_by_one
 from invbench.updates.simulation import multiple_of
 from invbench.victims.dealing import Share
 
@@ -69,7 +69,7 @@ def federate(
     factor, optimizer = multiple_of(public).factor, _optimizer(network, utility)
     taking_part = stream("federation: who takes part", *drawn_by)
     of_round = _private(public, network, pictures, training) if training.private is not None else None
-    step, weighed, own = gradient_by(training), list[int](), own_copies(network)
+    step, weighed = gradient_by(training), list[int]()
     start = [parameter.detach().clone() for parameter in network.parameters()]
     started = time.perf_counter()
     for number in range(training.steps):
@@ -81,7 +81,7 @@ def federate(
             else:
                 batches = [clients[c].next(utility.batch_size) for c in some]
                 sent = [
-                    sent_by_one(public, own(), pictures.images[b], pictures.labels[b], context, stack, step)
+                    sent_by_one(public, network, pictures.images[b], pictures.labels[b], context, stack, step)
                     for b, context in zip(batches, contexts, strict=True)
                 ]
             if number % max(1, training.steps // WEIGHED) == 0:
