@@ -164,8 +164,11 @@ def test_an_axis_of_per_cents_ends_where_they_end() -> None:
 
 def test_marks_that_touch_are_named_together_where_they_are_many() -> None:
     row = [(10.0 * k, 0.0, 10.0 * k + 12, 12.0) for k in range(5)]
-    assert heaps([*row, (500.0, 0.0, 512.0, 12.0)]) == [[0, 1, 2, 3, 4], [5]]
-    assert heaps([*row[:2], (500.0, 0.0, 512.0, 12.0)]) == [[0], [1], [2]]
+    far = (500.0, 0.0, 512.0, 12.0)
+    assert heaps([*row, far], [False] * 6) == [[0, 1, 2, 3, 4], [5]]
+    assert heaps([*row[:2], far], [False] * 3) == [[0], [1], [2]]
+    assert heaps(row, [False, True, False, False, False]) == [[0, 2, 3, 4], [1]]
+    assert heaps(row, [True] * 5) == [[0], [1], [2], [3], [4]]
     assert runs([1, 8, 9, 10, 12, 13]) == "1, 8-10, 12, 13"
 
 
