@@ -157,7 +157,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
         command="python benchmarks/aggregation.py",
         columns=["attack", *(f"n = {n}" for n in settings.clients)],
         rows=[
-            row for attack in dict.fromkeys(one.attack for one in samples.sums) for row in _lines(attack, samples.sums)
+            line for name in dict.fromkeys(one.attack for one in samples.sums) for line in _lines(name, samples.sums)
         ],
         text=[*_said(samples.costs), f"Largest error of CKKS beside the truth: {samples.ckks_error:.1e}."],
     )
