@@ -152,8 +152,8 @@ def answer(settings: Settings, samples: Samples) -> Table:
         title="What does the sum of n clients' updates tell?",
         question="Secure aggregation on an untrained `mlp(width=32)` with ReLU, one picture of `natural` a client: "
         f"mean PSNR in dB of every picture of {settings.targets} rounds, and the best. `suppress` is a malicious "
-        "server's and aims at the first client: its pictures alone count. The control, which reads nothing, is the better "
-        "of the best grey and the mean of other pictures: only what is above it was read.",
+        "server's and aims at the first client: its pictures alone count. The control, which reads nothing, is the "
+        "better of the best grey and the mean of other pictures: only what is above it was read.",
         command="python benchmarks/aggregation.py",
         columns=["attack", *(f"n = {n}" for n in settings.clients)],
         rows=[
