@@ -54,11 +54,13 @@ class Settings(Kept, frozen=True):
 
 
 class Sum(Kept, frozen=True):
-    """PSNR of every picture of every target, of one attack on the sum of so many clients' updates."""
+    """PSNR of every picture of every target, of one attack on the sum of so many clients' updates, and that of the
+    control with the highest mean, which reads nothing."""
 
     attack: Name
     clients: int
     psnr: list[float]
+    control: list[float]
 
 
 class Cost(Kept, frozen=True):
@@ -105,8 +107,9 @@ def _sum(attack: str, clients: int, targets: int) -> Sum:
         deal = dealt(cell, CPU)
         answers = answered(attack_of(cell), deal.observations, execution.Settings()).answers
     psnr = [value for k, one in enumerate(answers) for value in decibels(deal, k, one.images)]
-    found = Sum(cell.attack.short, clients, psnr)
-    print(found.attack, clients, statistics.mean(found.psnr), flush=True)
+    controls = [[v for target in of["psnr"] for v in target if v is not None] for of in deal.controls().values()]
+    found = Sum(cell.attack.short, clients, psnr, max(filter(None, controls), key=statistics.mean))
+    print(found.attack, clients, statistics.mean(found.psnr), statistics.mean(found.control), flush=True)
     return found
 
 
@@ -149,17 +152,22 @@ def answer(settings: Settings, samples: Samples) -> Table:
         title="What does the sum of n clients' updates tell?",
         question="Secure aggregation on an untrained `mlp(width=32)` with ReLU, one picture of `natural` a client: "
         f"mean PSNR in dB of every picture of {settings.targets} rounds, and the best. `suppress` is a malicious "
-        "server's and aims at the first client: its pictures alone count.",
+        "server's and aims at the first client: its pictures alone count. The control, which reads nothing, is the "
+        "better of the best grey and the mean of other pictures: only what is above it was read.",
         command="python benchmarks/aggregation.py",
         columns=["attack", *(f"n = {n}" for n in settings.clients)],
-        rows=[_line(attack, samples.sums) for attack in dict.fromkeys(one.attack for one in samples.sums)],
+        rows=[
+            line for name in dict.fromkeys(one.attack for one in samples.sums) for line in _lines(name, samples.sums)
+        ],
         text=[*_said(samples.costs), f"Largest error of CKKS beside the truth: {samples.ckks_error:.1e}."],
     )
 
 
-def _line(attack: str, sums: Sequence[Sum]) -> list[str]:
+def _lines(attack: str, sums: Sequence[Sum]) -> list[list[str]]:
+    """What the attack reads of each number of clients, and below it what its control has of the same pictures."""
     mine = [one for one in sums if one.attack == attack]
-    return [f"`{attack}`", *(f"{statistics.mean(one.psnr):.1f} (best {max(one.psnr):.1f})" for one in mine)]
+    sides = {f"`{attack}`": [one.psnr for one in mine], "its control": [one.control for one in mine]}
+    return [[name, *(f"{statistics.mean(v):.1f} (best {max(v):.1f})" for v in of)] for name, of in sides.items()]
 
 
 def _said(costs: Sequence[Cost]) -> list[str]:
@@ -167,10 +175,15 @@ def _said(costs: Sequence[Cost]) -> list[str]:
     lines = []
     for scheme in dict.fromkeys(one.scheme for one in costs):
         of = [one for one in costs if one.scheme == scheme]
-        steps = ", ".join(f"{one.step} {1000 * ratio(one.seconds, [1.0]):.3g} ms" for one in of)
+        steps = ", ".join(f"{one.step} {_milliseconds(1000 * ratio(one.seconds, [1.0]))}" for one in of)
         wide = [f"{one.expansion:.4g} times the bytes of float32" for one in of if one.expansion is not None]
-        lines.append(f"`{scheme}`, {of[0].values:,} values: {steps}; {', '.join(wide)}.")
+        values = "a value" if of[0].values == 1 else f"{of[0].values:,} values"
+        lines.append(f"`{scheme}`, {values}: {steps}; {', '.join(wide)}.")
     return lines
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value:,.0f} ms" if value >= 100 else f"{value:.3g} ms"
 
 
 if __name__ == "__main__":

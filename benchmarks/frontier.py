@@ -185,6 +185,7 @@ def _limit(scores: Scores, name: str) -> float | None:
 
 def answer(settings: Settings, samples: Samples) -> Table:
     bare = samples.rows[0]
+    nothing = bare.high <= bare.control
     width = settings.model.partition("width=")[2].rstrip(")")
     return Table(
         title="What does each defence buy and cost on a convolutional network?",
@@ -195,7 +196,8 @@ def answer(settings: Settings, samples: Samples) -> Table:
         "Limit: of any attacker with a Gaussian prior of the pictures, in dB of the mean squared error, empty where it "
         "takes more than 4 GiB; dFIL limit: of any unbiased attacker. "
         "Seconds are CPU seconds, but those of a round, which are wall; those of an attack hold its limits, "
-        "where no row above has made them. A star: no other row leaks less at no less accuracy, or as much at more.",
+        "where no row above has made them. A star, where anything is read without a defence: no other row leaks less "
+        "at no less accuracy, or as much at more.",
         command=f"python benchmarks/frontier.py --width {width} --targets {settings.targets} "
         f"--evaluations {settings.evaluations} --rounds {settings.rounds}",
         columns=[
@@ -204,7 +206,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
         ],
         rows=[
             [
-                *("*" if _unbeaten(row, samples) else "", f"`{row.defense}`"),
+                *("*" if not nothing and _unbeaten(row, samples) else "", f"`{row.defense}`"),
                 *(f"{row.psnr:.2f} [{row.low:.2f}, {row.high:.2f}]", _shown(row.limit), _shown(row.dfil)),
                 *(f"{row.control:.2f}", f"{row.accuracy:.3f}"),
                 *(f"{row.message:,.0f} ({row.message / bare.message:.3g}x)", f"{row.round:.3g}"),
@@ -216,7 +218,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
             "The whole interval lies below the undefended one: "
             + (", ".join(f"`{row.defense}`" for row in samples.rows if row.high < bare.low) or "nowhere")
             + ".",
-            *([NOTHING_READ] if bare.high <= bare.control else []),
+            *([NOTHING_READ] if nothing else []),
             "Rows are compared after the fact: an attack that finds little is no proof of safety.",
         ],
     )

@@ -12,7 +12,7 @@ from torch import Tensor
 from invbench.core import progress
 from invbench.defenses import Client, Context, Stack, mean
 from invbench.observation import Labelled, Public, Update, UpdateObservation
-from invbench.updates.client import own_copies, sent_by_one
+from invbench.updates.client import sent_by_one
 from invbench.updates.pooling import pool
 from invbench.updates.simulation import hidden_scale, multiple_of, protocol_of, simulate, stack_of
 
@@ -85,8 +85,7 @@ def own_updates(seen: UpdateObservation, own: Labelled, batches: Tensor) -> Iter
 def _played(seen: UpdateObservation, own: Labelled) -> Sends:
     """A client as it is."""
     stack, images, labels = stack_of(seen.public), own.images.to(seen.device), own.labels.to(seen.device)
-    own_model = own_copies(seen.model)
-    return lambda batch, stream: sent_by_one(seen.public, own_model(), images[batch], labels[batch], stream, stack)
+    return lambda batch, stream: sent_by_one(seen.public, seen.model, images[batch], labels[batch], stream, stack)
 
 
 def _adds_up(public: Public, stack: Stack) -> bool:

@@ -1,8 +1,8 @@
 """Who computes an evaluation of many lanes: torch.func itself, a traced graph, or a compiled one.
 
 A graph gives the same bits as torch.func (`tracing.py`), so when it takes over is a matter of time alone: tracing
-costs as much as some 30 to 100 evaluations save, and a graph is for one number of lanes. A compiled step rounds
-otherwise; which cells get one follows from their settings (`compiling.py`).
+costs as much as some 50 to 300 evaluations save, most for small networks, and a graph is for one number of lanes. A
+compiled step rounds otherwise; which cells get one follows from their settings (`compiling.py`).
 """
 
 from __future__ import annotations
@@ -19,10 +19,12 @@ from invbench.core.memory import is_out_of_memory
 from invbench.matching.compiling import Step, compiled, pays_back
 from invbench.matching.tracing import Batched, Traced, trace
 
-_WORTH_TRACING = 40
+_WORTH_TRACING = 200
 """Planned evaluations from which the first number of lanes is traced at once."""
-_SEEN_OFTEN = 80
-"""Evaluations after which a later number of lanes (others have left) is traced."""
+_WORTH_COMPILING = 40
+"""The same where the graph is to be compiled."""
+_SEEN_OFTEN = 150
+"""Evaluations after which any number of lanes (others have left) is traced."""
 _NOT_WORTH = "steps not compiled: it would take longer than it saves"
 
 Bound = Callable[[Tensor], tuple[Tensor, ...]]
@@ -44,7 +46,8 @@ class Programs:
         self._done: Counter[int] = Counter()
         self._given: tuple[Tensor, ...] | None = None
         self._bound: Bound | None = None
-        if self._execution.compiles and planned < _WORTH_TRACING:
+        self._worth = _WORTH_COMPILING if self._execution.compiles else _WORTH_TRACING
+        if self._execution.compiles and planned < self._worth:
             self._note(_NOT_WORTH)
 
     def evaluate(self, variables: Tensor, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -63,7 +66,7 @@ class Programs:
     def _wants_graph(self, lanes: int) -> bool:
         if lanes in self._traced:
             return self._traced[lanes] is not None
-        at_once = self._planned >= _WORTH_TRACING and not self._traced
+        at_once = self._planned >= self._worth and not self._traced
         return at_once or self._done[lanes] >= _SEEN_OFTEN
 
     def _bind(self, variables: Tensor, given: tuple[Tensor, ...]) -> Bound | None:

@@ -158,7 +158,7 @@ def _sent(public: Public, network: nn.Module) -> Sent:
     found = plain_noise(public)
     assert found is not None
     context = Context(torch.Generator().manual_seed(0))  # from which smooth steps draw nothing
-    share = simulator(public, network, gradient=defended_gradient(found.steps, context))
+    share = simulator(public, network, gradient=defended_gradient(found.steps, context, at_once=True))
 
     def sent(images: Tensor, labels: Tensor) -> Update:
         return found.steps.at("update", share(*found.steps.at("inputs", (images, labels), context)), context)

@@ -25,7 +25,8 @@ class Point:
     Its interval is over seeds where there are several, else over targets. `accuracy`: a share; its interval is over
     seeds, of a single one over held-out pictures (Wilson). `limit`: beyond which none of a stated kind can get.
     `guarantee`: the note of the record that says of what the epsilon is; empty without one.
-    `unbeaten`: no other point leaks less at no less accuracy, or as much at more.
+    `unbeaten`: no other point leaks less at no less accuracy, or as much at more. `also`: other metrics, as people
+    write them, by which some attack on it has surely read something.
     """
 
     number: int
@@ -39,6 +40,7 @@ class Point:
     guarantee: str = ""
     limit: float | None = None
     unbeaten: bool = False
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def _frontier(figures: Sequence[Figures], costs: Mapping[str, Cost]) -> Frontier
                     epsilon=_said(cells, ("epsilon",)),
                     guarantee=_guarantee(cells),
                     limit=_said(cells, limits),
+                    also=_also(cells, metric),
                 )
             )
     marked = tuple(replace(p, unbeaten=not any(_beats(q, p, metric) for q in points)) for p in points)
@@ -162,6 +165,12 @@ def _said(cells: Sequence[Figures], metrics: Sequence[str]) -> float | None:
         if values := [one.scores[metric].mean for one in cells if metric in one.scores]:
             return max(values)
     return None
+
+
+def _also(cells: Sequence[Figures], metric: Column) -> tuple[str, ...]:
+    """The other metrics that surely show that something was read: a picture is found that is far from its original."""
+    read = (leak.metric for one in cells for leak in one.evidence if leak.read and leak.metric != metric.name)
+    return tuple(cells[0].sheet.column(name).written for name in dict.fromkeys(read))
 
 
 def _guarantee(cells: Sequence[Figures]) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from invbench.report import wording
 from invbench.report.frontier import Frontier, Point, surely_less_accurate, surely_less_leak
 from invbench.report.frontier_plot import frontier_png
+from invbench.report.leaks import Control
 from invbench.report.tables import address, code, table, text
 from invbench.report.utility import seconds, spread
 from invbench.store import Results, write_atomic
@@ -118,8 +119,10 @@ def _words(frontier: Frontier) -> list[str]:
     if frontier.control is not None:
         nothing = wording.with_unit(metric, frontier.control.mean)
         lines.append(
-            f"Who reads nothing has {nothing} (control {text(frontier.control.name)}): only beyond it is a leak."
+            f"Who reads nothing has {nothing} (control {text(frontier.control.name)}): beyond it is a leak, and short"
+            " of it only what another metric shows."
         )
+        lines += _shown_otherwise(frontier, frontier.control)
     lines += [f"Beaten on both counts by nothing measured here: {_listed([p for p in frontier.points if p.unbeaten])}."]
     others = [point for point in frontier.points if point is not bare]
     if bare is not None and others:
@@ -135,6 +138,13 @@ def _words(frontier: Frontier) -> list[str]:
     lines += [*_room(frontier), *_guarantees(frontier)]
     lines += [f"Not drawn: {code(label)}: {text(reason)}." for label, reason in frontier.left_out.items()]
     return [*lines, "Surely: 95 % intervals lie apart. Which row leaks least is chosen from these numbers themselves."]
+
+
+def _shown_otherwise(frontier: Frontier, control: Control) -> list[str]:
+    """The points that look as if nothing were read of them, and are read by another metric."""
+    below = [p for p in frontier.points if p.also and frontier.metric.gain(p.leak.mean - control.mean) <= 0]
+    said = ", ".join(f"{code(point.label)} by {' and '.join(map(text, point.also))}" for point in below)
+    return [f"Short of it and yet surely read: {said}."] if below else []
 
 
 def _room(frontier: Frontier) -> list[str]:

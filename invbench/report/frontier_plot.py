@@ -53,7 +53,7 @@ def frontier_png(frontier: Frontier) -> bytes:
     for point in frontier.points:
         _bars(draw, point, x, y)
     taken = [_mark(draw, point, x(100 * point.accuracy.mean), y(point.leak.mean)) for point in frontier.points]
-    for places in heaps(taken):
+    for places in heaps(taken, [point.epsilon is not None for point in frontier.points]):
         words = _words([frontier.points[place] for place in places])
         taken.append(_label(draw, words, _around([taken[place] for place in places]), taken))
     buffer = io.BytesIO()
@@ -132,8 +132,11 @@ def _mark(draw: ImageDraw.ImageDraw, point: Point, here: float, there: float) ->
     return box
 
 
-def heaps(marks: Sequence[Box]) -> list[list[int]]:
-    """Places of marks that are named together: of those that touch, from one to the next, where they are many."""
+def heaps(marks: Sequence[Box], alone: Sequence[bool]) -> list[list[int]]:
+    """Places of marks that are named together: of those that touch, from one to the next, where they are many.
+
+    `alone`: which have more to say than a number, and stand by themselves.
+    """
     left, found = list(range(len(marks))), list[list[int]]()
     while left:
         heap = [left.pop(0)]
@@ -141,7 +144,9 @@ def heaps(marks: Sequence[Box]) -> list[list[int]]:
             near = [other for other in left if _shared(marks[place], marks[other])]
             heap += near
             left = [other for other in left if other not in near]
-        found += [sorted(heap)] if len(heap) >= MANY else [[place] for place in heap]
+        together = sorted(place for place in heap if not alone[place])
+        found += [together] if len(together) >= MANY else [[place] for place in together]
+        found += [[place] for place in heap if alone[place]]
     return sorted(found)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -48,8 +48,7 @@ def observed_update(
     if protocol_of(public).model_check and len({fingerprint(one) for one in {id(n): n for n in networks}.values()}) > 1:
         raise ValueError("clients were given different models and compare them (model_check): they share nothing")
     with torch.no_grad():  # a graph would lead an attacker from the update back to the pictures
-        own = map(copy.deepcopy, networks)
-        batches = zip(own, images.chunk(len(contexts)), labels.chunk(len(contexts)), contexts, strict=True)
+        batches = zip(networks, images.chunk(len(contexts)), labels.chunk(len(contexts)), contexts, strict=True)
         sent = [sent_by_one(public, *batch, stack) for batch in batches]
         aggregated = stack.at("aggregate", sent, contexts[0])
         seen = aggregated[0] if len(aggregated) == 1 else mean(aggregated)
@@ -69,32 +68,6 @@ def fingerprint(network: nn.Module) -> str:
     return found.hexdigest()
 
 
-def own_copies(network: nn.Module) -> Callable[[], nn.Module]:
-    """Gives a client after the other a copy of the network as it then is, one in the place of the other.
-
-    To copy weights is a tenth of the work of copying modules, and the half of a small network's round. Where a client
-    left tensors of other shapes (buffers that hold its draws) the modules are copied.
-    """
-    own = [copy.deepcopy(network)]
-
-    def fresh() -> nn.Module:
-        mine, given = _tensors(own[0]), _tensors(network)
-        if [one.shape for one in mine] != [one.shape for one in given]:
-            own[0] = copy.deepcopy(network)
-            return own[0]
-        with torch.no_grad():
-            for one, there in zip(mine, given, strict=True):
-                one.copy_(there)
-                one.grad = None
-        return own[0]
-
-    return fresh
-
-
-def _tensors(network: nn.Module) -> list[Tensor]:
-    return [*network.parameters(), *network.buffers()]
-
-
 def _finite(update: Update) -> bool:
     return all(bool(tensor.isfinite().all()) for tensor in update)
 
@@ -108,11 +81,11 @@ def sent_by_one(
     stack: Stack,
     gradient: Gradient = gradient,
 ) -> Update:
-    """One client's update, defended; of copies of its pictures, so that no part reaches the truth.
+    """One client's update, defended; of copies, so that no part reaches the truth or the next client's victim.
 
-    `network`: the client's own, which parts may reach: nobody else's, and no later client's (`own_copies`).
     `gradient`: that of a batch, before defences act on its examples.
     """
+    network = copy.deepcopy(network)
     client, draws = _client(public, network, images, labels, context, stack)
     images, labels = client.batch
     context = replace(context, client=client)

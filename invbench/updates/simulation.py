@@ -93,11 +93,16 @@ def declared(defenses: Sequence[PublicDefense]) -> Stack:
     return Stack(tuple(_defense(d.name, d.parameters) for d in defenses))
 
 
-def defended_gradient(stack: Stack, context: Context, gradient: Gradient = gradient) -> Gradient:
-    """The mean gradient of a batch behind the defences that act on its examples."""
+def defended_gradient(
+    stack: Stack, context: Context, gradient: Gradient = gradient, *, at_once: bool = False
+) -> Gradient:
+    """The mean gradient of a batch behind the defences that act on its examples, which are computed one after the other
+    or `at_once` (`per_example_gradients`)."""
     if not stack.acts("per_example"):
         return gradient
-    return mean_of_examples(lambda gradients: mean(stack.at("per_example", gradients, context)), gradient)
+    return mean_of_examples(
+        lambda gradients: mean(stack.at("per_example", gradients, context)), gradient, at_once=at_once
+    )
 
 
 def multiple_of(public: Public) -> Multiple:

@@ -25,7 +25,7 @@ from invbench.observation import Labelled, Public, Tensors, Update
 from invbench.protocol import Gradient
 from invbench.protocol._batch_norm import bytes_shown
 from invbench.protocol._gradient import gradient
-from invbench.updates.client import own_copies, sent_by_one
+from invbench.updates.client import sent_by_one
 from invbench.updates.simulation import multiple_of, protocol_of
 from invbench.victims.dealing import Share
 
@@ -71,7 +71,7 @@ def federate(
     factor = multiple_of(replace(public, batch_size=utility.batch_size)).factor
     taking_part = stream("federation: who takes part", *drawn_by)
     of_round = _private(public, network, pictures, training) if training.private is not None else None
-    step, weighed, own = gradient_by(training), list[int](), own_copies(network)
+    step, weighed = gradient_by(training), list[int]()
     shown = bytes_shown(network, protocol_of(public).batch_statistics)
     start = [parameter.detach().clone() for parameter in network.parameters()]
     started = time.perf_counter()
@@ -84,7 +84,7 @@ def federate(
             else:
                 batches = [clients[c].next(utility.batch_size) for c in some]
                 sent = [
-                    sent_by_one(public, own(), pictures.images[b], pictures.labels[b], context, stack, step)
+                    sent_by_one(public, network, pictures.images[b], pictures.labels[b], context, stack, step)
                     for b, context in zip(batches, contexts, strict=True)
                 ]
             if number % max(1, training.steps // WEIGHED) == 0:

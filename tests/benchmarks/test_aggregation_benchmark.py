@@ -21,6 +21,7 @@ def test_the_table_is_of_the_samples_alone_and_a_malicious_server_reads_one_of_t
     kept = msgspec.json.decode(msgspec.json.encode(asked.measure(settings)), type=asked.Samples)
     assert [one.clients for one in kept.sums] == [1, 2]
     assert kept.sums[1].psnr == pytest.approx(kept.sums[0].psnr, abs=1)
+    assert all(max(one.control) < 40 < min(one.psnr) for one in kept.sums)
     assert kept.ckks_error < 1e-6
     table = asked.answer(settings, kept)
     assert all(len(row) == len(table.columns) for row in table.rows)

@@ -23,5 +23,11 @@ def test_each_setting_has_its_leak_and_its_cost_and_the_table_is_of_the_samples_
     assert kept.rows[1].message < 0.2 * kept.rows[0].message
     table = asked.answer(settings, kept)
     assert all(len(row) == len(table.columns) for row in table.rows)
-    assert any(row[0] == "*" for row in table.rows)
+    nothing = samples.rows[0].high <= samples.rows[0].control
+    assert any(row[0] == "*" for row in table.rows) != nothing
+    assert (asked.NOTHING_READ in table.text) == nothing
+    read = asked.Samples([msgspec.structs.replace(row, control=row.high - 1) for row in kept.rows])
+    assert any(row[0] == "*" for row in asked.answer(settings, read).rows)
+    blind = asked.Samples([msgspec.structs.replace(row, control=row.high) for row in kept.rows])
+    assert not any(row[0] == "*" for row in asked.answer(settings, blind).rows)
     assert len(asked.DEFENSES) == 12

@@ -26,7 +26,7 @@ from invbench.updates.client import observed_update
 
 
 def never(what: str) -> Callable[[], Any]:
-    def refuse(*_: Any) -> Any:
+    def refuse(*_: Any, **__: Any) -> Any:
         raise AssertionError(f"{what} was computed though nothing needs it")
 
     return refuse

@@ -126,6 +126,18 @@ def test_examples_come_one_by_one_and_average_to_the_batch() -> None:
     torch.testing.assert_close(average, whole, rtol=1e-10, atol=1e-14)
 
 
+def test_examples_at_once_are_those_one_by_one_and_so_are_their_slopes_in_the_pictures() -> None:
+    network, (images, labels) = convnet(), batch(3)
+    tensors, slopes = tensors_of(network), []
+    for at_once in (False, True):
+        pictures = images.clone().requires_grad_()
+        examples = per_example_gradients(network, *tensors, pictures, labels, at_once=at_once)
+        assert len(examples) == 3
+        longest = sum((k + 1) * (tensor**2).sum() for k, one in enumerate(examples) for tensor in one)
+        slopes.append((examples, torch.autograd.grad(longest, pictures)))
+    torch.testing.assert_close(*slopes, rtol=1e-9, atol=1e-12)
+
+
 def test_examples_with_probabilities_average_to_the_batch() -> None:
     network, (images, labels) = convnet(), batch(3)
     soft = 0.7 * one_hot(labels, CLASSES).double() + 0.3 / CLASSES

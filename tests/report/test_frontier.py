@@ -164,8 +164,11 @@ def test_an_axis_of_per_cents_ends_where_they_end() -> None:
 
 def test_marks_that_touch_are_named_together_where_they_are_many() -> None:
     row = [(10.0 * k, 0.0, 10.0 * k + 12, 12.0) for k in range(5)]
-    assert heaps([*row, (500.0, 0.0, 512.0, 12.0)]) == [[0, 1, 2, 3, 4], [5]]
-    assert heaps([*row[:2], (500.0, 0.0, 512.0, 12.0)]) == [[0], [1], [2]]
+    far = (500.0, 0.0, 512.0, 12.0)
+    assert heaps([*row, far], [False] * 6) == [[0, 1, 2, 3, 4], [5]]
+    assert heaps([*row[:2], far], [False] * 3) == [[0], [1], [2]]
+    assert heaps(row, [False, True, False, False, False]) == [[0, 2, 3, 4], [1]]
+    assert heaps(row, [True] * 5) == [[0], [1], [2], [3], [4]]
     assert runs([1, 8, 9, 10, 12, 13]) == "1, 8-10, 12, 13"
 
 
@@ -176,12 +179,28 @@ def test_the_words_say_of_what_each_epsilon_is_and_what_the_limits_leave(tmp_pat
     more = {"gaussian(std=0.1)": {"epsilon": 9.997, "guarantee": local, "limit": 14.0}, "clip(norm=1)": {"limit": 25.0}}
     points = tuple(replace(point, **more.get(point.defense, {})) for point in found.points)
     page = frontier_section(replace(found, points=points, control=Control("mean", 15.0)), None)
-    assert "- Who reads nothing has 15.00 dB (control mean): only beyond it is a leak." in page
+    assert (
+        "- Who reads nothing has 15.00 dB (control mean): beyond it is a leak, and short of it only what another"
+        in page
+    )
+    assert "yet surely read" not in page
     assert f"- `gaussian(std=0.1)` guarantees {text(local)}." in page
     assert "an epsilon of one round is none of the 300 rounds that accuracy is after: `gaussian(std=0.1)`." in page
     assert "so that a better one may read more: `clip` by 4.50 dB." in page
     assert "- Limit no higher than what reading nothing has: `gaussian(std=0.1)`." in page
     assert "Shows neither: no row." in page, "`none` is a defence"
+
+
+def test_what_looks_as_if_nothing_were_read_and_is_identified_is_named(tmp_path: Path) -> None:
+    """12.5 dB where a control has 15, and yet every picture is told from all others."""
+    scores = {name: [[value]] * 4 for name, value in {"psnr": 12.5, "identified": 1.0}.items()}
+    controls = {name: {"psnr": [[15.0]] * 4, "identified": [[0.0]] * 4} for name in ("grey", "mean")}
+    told = update_record(
+        [12.5] * 4, attack="auto", defense="gaussian(std=0.1)", facts={"scores": scores, "controls": controls}
+    )
+    found = only(made(tmp_path, [told]))
+    assert [point.also for point in found.points if point.defense == "gaussian(std=0.1)"] == [("identified",)]
+    assert "- Short of it and yet surely read: `gaussian(std=0.1)` by identified." in frontier_section(found, None)
 
 
 def test_the_key_names_the_marks_that_there_are_and_the_numbers_while_they_are_few(tmp_path: Path) -> None:
