@@ -104,6 +104,8 @@ OBJECTIVES: dict[str, Objective] = {
     "declared": declared_cosine,
 }
 
+DIRECTIONS: frozenset[Objective] = frozenset({cosine, masked_cosine, interval_cosine, declared_cosine, sign_agreement})
+"""Those that know no length: a factor on the update changes nothing."""
 INTERVALS: frozenset[Objective] = frozenset({interval_cosine, declared_cosine, sign_agreement})
 """Those that are held against both ends of every coordinate's interval, too."""
 DECLARED: frozenset[Objective] = frozenset({declared_cosine, sign_agreement})

@@ -114,7 +114,7 @@ class Recipe(UpdateAttack):
         planned = (self.iterations + 1) * -(-lanes // chunk)
         objective, public = self._objective(group[0]), group[0].public
         (tv, terms), fits = self._priors(group[0]), self.scale == "fitted"
-        scaled = fits and is_variable(public, self.simulate)
+        scaled = fits and is_variable(public, objective, self.simulate)
         taken = (None if fits else assumed_scale(public, objective, self.simulate), assumed_order(public))
         objective = fitted(objective) if fits and not scaled else objective
         problem = build_problem(group, labels, objective, tv, self.boxed, planned, self.simulate, scaled, terms)

@@ -3,7 +3,8 @@
 What is shared as one gradient has the factor on it, and the best one is known for every guess, c = <s, g> / <g, g> of
 the update seen s and the simulated one g (variable projection, Golub and Pereyra 1973): `fitted` puts it into an
 objective. Cosines know no length and stay as they are. Of several local steps a factor is one on the rate of each,
-which bends the way that they go: there it is one more variable, its logarithm (`Problem.scaled`).
+which bends the way that they go: there, and in an objective of another kind, it is one more variable, its logarithm
+(`Problem.scaled`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from invbench.matching.clients import client_of
-from invbench.matching.objectives import Objective, l2, layer_l2
+from invbench.matching.objectives import DIRECTIONS, Objective, l2, layer_l2
 from invbench.matching.problem import Problem
 from invbench.observation import Public, Update, UpdateObservation
 from invbench.updates.moving import each_round
@@ -24,18 +25,21 @@ from invbench.updates.simulation import as_gradient, hidden_scale, multiple_of
 
 
 def fitted(objective: Objective) -> Objective:
-    """The objective with the best positive factor on what is simulated; those that know no length as they are."""
+    """The objective with the best positive factor on what is simulated, where that has a closed form; else as it is."""
     return _FITTED.get(objective, objective)
 
 
-def is_variable(public: Public, simulate: bool) -> bool:
+def is_variable(public: Public, objective: Objective, simulate: bool) -> bool:
     """Whether the factor has to be sought together with the pictures, and follows from no guess."""
-    return simulate and not multiple_of(public).exact
+    several_steps = simulate and not multiple_of(public).exact
+    return several_steps or not (objective in _FITTED or objective in DIRECTIONS)
 
 
 def assumed_scale(public: Public, objective: Objective, simulate: bool) -> str | None:
     """What is to be said of an attack that takes a hidden factor for 1, None where it does not matter."""
-    if hidden_scale(public) is None or not (is_variable(public, simulate) or fitted(objective) is not objective):
+    if hidden_scale(public) is None or not (
+        is_variable(public, objective, simulate) or fitted(objective) is not objective
+    ):
         return None
     return "the scale of the clients' loss is hidden and taken for that of a mean; `scale: fitted` fits it"
 

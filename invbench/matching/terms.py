@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.func import functional_call
+from torch.nn.functional import one_hot
 
+from invbench.labels import labels_for
 from invbench.matching.objectives import length, root
 from invbench.observation import UpdateObservation
 from invbench.protocol._batch_norm import looking_at
@@ -74,3 +76,24 @@ def of_differences(weight: float) -> Term:
 def of_lengths(weight: float) -> Term:
     """The norm of a picture, averaged over pictures."""
     return Term(weight, lambda images, _: root(images.flatten(1).square().sum(dim=1)).mean())
+
+
+def of_answers(weight: float, first: UpdateObservation, strategy: str) -> Term:
+    """|p(x) - y|^2 averaged over pictures: the network's probabilities for a guess, and the label that `strategy` says.
+
+    Wei et al. 2020 (arXiv 2004.10397). Observations share `first`'s weights.
+    """
+    network, classes = first.model, first.public.classes
+    tensors = {**{name: p.detach() for name, p in network.named_parameters()}, **dict(network.named_buffers())}
+
+    def cost(images: Tensor, beside: Beside) -> Tensor:
+        scores: Tensor = functional_call(network, tensors, (images,))
+        return (scores.softmax(dim=1) - beside[0]).square().sum(dim=1).mean()
+
+    def beside(seen: UpdateObservation) -> Beside:
+        labels = labels_for(strategy, seen)
+        if labels is None:
+            raise ValueError("labels that are sought are not there to be held against")
+        return (one_hot(labels, classes).to(next(network.parameters()).dtype),)
+
+    return Term(weight, cost, beside, 1)

@@ -72,8 +72,9 @@ def gradient_of(model: nn.Module) -> Callable[..., Update]:
     weights = {name: p.detach() for name, p in model.named_parameters()}
     buffers = dict(model.named_buffers())
 
-    def of_batch(images: Tensor, labels: Tensor, known: Tensors = NO_DRAWS) -> Update:
-        return gradient(model, weights, {**buffers, **known}, images, labels)
+    def of_batch(images: Tensor, labels: Tensor, known: Tensors = NO_DRAWS, factor: Tensor | None = None) -> Update:
+        step = gradient if factor is None else _times(factor, gradient)
+        return step(model, weights, {**buffers, **known}, images, labels)
 
     return of_batch
 

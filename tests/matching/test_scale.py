@@ -105,6 +105,19 @@ def test_a_known_scale_needs_no_fit_and_cosines_know_none() -> None:
     assert not answer(adam, hidden)[0].notes  # a direction is as long as it likes
 
 
+@pytest.mark.parametrize("simulate", [True, False])
+def test_an_objective_without_a_best_factor_in_closed_form_has_it_as_a_variable(simulate: bool) -> None:
+    hidden = seen_of(IMAGES[:1], LABELS[:1], hidden=True, loss_scale=2.5)
+    search = replace(SEARCH, objective="layer-norms", simulate=simulate)
+    guess, read = answer(replace(search, scale="fitted"), hidden)
+    blind, misled = answer(search, hidden)
+    assert guess.facts["loss_scale"] == pytest.approx(2.5, rel=0.05)
+    assert read > misled + 3
+    assert blind.notes == (
+        "the scale of the clients' loss is hidden and taken for that of a mean; `scale: fitted` fits it",
+    )
+
+
 def test_where_no_positive_factor_helps_there_is_a_slope_back() -> None:
     seen = (torch.tensor([1.0, 2.0]),)
     distance = fitted(OBJECTIVES["l2"])
