@@ -1,0 +1,35 @@
+"""The benchmark of solver and ambiguity: a start is where it is told, and its verdicts by hand."""
+
+from __future__ import annotations
+
+import pytest
+import solver as asked  # type: ignore[import-not-found]
+import torch
+from made_updates import digits, observe, victim
+
+from invbench.attacks.inverting_gradients import InvertingGradients
+from invbench.matching.objectives import OBJECTIVES
+from invbench.matching.problem import build_problem
+
+
+def test_a_search_starts_where_it_is_told_and_is_else_the_same() -> None:
+    images, labels = digits(1)
+    seen = observe(victim(images), images, labels)
+    problem = build_problem([seen], [labels], OBJECTIVES["l2"], 0.0, boxed=True)
+    start = torch.full((64,), 0.25)
+    told = asked.starting_at(InvertingGradients(iterations=3, tv=0.5), start)
+    assert torch.equal(told._start(problem, seen), start)
+    assert (told.iterations, told.tv) == (3, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("usual", "near", "psnr", "said"),
+    [
+        (1.0, 0.01, 10, "the solver"),
+        (0.01, 0.01, 10, "ambiguous"),
+        (0.05, 0.01, 10, "neither"),
+        (1.0, 0.01, 30, "read"),
+    ],
+)
+def test_verdicts(usual: float, near: float, psnr: float, said: str) -> None:
+    assert asked.verdict(usual, near, psnr) == said
