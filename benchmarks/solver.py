@@ -2,8 +2,8 @@
 
 python benchmarks/solver.py [--data cifar10-test-first100.npz] [--targets 3] [--batches 1 8 32]
 
-Fan et al. 2025 (arXiv 2506.08435) say that the solver fails, and not that the answer is ambiguous. Each search runs from
-its usual start and from the true pictures with a little noise, by the same code. Where the one that started at the
+Fan et al. 2025 (arXiv 2506.08435) say that the solver fails, and not that the answer is ambiguous. Each search runs
+from its usual start and from the true pictures with a little noise, by the same code. Where the one that started at the
 truth ends much lower, the solver is what fails; where the other ends as low with wrong pictures, these explain the
 update as well. A start at the truth needs the truth: this is a measurement, and no attack.
 """
