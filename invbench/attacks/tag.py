@@ -24,8 +24,8 @@ class Tag(Recipe):
 
     Published for text, whose embeddings it seeks; for pictures the objective is carried over, and there is no published
     number to reach. The paper says that d falls with the layer and not how: implementations take a line, as here, or a
-    constant (`depth: flat`). It does not say whether its first norm is squared: implementations square it. Steps, rate
-    and optimiser are those of the text attacks that compare themselves with it; L-BFGS stalls on the kinks of |.|_1.
+    constant (`by_depth: flat`). It does not say whether its first norm is squared: implementations square it. Steps,
+    rate and optimiser are those of the text attacks that compare themselves with it; L-BFGS stalls on kinks.
     """
 
     iterations: int = parameter(2500, at_least=1, help="optimiser steps of one start; a step is one evaluation")
@@ -34,13 +34,14 @@ class Tag(Recipe):
         "adam", help="how a lane is minimised; lbfgs-wolfe searches along every line"
     )
     l1: float = parameter(0.1, at_least=0, help="weight of the sum of absolute differences, of the layer at the input")
-    depth: Literal["linear", "flat"] = parameter(
+    by_depth: Literal["linear", "flat"] = parameter(
         "linear", help="whether that weight falls in a line towards the last layer, or is the same for all"
     )
 
     def _objective(self, seen: UpdateObservation) -> Objective:
-        falling = [1.0 - share for share in depths(seen.public)]
-        return partial(squares_and_lengths, [self.l1 * one if self.depth == "linear" else self.l1 for one in falling])
+        shares = depths(seen.public)
+        falling = [1.0 - share for share in shares] if self.by_depth == "linear" else [1.0] * len(shares)
+        return partial(squares_and_lengths, [self.l1 * one for one in falling])
 
 
 def squares_and_lengths(weights: Sequence[float], simulated: Update, seen: Update) -> Tensor:

@@ -38,7 +38,7 @@ def test_the_weight_falls_from_the_input_to_the_last_layer() -> None:
     assert falling[:2] == [0.1, 0.1], "weight and bias of the first layer"
     assert falling[-1] == pytest.approx(0.1 / (len(names) / 2))
     assert sorted(falling, reverse=True) == falling
-    assert set(replace(Tag(), depth="flat")._objective(seen).args[0]) == {0.1}  # type: ignore[attr-defined]
+    assert set(replace(Tag(), by_depth="flat")._objective(seen).args[0]) == {0.1}  # type: ignore[attr-defined]
 
 
 def test_depth_is_the_order_of_use_and_not_of_definition() -> None:
