@@ -69,7 +69,7 @@ def misfit(found: Mapping[str, Shape], network: nn.Module) -> str | None:
         faults.append(f"holds {_some(f'{name} ({_size(found[name])})' for name in surplus)}, which the model has not")
     if others:
         faults.append(_some(f"{name} is {_size(found[name])}, the model's {_size(wanted[name])}" for name in others))
-    return "; ".join([*faults, *_hint(missing, surplus, found)]) or None
+    return "; ".join([*faults, *_hint(missing, surplus, wanted, found)]) or None
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -158,14 +158,14 @@ def _single(tensor: Tensor) -> Tensor:
     return tensor.to(torch.float32) if tensor.is_floating_point() else tensor
 
 
-def _hint(missing: list[str], surplus: list[str], found: Mapping[str, Shape]) -> list[str]:
-    """What is likely to be wrong with the names: a prefix before all of them, or another name for the first."""
+def _hint(missing: list[str], surplus: list[str], wanted: Mapping[str, Shape], found: Mapping[str, Shape]) -> list[str]:
+    """What is likely to be wrong with the names: a prefix before all, or another name for the first, of its shape."""
     if not missing or not surplus:
         return []
     prefix = next((one for one in PREFIXES if all(one + name in found for name in missing)), None)
     if prefix is not None:
         return [f"its names begin with {prefix!r}: take that off before they are saved"]
-    near = nearest_name(missing[0], surplus)
+    near = nearest_name(missing[0], [name for name in surplus if found[name] == wanted[missing[0]]])
     return [f"nearest to {missing[0]} is {near}"] if near else []
 
 
