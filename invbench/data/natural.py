@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
-from typing import Literal
 
 import numpy as np
 from PIL import Image
@@ -16,7 +15,9 @@ from invbench.data._photographs import PHOTOGRAPHS, Box, Photograph
 from invbench.data._pool import channel_statistics
 from invbench.registry import dataset, parameter
 
-OVERLAP = "natural at 224: training and target crops of one photograph overlap (at 32 and 64 they share no pixel)"
+OVERLAP = "natural at {size}: training and target crops of one photograph overlap (up to 64 they share no pixel)"
+SMALL, LARGE = 64, 224
+"""Up to `SMALL` pixels a side pictures are cut from two regions, above from the whole photograph, `LARGE` at least."""
 
 
 @dataset(data="images")
@@ -24,12 +25,13 @@ OVERLAP = "natural at 224: training and target crops of one photograph overlap (
 class Natural(Dataset):
     """Crops of ten photographs, each photograph a class: 320 targets, 320 for training, RGB.
 
-    Of each photograph 32 crops are targets and 32 train (16 and 16 at 224), from two regions without a common
-    pixel at 32 and 64; the pictures at 32 and at 64 show the same crops. Targets take turns by class, the
-    photograph's subject first, so that the first ten show ten different things. Crops of one region overlap.
+    Of each photograph 32 crops are targets and 32 train (16 and 16 above 64 pixels), from two regions without a common
+    pixel up to 64. Pictures of up to 64 pixels show the same crops whatever their size, and so do those above. Targets
+    take turns by class, the photograph's subject first, so that the first ten show ten different things. Crops of one
+    region overlap.
     """
 
-    size: Literal[32, 64, 224] = parameter(32, help="side of the pictures", unit="pixels")
+    size: int = parameter(32, at_least=8, at_most=224, help="side of the pictures", unit="pixels")
 
     def load(self) -> ImagePool:
         return _load(self.size)
@@ -57,22 +59,23 @@ def _load(size: int) -> ImagePool:
         train=np.arange(attacked_count, len(images)),
         targets=pool,
         trained_targets=pool,
-        notes=(OVERLAP,) if size == 224 else (),
+        notes=(OVERLAP.format(size=size),) if size > SMALL else (),
     )
 
 
 def choose(photograph: Photograph, picture: Image.Image, size: int) -> tuple[list[Square], list[Square]]:
     """The squares of one photograph: targets in order, then training ones, all at least `size` wide.
 
-    Targets begin with the subjects; every other crop is the one most different from all before it.
+    They are the same for all sizes up to 64 pixels, and for all above. Targets begin with the subjects; every other
+    crop is the one most different from all before it.
     """
-    if size == 224:
+    if size > SMALL:
         whole = Box(0, 0, *picture.size)
-        target_region, train_region, smallest, steps, count = whole, whole, 224, 10, 16
+        target_region, train_region, smallest, steps, count = whole, whole, LARGE, 10, 16
     else:
         target_region, train_region = photograph.target_region, photograph.train_region
         smallest, steps, count = max(64, min(picture.size) // 7), 4, 32
-    subjects = [square for square in photograph.subjects if square[-1] >= size]
+    subjects = [square for square in photograph.subjects if square[-1] >= (LARGE if size > SMALL else SMALL)]
     attackable = squares(target_region, smallest, steps)
     trainable = squares(train_region, smallest, steps)
     rows = thumbnails(picture, [*subjects, *attackable, *trainable], factor=smallest // 32)

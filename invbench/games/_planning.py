@@ -28,6 +28,7 @@ from invbench.protocol._batch_norm import use_batch_statistics
 from invbench.scoring.controls import exact_already
 from invbench.updates.statistics import why_not_granted
 from invbench.victims import architecture, model_of, pool_of, shape_of, usual_training, why_untrainable
+from invbench.victims.given import unfit_weights
 from invbench.victims.layers import TooManyLayers
 
 STAGES: frozenset[Stage] = frozenset({"model", "training", "inputs", "per_example", "update", "aggregate"})
@@ -167,7 +168,17 @@ def no_network(cell: Cell) -> str | None:
         network = architecture(cell)
     except TooManyLayers as error:
         return str(error)
-    return too_large(cell.model.short, network)
+    return too_large(cell.model.short, network) or unfit_weights(cell)
+
+
+def brings_weights(cell: Cell) -> str | None:
+    """Why a game whose victims' training is the truth takes no model that comes with weights; None for others."""
+    if (origin := model_of(cell).origin) is None:
+        return None
+    return (
+        f"game {cell.game} trains its victims itself and scores what they learned from whom; who trained the weights"
+        f" of {origin} on what is not known"
+    )
 
 
 def too_large(name: str, network: nn.Module) -> str | None:

@@ -165,6 +165,7 @@ class BatchMembershipDeal(Deal[BatchMembershipObservation, MembershipGuess]):
             if again
             else "",
             *stack_of(cell).round_notes(protocol_of(cell).clients),
+            *model_of(cell).weights_notes(),
         ]
         if model_of(cell).trained:
             found += training_notes(cell, usual_training(cell))

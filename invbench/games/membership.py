@@ -34,7 +34,7 @@ from invbench.games._candidates import (
     steps_of,
 )
 from invbench.games._guaranteed import of_training
-from invbench.games._planning import MOST_PARAMETERS, acts_nowhere
+from invbench.games._planning import MOST_PARAMETERS, acts_nowhere, brings_weights
 from invbench.observation import (
     Labelled,
     MembershipGuess,
@@ -80,6 +80,8 @@ class Membership(Game[MembershipPublic, MembershipObservation, MembershipGuess])
         for choice in (cell.dataset, cell.model):
             if choice.part.facts["data"] != "images":
                 return f"game {cell.game} is played on images; {choice.short} is not of that kind"
+        if (why := brings_weights(cell)) is not None:
+            return why
         for defense in cell.defense or ():
             if not STAGES & set(defense.build(Defense).stages()):
                 return acts_nowhere(defense.name, cell.game, STAGES)

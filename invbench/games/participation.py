@@ -263,6 +263,7 @@ class ParticipationDeal(Deal[ParticipationObservation, ParticipationGuess]):
             else None,
             f"{never} clients never took part" if never else None,
         ]
+        found += model_of(self.cell).weights_notes()
         if model_of(self.cell).trained:
             found += training_notes(self.cell, usual_training(self.cell))
         found += self._guaranteed.notes

@@ -18,6 +18,7 @@ from invbench.core.randomness import stream
 from invbench.data import ImagePool
 from invbench.games import Deal, Game, Rerun, Scores
 from invbench.games._few_pictures import Split, centre, network_of, protocol_of, split, trained, training, untrained
+from invbench.games._planning import brings_weights
 from invbench.observation import TrainingSetGuess, TrainingSetObservation, TrainingSetPublic
 from invbench.registry import game
 from invbench.scoring.computing import computed
@@ -42,6 +43,8 @@ class TrainingSet(Game[TrainingSetPublic, TrainingSetObservation, TrainingSetGue
         for choice in (cell.dataset, cell.model):
             if choice.part.facts["data"] != "images":
                 return f"game {cell.game} is played on images; {choice.short} is not of that kind"
+        if (why := brings_weights(cell)) is not None:
+            return why
         pool, model, wanted = pool_of(cell), model_of(cell), protocol_of(cell).pictures
         if pool.classes != 2:
             return f"needs two classes (`{{name: digits, labels: parity}}`); {cell.dataset.short} has {pool.classes}"

@@ -253,6 +253,7 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
         found = (*self.pool.notes, *rounds, *self._said_nothing(), shared, ssim_note(shape), perceptual)
         given = GIVEN if protocol_of(self.cell).batch_statistics == "given" else None
         found += (undetermined, aimed, given)
+        found += model_of(self.cell).weights_notes()
         if model_of(self.cell).trained:
             found += training_notes(self.cell, usual_training(self.cell))
         found += (*self._guaranteed.notes, *self._limits.notes)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invbench.core.regression import Regression
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from invbench.core.training import Training
     from invbench.observation import Tokenizer
 
+UNKNOWN = "who trained them on what is not known here; the pictures attacked may be among it"
+
 
 def training_steps(default: int) -> Any:
     """The field `training_steps` with an architecture's own default: more where a step is cheap."""
@@ -38,6 +41,52 @@ class ImageModel(ABC):
 
     trained: bool = parameter(False, help="train the victim on the data set's training pool before the attack")
     training_steps: int = training_steps(200)
+    weights: Path | None = parameter(
+        None,
+        later=True,
+        help="a file of safetensors: the victim's own weights, by the names of the network's state_dict, where they are"
+        " not drawn; with `trained` it is trained from them on",
+    )
+
+    def __post_init__(self) -> None:
+        """ValueError where `weights` is no file of safetensors."""
+        if self.weights is not None:
+            from invbench.models._weights import check_file
+
+            check_file(self.weights)
+
+    @property
+    def content(self) -> str | None:
+        """SHA-256 of the file of weights; None without one."""
+        if self.weights is None:
+            return None
+        from invbench.models._weights import content_of
+
+        return content_of(self.weights)
+
+    @property
+    def origin(self) -> str | None:
+        """Where weights come from that are not drawn here, in words; None where they are drawn."""
+        return None if self.weights is None else self.weights.name
+
+    def given_weights(self) -> Mapping[str, Tensor] | None:
+        """Those weights by name, buffers among them, float32 on the CPU; None where they are drawn.
+
+        ValueError where they cannot be had.
+        """
+        if self.weights is None:
+            return None
+        from invbench.models._weights import read
+
+        return read(self.weights)
+
+    def weights_notes(self) -> tuple[str, ...]:
+        """What a reader of the numbers must know of those weights."""
+        if self.weights is None:
+            return ()
+        from invbench.models._weights import rounded
+
+        return (f"weights of {self.origin}: {UNKNOWN}", *rounded(self.weights))
 
     @abstractmethod
     def build(self, image_shape: tuple[int, int, int], classes: int) -> nn.Module:

@@ -1,8 +1,9 @@
-"""What several architectures share: activations, one logit as scores, He et al.'s start, reasons why a picture is too
-small."""
+"""What several architectures share: activations, normalisations, pooling, skips, one logit as scores, He et al.'s
+start, reasons why a picture is too small."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -22,6 +23,41 @@ ACTIVATIONS: dict[Activation, Callable[[], nn.Module]] = {
     "silu": nn.SiLU,
 }
 """Activations by name; all but `relu` and `leaky-relu` have a second derivative that is not zero."""
+
+
+Norm = Literal["batch", "group", "none"]
+
+Pool = Literal["max", "average"]
+
+POOLS: dict[str, Callable[[int], nn.Module]] = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
+
+
+def normalisation(norm: Norm, channels: int, *, flat: bool = False) -> list[nn.Module]:
+    """One layer or none, of `(N, channels, H, W)`, or where `flat` of `(N, channels)`.
+
+    Group normalisation has 32 groups (Wu and He 2018, arXiv 1803.08494), fewer where 32 does not divide; where `flat`
+    one group, for a group of one number is always zero.
+    """
+    if norm == "batch":
+        return [nn.BatchNorm1d(channels) if flat else nn.BatchNorm2d(channels)]
+    return [nn.GroupNorm(1 if flat else math.gcd(32, channels), channels)] if norm == "group" else []
+
+
+class Skip(nn.Module):
+    """F(x) + x, F layers that keep the shape (He et al. 2016, arXiv 1512.03385, equation 1)."""
+
+    def __init__(self, *layers: nn.Module) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(*layers)
+
+    def forward(self, values: Tensor) -> Tensor:
+        out: Tensor = self.residual(values) + values
+        return out
+
+
+def skipped(layers: list[nn.Module], *, skip: bool) -> list[nn.Module]:
+    """The layers, with a skip around all of them where there is to be one."""
+    return [Skip(*layers)] if skip else layers
 
 
 class OneLogit(nn.Module):

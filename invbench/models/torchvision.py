@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
@@ -9,44 +10,82 @@ from typing import Any
 
 import torch
 import torchvision  # type: ignore[import-untyped]
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from invbench.core.parameters import nearest_name
 from invbench.models import ImageModel
+from invbench.models._published import CLASSES, published_weights, refusal
 from invbench.models._second_derivative import make_twice_differentiable
 from invbench.registry import model, parameter
+
+NORMALISED = "they expect ImageNet's mean and standard deviation, and pictures are normalised by the data set's own"
 
 
 @model(data="images")
 @dataclass(frozen=True, kw_only=True)
 class Torchvision(ImageModel):
-    """A torchvision classifier without its weights, with torchvision's own start.
+    """A torchvision classifier with torchvision's own start, or with weights that it publishes.
 
     Other than 3 channels: the first convolution is made anew. Vision transformers are made for the
-    pictures' own size; no auxiliary classifiers.
+    pictures' own size; no auxiliary classifiers. `published: IMAGENET1K_V1` fetches those weights once, checks their
+    hash and reads numbers alone. They score the 1000 classes of ImageNet-1k, of pictures in colour.
     """
 
     variant: str = parameter(help="torchvision's name of the architecture")
+    published: str | None = parameter(
+        None, later=True, help="torchvision's name of published weights, such as IMAGENET1K_V1, which are downloaded"
+    )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.variant not in variants():
             near = nearest_name(self.variant, variants())
             hint = f"; nearest: {near!r}" if near else ""
             raise ValueError(f"torchvision has no classifier {self.variant!r}{hint}")
+        if self.published is None:
+            return
+        if self.weights is not None:
+            raise ValueError("torchvision: `weights` and `published` are two sets of weights; give one")
+        if (why := refusal(self.variant, self.published)) is not None:
+            raise ValueError(f"torchvision: {why}")
+
+    @property
+    def origin(self) -> str | None:
+        return super().origin if self.published is None else f"torchvision's {self.published}"
+
+    def given_weights(self) -> Mapping[str, Tensor] | None:
+        return super().given_weights() if self.published is None else published_weights(self.variant, self.published)
+
+    def weights_notes(self) -> tuple[str, ...]:
+        return super().weights_notes() if self.published is None else (f"weights of {self.origin}: {NORMALISED}",)
 
     def build(self, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
         channels, height, width = image_shape
         with _NumbersOnCPU() if self.variant.startswith("regnet_") else nullcontext():
             network: nn.Module = torchvision.models.get_model(
-                self.variant, weights=None, num_classes=classes, **_own_settings(self.variant, height, width)
+                self.variant, weights=None, num_classes=classes, **self._own_settings(height, width)
             )
         if channels != 3:
             _replace_first_convolution(network, channels)
         return make_twice_differentiable(network)
 
     def unsupported(self, image_shape: tuple[int, int, int], classes: int) -> str | None:
+        if self.published is not None and (classes != CLASSES or image_shape[0] != 3):
+            there = f"{image_shape[0]} channels and {classes} classes"
+            return f"torchvision's {self.published} takes 3 channels and scores {CLASSES} classes; here are {there}"
         return _refusal(self.variant, image_shape)
+
+    def _own_settings(self, height: int, width: int) -> dict[str, Any]:
+        """Keywords that only some architectures have."""
+        if self.variant in ("googlenet", "inception_v3"):
+            # Their published weights were trained on another scale of pictures, to which the network then brings them.
+            return {"aux_logits": False, "init_weights": True, "transform_input": self.published is not None}
+        if self.variant.startswith("vit_"):
+            return {"image_size": height}
+        if self.variant.startswith("maxvit_"):
+            return {"input_size": (height, width)}
+        return {}
 
 
 @cache
@@ -66,17 +105,6 @@ def _refusal(variant: str, image_shape: tuple[int, int, int]) -> str | None:
             size = " x ".join(str(side) for side in image_shape)
             return f"torchvision's {variant} does not take {size} pictures: {str(error).splitlines()[0]}"
     return None
-
-
-def _own_settings(variant: str, height: int, width: int) -> dict[str, Any]:
-    """Keywords that only some architectures have."""
-    if variant in ("googlenet", "inception_v3"):
-        return {"aux_logits": False, "init_weights": True}
-    if variant.startswith("vit_"):
-        return {"image_size": height}
-    if variant.startswith("maxvit_"):
-        return {"input_size": (height, width)}
-    return {}
 
 
 def _replace_first_convolution(network: nn.Module, channels: int) -> None:

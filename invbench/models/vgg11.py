@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from torch import nn
 
 from invbench.models import ImageModel
-from invbench.models._layers import start_like_he, too_small
-from invbench.registry import model
+from invbench.models._layers import ACTIVATIONS, Activation, Norm, normalisation, start_like_he, too_small
+from invbench.registry import model, parameter
 
-STAGES = ((64,), (128,), (256, 256), (512, 512), (512, 512))
-"""Channels of the convolutions before each 2 x 2 max pooling."""
+STAGES = ((1,), (2,), (4, 4), (8, 8), (8, 8))
+"""Channels of the convolutions before each 2 x 2 max pooling, in multiples of `width`."""
 
 
 @model(data="images")
@@ -23,12 +23,18 @@ class VGG11(ImageModel):
     would be all of the update. `torchvision/vgg11` is the paper's own. Start: He et al. 2015.
     """
 
+    norm: Norm = parameter("none", later=True, help="normalisation after each convolution")
+    activation: Activation = parameter("relu", later=True, help="after each convolution and its normalisation")
+    width: int = parameter(64, later=True, at_least=1, unit="channels", help="channels of the first convolution")
+
     def build(self, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
         inputs, height, width = image_shape
         layers: list[nn.Module] = []
         for stage in STAGES:
-            for outputs in stage:
-                layers += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()]
+            for factor in stage:
+                outputs = self.width * factor
+                layers += [nn.Conv2d(inputs, outputs, 3, padding=1), *normalisation(self.norm, outputs)]
+                layers.append(ACTIVATIONS[self.activation]())
                 inputs = outputs
             layers.append(nn.MaxPool2d(2))
         features = inputs * (height // 32) * (width // 32)

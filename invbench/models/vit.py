@@ -41,6 +41,7 @@ class ViT(ImageModel):
     )
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.width % self.heads:
             raise ValueError(f"vit: width must be a multiple of heads, and {self.width} is none of {self.heads}")
 

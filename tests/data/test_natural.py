@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from invbench import registry
 from invbench.data import BadData, ImagePool
 from invbench.data import _photographs as photographs
 from invbench.data._crops import cut, squares
@@ -90,6 +91,23 @@ def test_at_224_there_are_320_pictures_and_the_overlap_is_said() -> None:
     assert distances(pool, every=4).min() > 8
 
 
+@pytest.mark.parametrize(("size", "as_at", "targets"), [(8, 64, 320), (65, 224, 160)])
+def test_any_size_shows_the_crops_of_its_side_of_64_pixels(size: int, as_at: int, targets: int) -> None:
+    for photograph in list(PHOTOGRAPHS.values())[:2]:
+        picture = photograph.read()
+        assert choose(photograph, picture, size) == choose(photograph, picture, as_at)
+    pool = Natural(size=size).load()
+    assert pool.images.shape == (2 * targets, 3, size, size)
+    assert len(pool.targets) == targets
+    assert ("overlap" in "".join(pool.notes)) is (size > 64)
+
+
+def test_a_size_outside_8_to_224_is_refused() -> None:
+    for size in (7, 225):
+        with pytest.raises(registry.BadSettings, match=f"natural: size must be at least 8, at most 224, not {size}"):
+            registry.load("dataset", "natural").settings({"size": size})
+
+
 def test_the_first_target_is_the_astronaut_whatever_the_size() -> None:
     small = Image.fromarray(Natural(size=32).load().images[0].transpose(1, 2, 0))
     large = Image.fromarray(Natural(size=224).load().images[0].transpose(1, 2, 0)).resize((32, 32))
@@ -98,7 +116,7 @@ def test_the_first_target_is_the_astronaut_whatever_the_size() -> None:
 
 @pytest.mark.parametrize(("size", "content"), [(32, "ab5fe155654bc6e6"), (64, "0530112538f69d6e")])
 def test_every_machine_gets_the_same_bytes(size: int, content: str) -> None:
-    assert Natural(size=size).load().content.startswith(content)  # type: ignore[arg-type]
+    assert Natural(size=size).load().content.startswith(content)
 
 
 def test_a_pool_is_made_once_per_process() -> None:
