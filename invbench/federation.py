@@ -20,7 +20,7 @@ from invbench.core.parameters import parameter
 UTILITY_VERSION = 1
 """Raised by hand when a change of the code changes what every federation computes; a part has a version of its own."""
 
-ATTACKERS = ("labels", "clients", "model_check")
+ATTACKERS = ("labels", "clients", "model_check", "property_share")
 """Settings of a protocol that say what the server sees and may do, and change nothing of how a client trains."""
 
 

@@ -28,17 +28,21 @@ from invbench.core.parameters import Parameter
 from invbench.data import BadData, Dataset, ImagePool, Pool
 from invbench.defenses import STAGES, Defense
 from invbench.matrix.blocks import Batches, Block, Data, Limits
-from invbench.models import ImageModel
+from invbench.models import ImageModel, TableLearner, TableModel
 from invbench.play.asking import why_unsupported
 from invbench.play.dealing import dealt
 from invbench.play.preparing import prepared
+from invbench.protocol import UpdateProtocol
 
 BRIEF = {
     **{"iterations": 3, "restarts": 2, "evaluations": 4, "training_steps": 10, "steps": 2, "epochs": 2, "shadows": 4},
     **{"digits": 2, "samples": 5, "depth": 1, "canaries": 10},
 }
 """Settings, of whatever part has them, that keep a cell short."""
-SHORT = {"many-rounds": {"clients": 3, "taking_part": 2, "rounds": 6, "window": 3}}
+SHORT = {
+    "many-rounds": {"clients": 3, "taking_part": 2, "rounds": 6, "window": 3},
+    "property-classifier": {"batches": 10, "trees": 5},
+}
 """The same of parts whose settings other parts have by that name."""
 TOGETHER = {"fedavg": {"epochs": 2, "local_batch_size": 1, "order": "shuffled"}}
 """Settings of a part that mean something together and nothing alone."""
@@ -104,7 +108,9 @@ def choice(kind: str, name: str, /, **given: Any) -> Choice:
     """The part with brief settings; one that must be given is its first word, 0.5, or the least whole number."""
     part = registry.load(kind, name)
     needed = {key: _some(field) for key, field in part.parameters.items() if field.required}
-    brief = {key: value for key, value in BRIEF.items() if key in part.parameters} | SHORT.get(name, {})
+    words = {key: field.choices for key, field in part.parameters.items()}
+    brief = {key: value for key, value in BRIEF.items() if key in words and (not words[key] or value in words[key])}
+    brief |= SHORT.get(name, {})
     return Choice(kind, name, tuple(part.settings({**needed, **brief, **given}).items()))
 
 
@@ -136,7 +142,7 @@ def cells_of(attack: str) -> list[Cell]:
         "defense": ((), *((one,) for one in _one_a_stage())),
         "protocol": tuple(v for name in _protocols(part.facts["game"]) for v in variants("protocol", name)),
     }
-    models = _by_size(kind)
+    models = _by_size(kind, part.facts["game"])
     axes["model"] = tuple(v for name in models[:MODELS] for v in variants("model", name))
     plain = tuple(choice("protocol", name) for name in _protocols(part.facts["game"]))
     one = {"batch_size": (1,), "defense": ((),), "protocol": plain}
@@ -194,9 +200,12 @@ def _smallest_data(kind: str) -> list[Data]:
     return min(found)[2]
 
 
-def _by_size(kind: str) -> list[str]:
-    """The models of that kind of data, the smallest first."""
-    takers = [name for name in names("model") if registry.load("model", name).facts["data"] == kind]
+def _by_size(kind: str, game: str) -> list[str]:
+    """The models of that kind of data, the smallest first; of a table none but networks where clients share updates."""
+    every = {name: registry.load("model", name) for name in names("model")}
+    takers = [name for name, part in every.items() if part.facts["data"] == kind]
+    if any(issubclass(registry.load("protocol", name).cls, UpdateProtocol) for name in _protocols(game)):
+        takers = [name for name in takers if not issubclass(every[name].cls, TableModel | TableLearner)]
     return sorted(takers, key=lambda name: (_weights(name), name))
 
 

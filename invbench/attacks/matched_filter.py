@@ -16,14 +16,11 @@ from invbench.attacks import Attack
 from invbench.core import progress
 from invbench.observation import BatchMembershipObservation, Failed, MembershipGuess, Public
 from invbench.registry import attack, parameter
-from invbench.updates.background import LEAST_PICTURES, Whitened
+from invbench.updates.background import Whitened
 from invbench.updates.one_model import by_weights
-from invbench.updates.others import Others, more_than_noise
-from invbench.updates.simulation import not_one_gradient
-from invbench.updates.single import Layers, lengths_of, no_single_gradients, rows_of, sum_of_batch
+from invbench.updates.others import Others, no_background
+from invbench.updates.single import Layers, rows_of, sum_of_batch
 
-MOST = 1 << 26
-"""Numbers of the gradients of the attacker's own pictures: 512 MiB in float64, and three times that at once."""
 IMPOSSIBLE = -1e30
 """Score of a candidate of whose label, which is known, the batch has no picture."""
 
@@ -54,19 +51,7 @@ class MatchedFilter(Attack[Public, BatchMembershipObservation, MembershipGuess])
     joint: bool = parameter(False, help="all candidates at once, which the whole batch is among")
 
     def unsupported(self, public: Public) -> str | None:
-        why = (
-            no_single_gradients(public, self.layers) or not_one_gradient(public) or more_than_noise(public, self.layers)
-        )
-        if why is not None:
-            return why
-        count = 0 if public.reference is None else len(public.reference)
-        if count < LEAST_PICTURES:
-            needed = f"needs at least {LEAST_PICTURES} pictures of the attacker's own"
-            return f"{needed}, not {count}" if count else f"{needed}: give the protocol `public: NUMBER`"
-        if (numbers := count * sum(lengths_of(public, self.layers))) > MOST:
-            fewer = "fewer of them, or `layers: last`"
-            return f"{count} gradients of the attacker's own are {numbers:,} numbers; at most {MOST:,}: {fewer}"
-        return None
+        return no_background(public, self.layers)
 
     def attack_all(self, observations: Sequence[BatchMembershipObservation]) -> list[MembershipGuess]:
         """The background of one global model is estimated once."""

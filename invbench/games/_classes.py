@@ -5,7 +5,7 @@ from __future__ import annotations
 from invbench.cell import Cell
 from invbench.data import ImagePool
 from invbench.defenses import Stage
-from invbench.games._planning import brings_weights, idle_defense, no_network, not_of_pictures
+from invbench.games._planning import brings_weights, idle_defense, no_network, not_of_kind
 from invbench.protocol._granted import Granted
 from invbench.victims import Indexes, architecture, pool_of, stack_of, usual_training, why_untrainable
 from invbench.victims.classes import training_pictures, without_last_classes
@@ -39,7 +39,7 @@ def chance(cell: Cell) -> str:
 def why_unplayable(cell: Cell) -> str | None:
     """Why this cell cannot be played, or None."""
     return (
-        not_of_pictures(cell)
+        not_of_kind(cell)
         or brings_weights(cell)
         or idle_defense(cell, STAGES)
         or _bypassed(cell)

@@ -44,18 +44,18 @@ def why_unplayable(cell: Cell) -> str | None:
     return _of_other_kind(cell) or _too_few(cell) or _no_victim(cell) or _vacuous(cell)
 
 
-def why_no_client(cell: Cell) -> str | None:
+def why_no_client(cell: Cell, stages: frozenset[Stage] = STAGES) -> str | None:
     """Why no client of this cell computes an update, whatever its pictures, or None."""
-    return _of_other_kind(cell) or _no_victim(cell)
+    return _of_other_kind(cell, stages) or _no_victim(cell)
 
 
-def _of_other_kind(cell: Cell) -> str | None:
-    why = not_of_pictures(cell) or idle_defense(cell, STAGES)
+def _of_other_kind(cell: Cell, stages: frozenset[Stage] = STAGES) -> str | None:
+    why = not_of_kind(cell) or idle_defense(cell, stages)
     return (
         why
         or no_round(cell)
         or _crafted_once(cell)
-        or (None if model_of(cell).trained else idle_untrained(cell, STAGES))
+        or (None if model_of(cell).trained else idle_untrained(cell, stages))
     )
 
 
@@ -80,11 +80,13 @@ def no_round(cell: Cell) -> str | None:
     return None
 
 
-def not_of_pictures(cell: Cell) -> str | None:
-    """Which of the cell's data set and model is not of pictures."""
+def not_of_kind(cell: Cell) -> str | None:
+    """Which of the cell's data set and model is not of the kind that its game is played on: pictures, or a table."""
+    kind = registry.load("game", cell.game).facts["data"]
     for choice in (cell.dataset, cell.model):
-        if choice.part.facts["data"] != "images":
-            return f"game {cell.game} is played on images; {choice.short} is not of that kind"
+        if choice.part.facts["data"] != kind:
+            words = kind if kind == "images" else f"a {kind}"
+            return f"game {cell.game} is played on {words}; {choice.short} is not of that kind"
     return None
 
 

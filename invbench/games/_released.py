@@ -16,7 +16,7 @@ from invbench.data._table import Table
 from invbench.defenses import Context, Defense, Stack, Stage
 from invbench.games._people import PARTS, training_count
 from invbench.games._planning import acts_nowhere
-from invbench.models import Rows, TableLearner, TableModel
+from invbench.models import ImageModel, Rows, TableLearner, TableModel
 from invbench.protocol.release import Release
 
 MOST_COMBINATIONS = 10_000
@@ -74,6 +74,8 @@ def why_unplayable(cell: Cell) -> str | None:
 
 
 def _unfit(cell: Cell, table: Table, learner: TableLearner | None) -> str | None:
+    if issubclass(cell.model.part.cls, ImageModel):
+        return f"{cell.model.name} is a network, which shares updates: game update-attribute asks what they tell"
     if learner is not None and table.target is None:
         return f"{cell.model.name} is trained, and {cell.dataset.name} has no target to train it on: name a `table`"
     if learner is None and table.target is not None:

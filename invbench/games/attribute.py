@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -14,12 +15,12 @@ from invbench.cell import Cell
 from invbench.core.randomness import numpy_stream, stream
 from invbench.data._table import Table
 from invbench.games import Deal, Game, Scores
+from invbench.games._guessed import guess_of, left_out, matrix_of, scored
 from invbench.games._people import counted, imputed, split, unseen
 from invbench.games._released import STAGES, release_of, table_of, trained, why_unplayable
 from invbench.models import TableModel
 from invbench.observation import AttributeGuess, AttributeObservation, AttributePublic, CountedPrior
 from invbench.registry import game
-from invbench.scoring.computing import computed
 
 
 @game(data="table", axes=("attack", "model", "defense"), protocol="release", later=("defense", "protocol"))
@@ -66,9 +67,7 @@ class Attribute(Game[AttributePublic, AttributeObservation, AttributeGuess]):
             blind = imputed(table, training, public.background, people)
             notes += unseen(table, training, people)
         truth = [public.values.index(table.people[i][public.sensitive]) for i in people]
-        absent = [value for k, value in enumerate(public.values) if truth.count(k) < 2]
-        if absent:
-            notes.append(f"macro_auc leaves out what fewer than two of these people have: {', '.join(absent)}")
+        notes += left_out(public.values, truth)
         return AttributeDeal(
             public=public,
             observations=tuple(seen),
@@ -114,37 +113,26 @@ class AttributeDeal(Deal[AttributeObservation, AttributeGuess]):
         The prior's `mode`; `imputation`, the same prior given the person's known attributes; and, where rows trained
         the model, a `classifier` that was trained on the same rows' known attributes.
         """
-        sensitive = self.public.sensitive
-        everybody = self._guess(self.observations[0].prior.marginal(sensitive))
-        own_group = [self._guess(seen.prior.given(sensitive, seen.attributes)) for seen in self.observations]
+        sensitive, guess = self.public.sensitive, partial(guess_of, self.public.values)
+        everybody = guess(self.observations[0].prior.marginal(sensitive))
+        own_group = [guess(seen.prior.given(sensitive, seen.attributes)) for seen in self.observations]
         found = {"mode": self._scored([everybody] * len(own_group)), "imputation": self._scored(own_group)}
         if self.classified is not None:
-            found["classifier"] = self._scored([self._guess(said) for said in self.classified])
+            found["classifier"] = self._scored([guess(said) for said in self.classified])
         return found
 
     def _scored(self, answers: Sequence[AttributeGuess], also: Mapping[str, object] | None = None) -> Scores:
-        found = computed("attribute", {"probabilities": self._matrix(answers), "truth": self.truth, **(also or {})})
-        return {metric: [[value] for value in values] for metric, values in found.items()}
+        return scored("attribute", matrix_of(answers, self.truth, self.public.values), self.truth, also)
 
     def arrays(self, answers: Sequence[AttributeGuess]) -> dict[str, npt.NDArray[Any]]:
         """`probabilities` (N, K), `values` (K,) in their order, `truth` (N,), `output` (N,), `people` (N,)."""
         return {
-            "probabilities": self._matrix(answers),
+            "probabilities": matrix_of(answers, self.truth, self.public.values),
             "values": np.array(self.public.values),
             "truth": self.truth,
             "output": np.array([seen.output for seen in self.observations]),
             "people": np.array(self.people),
         }
-
-    def _guess(self, probabilities: Mapping[Any, float]) -> AttributeGuess:
-        return AttributeGuess(probabilities=tuple(probabilities[value] for value in self.public.values))
-
-    def _matrix(self, answers: Sequence[AttributeGuess]) -> npt.NDArray[np.float64]:
-        shape = (len(self.truth), len(self.public.values))
-        rows = [np.asarray(guess.probabilities, dtype=np.float64) for guess in answers]
-        if len(rows) != shape[0] or any(row.shape != shape[1:] or not np.isfinite(row).all() for row in rows):
-            raise ValueError(f"need {shape[0]} guesses of {shape[1]} finite probabilities each")
-        return np.stack(rows)
 
 
 def _of_published(cell: Cell, public: AttributePublic, person: Mapping[str, Any], number: int) -> AttributeObservation:

@@ -32,7 +32,7 @@ from invbench.games._audited import (
     usual,
 )
 from invbench.games._guaranteed import of_training
-from invbench.games._planning import MOST_PARAMETERS, brings_weights, idle_defense, not_of_pictures
+from invbench.games._planning import MOST_PARAMETERS, brings_weights, idle_defense, not_of_kind
 from invbench.observation import AuditGuess, AuditObservation, AuditPublic, PublicDefense
 from invbench.privacy.audit import bounds
 from invbench.registry import game
@@ -65,7 +65,7 @@ class Audit(Game[AuditPublic, AuditObservation, AuditGuess]):
     stages = STAGES
 
     def unsupported(self, cell: Cell) -> str | None:
-        if (why := not_of_pictures(cell) or brings_weights(cell) or idle_defense(cell, STAGES)) is not None:
+        if (why := not_of_kind(cell) or brings_weights(cell) or idle_defense(cell, STAGES)) is not None:
             return why
         pool = pool_of(cell)
         if (why := model_of(cell).unsupported(shape_of(pool), pool.classes)) is not None:

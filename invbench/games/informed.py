@@ -22,7 +22,7 @@ from invbench.games import Deal, Game, Scores
 from invbench.games._candidates import different
 from invbench.games._every_step import Deck, deck, defended_training, descended, every_step_of, training_of
 from invbench.games._guaranteed import Guaranteed, of_training
-from invbench.games._planning import brings_weights, idle_defense, no_network, not_of_pictures
+from invbench.games._planning import brings_weights, idle_defense, no_network, not_of_kind
 from invbench.observation import InformedGuess, InformedObservation, InformedPublic, Labelled, PublicDefense
 from invbench.registry import game
 from invbench.scoring.computing import computed
@@ -53,7 +53,7 @@ class Informed(Game[InformedPublic, InformedObservation, InformedGuess]):
     stages = STAGES
 
     def unsupported(self, cell: Cell) -> str | None:
-        if (why := not_of_pictures(cell) or brings_weights(cell) or idle_defense(cell, STAGES)) is not None:
+        if (why := not_of_kind(cell) or brings_weights(cell) or idle_defense(cell, STAGES)) is not None:
             return why
         if model_of(cell).trained:
             return "trains a network of its own on few pictures: leave `trained` out"

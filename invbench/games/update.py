@@ -82,10 +82,9 @@ class UpdateGame(Game[Public, UpdateObservation, Guess]):
     def _honest(self, cell: Cell) -> Public:
         """The same of an honest server."""
         assert cell.protocol is not None
-        assert cell.normalisation is not None
         assert cell.batch_size is not None
         pool, protocol = pool_of(cell), protocol_of(cell)
-        mean, std = cell.normalisation
+        mean, std = cell.normalisation or pool.normalisation
         network = architecture(cell)
         return Public(
             model=cell.model.short,

@@ -19,7 +19,7 @@ def accuracy(probabilities: Floats, truth: npt.NDArray[np.integer[Any]]) -> Floa
 
 METRIC = Metric(
     column=Column("accuracy", "share of people whose sensitive attribute is guessed right", least=0.0, most=1.0),
-    games=("attribute",),
+    games=("attribute", "update-attribute"),
     inputs=("probabilities", "truth"),
     values=accuracy,
 )

@@ -24,7 +24,10 @@ METRIC = Metric(
         role="limit",
         least=0.0,
     ),
-    games=("update", "membership", "model", "extraction", "informed", "audit", "participation", "batch-membership"),
+    games=(
+        *("update", "membership", "model", "extraction", "informed", "audit", "participation"),
+        *("batch-membership", "batch-property", "update-attribute"),
+    ),
     inputs=("guaranteed",),
     values=epsilon,
 )

@@ -86,7 +86,7 @@ METRIC = Metric(
         least=0.0,
         most=1.0,
     ),
-    games=("attribute",),
+    games=("attribute", "update-attribute"),
     inputs=("probabilities", "truth"),
     values=macro_auc_pseudo_values,
 )

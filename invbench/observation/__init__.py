@@ -19,6 +19,7 @@ from invbench.observation.attribute import (
 )
 from invbench.observation.audit import AuditGuess, AuditObservation, AuditPublic
 from invbench.observation.batch_membership import BatchMembershipObservation
+from invbench.observation.batch_property import BatchPropertyObservation, PropertyGuess
 from invbench.observation.extraction import ExtractionGuess, ExtractionObservation, ExtractionPublic, Tokenizer
 from invbench.observation.informed import InformedGuess, InformedObservation, InformedPublic
 from invbench.observation.membership import (
@@ -43,6 +44,7 @@ from invbench.observation.update import (
     has_own_weight,
     too_many,
 )
+from invbench.observation.update_attribute import UpdateAttributeObservation
 
 __all__ = [
     "Answer",
@@ -56,6 +58,7 @@ __all__ = [
     "AuditObservation",
     "AuditPublic",
     "BatchMembershipObservation",
+    "BatchPropertyObservation",
     "BatchStatistics",
     "Confidences",
     "CountedPrior",
@@ -83,6 +86,7 @@ __all__ = [
     "ParticipationPublic",
     "Plain",
     "Preparation",
+    "PropertyGuess",
     "Public",
     "PublicDefense",
     "QueriesSpent",
@@ -94,6 +98,7 @@ __all__ = [
     "TrainingSetObservation",
     "TrainingSetPublic",
     "Update",
+    "UpdateAttributeObservation",
     "UpdateObservation",
     "has_own_weight",
     "log_probabilities",

@@ -102,16 +102,19 @@ class AttributeObservation(Observation[AttributePublic]):
 
     def complaint(self, answer: object) -> str | None:
         """As of every observation, and that there is one finite probability a value."""
-        if wrong := super().complaint(answer):
-            return wrong
-        said, wanted = getattr(answer, "probabilities", None), len(self.public.values)
-        try:
-            numbers = [float(probability) for probability in said]  # type: ignore[union-attr]
-        except (TypeError, ValueError):
-            return f"probabilities must be numbers, not {type(said).__name__}"
-        if len(numbers) != wanted or not all(map(math.isfinite, numbers)):
-            return f"must have {wanted} finite probabilities, one a value; it has {len(numbers)}"
-        return None
+        return super().complaint(answer) or no_probabilities(answer, len(self.public.values))
+
+
+def no_probabilities(answer: object, wanted: int) -> str | None:
+    """What is wrong with the probabilities of an answer about so many values, in words; None where nothing is."""
+    said = getattr(answer, "probabilities", None)
+    try:
+        numbers = [float(probability) for probability in said]  # type: ignore[union-attr]
+    except (TypeError, ValueError):
+        return f"probabilities must be numbers, not {type(said).__name__}"
+    if len(numbers) != wanted or not all(map(math.isfinite, numbers)):
+        return f"must have {wanted} finite probabilities, one a value; it has {len(numbers)}"
+    return None
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from invbench.data import ImagePool
 from invbench.defenses import Context
 from invbench.federation import Federation
 from invbench.games._batches import as_played, protocol_of, round_stack
-from invbench.games._planning import STAGES, idle_defense, no_network, no_round, not_of_pictures, unfit_defense
+from invbench.games._planning import STAGES, idle_defense, no_network, no_round, not_of_kind, unfit_defense
 from invbench.games.update import UpdateGame
 from invbench.observation import Labelled, Public
 from invbench.play.outcomes import why_failed
@@ -80,7 +80,7 @@ def untrainable(federation: Federation) -> UtilityRecord | None:
 def why_unsupported(federation: Federation) -> str | None:
     """Why there can be no such training, or None."""
     cell = federation.cell
-    for unfit in (not_of_pictures, _idle, no_round, no_network, unfit_defense):
+    for unfit in (not_of_kind, _idle, no_round, no_network, unfit_defense):
         if (why := unfit(cell)) is not None:
             return why
     pool = pool_of(cell)

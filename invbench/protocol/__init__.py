@@ -77,6 +77,14 @@ class UpdateProtocol(Protocol, ABC):
         0, later=True, at_least=0, unit="pictures", help="the attacker's own, labelled: not attacked, not trained on"
     )
 
+    property_share: float = parameter(
+        1.0,
+        later=True,
+        above=0,
+        at_most=1,
+        help="game `batch-property`: share of a batch that has the property, at least one, where any has it",
+    )
+
     model_check: bool = parameter(
         False, later=True, help="clients compare hashes of the models that they were given before they share anything"
     )

@@ -12,10 +12,13 @@ from torch import Tensor
 from invbench.observation import Public, Update, UpdateObservation
 from invbench.protocol._precision import roundoff
 from invbench.updates.arithmetic import sums
-from invbench.updates.background import Background, Covariance
+from invbench.updates.background import LEAST_PICTURES, Background, Covariance
 from invbench.updates.pooling import stack_behind
-from invbench.updates.simulation import multiple_of, protocol_of, stack_of
-from invbench.updates.single import Layers, lengths_of, row_of, rows_of
+from invbench.updates.simulation import multiple_of, not_one_gradient, protocol_of, stack_of
+from invbench.updates.single import Layers, lengths_of, no_single_gradients, row_of, rows_of
+
+MOST = 1 << 26
+"""Numbers of the gradients of the attacker's own pictures: 512 MiB in float64, and three times that at once."""
 
 
 def more_than_noise(public: Public, layers: Layers) -> str | None:
@@ -27,6 +30,21 @@ def more_than_noise(public: Public, layers: Layers) -> str | None:
             return f"expects of a defence that it scales an update or adds noise, which {named.name} does not keep to"
         if layers == "last" and "update" in stages and scales:
             return f"layers: last does not tell how long an update is, by which {named.name} scales it"
+    return None
+
+
+def no_background(public: Public, layers: Layers) -> str | None:
+    """Why the sum of a batch's gradients cannot be compared with what the attacker's own pictures lead to expect."""
+    why = no_single_gradients(public, layers) or not_one_gradient(public) or more_than_noise(public, layers)
+    if why is not None:
+        return why
+    count = 0 if public.reference is None else len(public.reference)
+    if count < LEAST_PICTURES:
+        needed = f"needs at least {LEAST_PICTURES} pictures of the attacker's own"
+        return f"{needed}, not {count}" if count else f"{needed}: give the protocol `public: NUMBER`"
+    if (numbers := count * sum(lengths_of(public, layers))) > MOST:
+        fewer = "fewer of them, or `layers: last`"
+        return f"{count} gradients of the attacker's own are {numbers:,} numbers; at most {MOST:,}: {fewer}"
     return None
 
 

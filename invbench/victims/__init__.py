@@ -19,12 +19,14 @@ from invbench.core.randomness import seed_of, stream
 from invbench.core.sources import VICTIM, hash_of
 from invbench.core.training import Training
 from invbench.data import Dataset, ImagePool
+from invbench.data._table import Table
 from invbench.defenses import NETWORK, Context, Defense, Stack
 from invbench.defenses._contract import checked_reason
 from invbench.models import ImageModel
 from invbench.victims.building import build_victim
 from invbench.victims.layers import few_layers
 from invbench.victims.pictures import labelled
+from invbench.victims.rows import pool_of_table
 from invbench.victims.training import train
 
 Shape = tuple[int, int, int]
@@ -32,8 +34,9 @@ Indexes = npt.NDArray[np.int64]
 
 
 def pool_of(cell: Cell) -> ImagePool:
-    """The cell's pictures."""
-    return cast(ImagePool, cell.dataset.build(Dataset).load())
+    """The cell's pictures, or its table's rows as a network takes them."""
+    pool = cell.dataset.build(Dataset).load()
+    return pool_of_table(pool) if isinstance(pool, Table) else cast(ImagePool, pool)
 
 
 def model_of(cell: Cell) -> ImageModel:

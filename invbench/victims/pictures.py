@@ -23,6 +23,6 @@ def normalised(images: npt.NDArray[np.floating], normalisation: Normalisation) -
 
 
 def labelled(pool: ImagePool, chosen: npt.NDArray[np.integer], normalisation: Normalisation | None) -> Labelled:
-    """These pictures of a pool, normalised, with their labels."""
-    assert normalisation is not None  # only tables have none
-    return Labelled(normalised(pool.unit(chosen), normalisation), torch.from_numpy(pool.labels[chosen]))
+    """These pictures of a pool, normalised, with their labels; rows of a table by the constants of their pool."""
+    own = normalised(pool.unit(chosen), normalisation or pool.normalisation)
+    return Labelled(own, torch.from_numpy(pool.labels[chosen]))

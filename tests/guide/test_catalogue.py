@@ -94,7 +94,7 @@ def told(kind: str, name: str) -> dict[str, list[str]]:
 
 
 def test_a_defence_s_page_says_at_which_stages_it_acts_and_in_which_games_that_counts() -> None:
-    games = ["batch-membership", "participation", "update"]
+    games = ["batch-membership", "batch-property", "participation", "update", "update-attribute"]
     assert told("defenses", "gaussian") == {"acts at the stages": ["update"], "and so in the games": games}
     assert told("defenses", "round")["and so in the games"] == ["membership", "model"]
     assert told("defenses", "dp-sgd")["acts at the stages"] == ["training", "per_example", "update"]
