@@ -21,6 +21,7 @@ from invbench.matching.lbfgs import lbfgs
 from invbench.matching.objectives import Objective, ObjectiveName
 from invbench.matching.problem import Problem, build_problem
 from invbench.matching.scale import assumed_scale, fitted, found_scale, is_variable
+from invbench.matching.searched import Parametrisation
 from invbench.matching.terms import Term, of_statistics
 from invbench.matching.wolfe import lbfgs_wolfe
 from invbench.observation import Guess, Public, UpdateObservation
@@ -110,14 +111,16 @@ class Recipe(UpdateAttack):
         read = read_labels(strategy, group)
         labels = [None] * len(group) if read is None else [one.labels for one in read]
         said = [()] * len(group) if read is None else [one.notes for one in read]
-        lanes, chunk = len(group) * self.restarts, self._chunk(group[0])
+        searched = self._searched(group)
+        lanes, chunk = len(group) * self.restarts, self._chunk(group[0], searched)
         planned = (self.iterations + 1) * -(-lanes // chunk)
         objective, public = self._objective(group[0]), group[0].public
         (tv, terms), fits = self._priors(group[0]), self.scale == "fitted"
         scaled = fits and is_variable(public, objective, self.simulate)
         taken = (None if fits else assumed_scale(public, objective, self.simulate), assumed_order(public))
         objective = fitted(objective) if fits and not scaled else objective
-        problem = build_problem(group, labels, objective, tv, self.boxed, planned, self.simulate, scaled, terms)
+        common = (objective, tv, self.boxed, planned, self.simulate, scaled, terms)
+        problem = build_problem(group, labels, *common, searched)
         tracker = Tracker(self.iterations, lanes, chunk)
         best = self._search(problem, group, tracker)
         notes = [*problem.programs.notes, *(one for one in taken if one)]
@@ -132,6 +135,10 @@ class Recipe(UpdateAttack):
             )
             for index, seen in enumerate(group)
         ]
+
+    def _searched(self, group: Sequence[UpdateObservation]) -> Parametrisation | None:
+        """What these targets' lanes vary in the place of pixels; None: the pixels themselves."""
+        return None
 
     def _priors(self, seen: UpdateObservation) -> tuple[float, Sequence[Term]]:
         """The weight of mean total variation, and what else is added to the distance."""
@@ -177,16 +184,22 @@ class Recipe(UpdateAttack):
         )
 
     def _start(self, problem: Problem, seen: UpdateObservation) -> Tensor:
-        """Pictures (and label logits) `(D,)` from the attacker's own stream: standard normal, or a tenth of it.
+        """Pictures (and label logits) `(D,)` from the attacker's own stream: standard normal, or a tenth of it; what is
+        searched in the place of pixels starts by its own rule.
 
         Never all zero: a network without biases is dead there, and no slope leads away.
         """
-        drawn = torch.randn(problem.size - problem.scaled, generator=seen.generator).to(problem.lower.device)
+        own = None if problem.searched is None else problem.searched.start(seen.generator).to(problem.lower.device)
+        others = problem.size - problem.scaled - (0 if own is None else len(own))
+        drawn = torch.randn(others, generator=seen.generator).to(problem.lower.device)
         start = drawn if self.start == "normal" else 0.1 * drawn
+        start = start if own is None else torch.cat([own, start])
         return torch.cat([start, start.new_zeros(1)]) if problem.scaled else start
 
-    def _chunk(self, seen: UpdateObservation) -> int:
-        return chunk_of(self.lanes, sum(t.numel() for one in each_round(seen) for t in one.update))
+    def _chunk(self, seen: UpdateObservation, searched: Parametrisation | None = None) -> int:
+        """How many lanes run at once: each holds an update's gradients, and of what is searched Adam's four copies."""
+        own = 0 if searched is None else 4 * searched.size
+        return chunk_of(self.lanes, own + sum(t.numel() for one in each_round(seen) for t in one.update))
 
 
 def scale_of(problem: Problem, objective: str) -> Tensor:
