@@ -179,7 +179,7 @@ def _row(setting: Parameter) -> tuple[str, str, str, str]:
 
 def _type_in_words(annotation: Any) -> str:
     if typing.get_origin(annotation) is typing.Literal:
-        return " | ".join(str(value) for value in typing.get_args(annotation))
+        return " | ".join(show_value(value) for value in typing.get_args(annotation))
     if typing.get_origin(annotation) in (types.UnionType, typing.Union):
         return " | ".join(_type_in_words(kind) for kind in typing.get_args(annotation))
     if typing.get_origin(annotation) is tuple:
