@@ -13,7 +13,7 @@ from invbench.observation import UpdateObservation
 from invbench.registry import attack, parameter
 
 
-@attack(game="update")
+@attack(game="update", controls=("noise",))
 @dataclass(frozen=True, kw_only=True)
 class DeepPrior(Recipe):
     """min over w of 1 - cos(g(G_w(z)), G): the weights w of a convolutional generator, its input z fixed noise.

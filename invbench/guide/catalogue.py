@@ -76,7 +76,7 @@ def page(kind: str, name: str) -> Page:
 def _told(part: registry.Part) -> dict[str, Iterable[str]]:
     """What its decorator, and of a game its sheet, says of a part: what goes with it, by name."""
     if part.kind == "attack":
-        return {"game": [part.facts["game"]]}
+        return {"game": [part.facts["game"]], "controls that always run beside it": part.facts["controls"]}
     if part.kind in ("model", "dataset"):
         return {"data": [part.facts["data"]]}
     if part.kind == "protocol":
