@@ -15,11 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, leaky_relu
 
+from invbench.core import upsampling
 from invbench.matching.searched import Parametrisation
 from invbench.observation import UpdateObservation
 
 LEAK = 0.1  # slope of the rectifiers below zero
-_LARGEST_BASE = 7  # a side is halved until it is at most so long: 4 of 8, 16, 32 and 64, 7 of 28 and 224
 _EPSILON = 1e-5  # on a variance, as in torch's own layers
 
 
@@ -38,14 +38,12 @@ class Untrained:
 
     @property
     def doublings(self) -> int:
-        side = max(self.image_shape[1:])
-        return next(n for n in range(32) if -(-side // 2**n) <= _LARGEST_BASE)
+        return upsampling.doublings(*self.image_shape[1:])
 
     @property
     def base(self) -> tuple[int, int]:
         """Rows and columns of the first maps."""
-        _, height, width = self.image_shape
-        return -(-height // 2**self.doublings), -(-width // 2**self.doublings)
+        return upsampling.base(*self.image_shape[1:])
 
     @cached_property
     def shapes(self) -> list[tuple[int, ...]]:
@@ -79,7 +77,7 @@ class Untrained:
         maps = _rectified(maps, *layers[:2])
         for place in range(2, len(layers) - 2, 3):
             if (place - 2) % 6 == 0:
-                maps = doubled(maps)
+                maps = upsampling.doubled(maps)
             maps = _rectified(conv2d(maps, layers[place], padding=1), *layers[place + 1 : place + 3])
         colours = conv2d(maps, layers[-2], layers[-1])
         return colours.sigmoid()[..., : self.image_shape[1], : self.image_shape[2]]
@@ -97,13 +95,6 @@ def untrained_generator(group: Sequence[UpdateObservation], channels: int, laten
         start=network.start,
         beside=(torch.stack(codes),),
     )
-
-
-def doubled(maps: Tensor) -> Tensor:
-    """Twice the height and width of `(B, C, H, W)`, every pixel four times."""
-    count, channels, height, width = maps.shape
-    wide = maps[:, :, :, None, :, None].expand(count, channels, height, 2, width, 2)
-    return wide.reshape(count, channels, 2 * height, 2 * width)
 
 
 def _rectified(maps: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

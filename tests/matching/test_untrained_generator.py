@@ -7,7 +7,8 @@ import torch
 from made_updates import digits, normalised, observe, victim
 from torch.func import vmap
 
-from invbench.matching.deep_prior import Untrained, doubled, untrained_generator
+from invbench.core.upsampling import doubled
+from invbench.matching.deep_prior import Untrained, untrained_generator
 from invbench.matching.searched import Parametrisation
 
 STREAM = 0
