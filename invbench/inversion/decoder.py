@@ -80,7 +80,7 @@ class Decoder:
 
     def run(self, weights: Tensor, values: Tensor, begin: int = 0, end: int | None = None) -> Tensor:
         """What stages `begin` to `end` - 1, all where it is None, make of what goes into the first of them."""
-        parts = weights.split([math.prod(shape) for shape in self.shapes])
+        parts = torch.split(weights, [math.prod(shape) for shape in self.shapes])
         layers = [part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True)]
         for stage in range(begin, self.stages if end is None else end):
             weight, bias = layers[2 * stage : 2 * stage + 2]

@@ -71,7 +71,7 @@ class Untrained:
 
     def pictures(self, weights: Tensor, codes: Tensor) -> Tensor:
         """`(B, C, H, W)` in [0, 1] of weights `(size,)` and codes `(B, latent)`."""
-        parts = weights.split([math.prod(shape) for shape in self.shapes])
+        parts = torch.split(weights, [math.prod(shape) for shape in self.shapes])
         first, *layers = [part.reshape(shape) for part, shape in zip(parts, self.shapes, strict=True)]
         maps = (codes @ first.T).reshape(len(codes), self.channels, *self.base)
         maps = _rectified(maps, *layers[:2])

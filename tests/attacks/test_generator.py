@@ -18,7 +18,7 @@ from invbench.metrics import best_grey, psnr
 from invbench.observation import Guess, Labelled, Tensors, UpdateObservation
 from invbench.play.asking import why_unsupported
 
-ATTACK = Generator(search="latent", latent=4, width=8, training_steps=300, iterations=300, restarts=3, tv=0.0, lr=0.05)
+ATTACK = Generator(search="latent", latent=4, width=8, training_steps=300, iterations=190, restarts=3, tv=0.0, lr=0.1)
 OWN = slice(10, 210)
 
 
@@ -54,7 +54,7 @@ def test_a_picture_that_the_generator_makes_is_found_by_its_code() -> None:
     guess = answered(ATTACK, made())
     assert psnr(guess.images, made())[0] > psnr(best_grey(made()), made())[0] + 30
     assert guess.facts == {"search": "code"}
-    assert guess.evaluations == 3 * 301
+    assert guess.evaluations == 3 * 191
 
 
 @pytest.mark.parametrize("search", ["layers", "weights"])
@@ -67,7 +67,7 @@ def test_later_searches_come_nearer_to_a_picture_that_it_cannot_make(search: str
     assert further.objective < codes.objective / 2
     assert psnr(further.images, image)[0] > psnr(codes.images, image)[0] + 1
     assert further.facts["search"] in ("layer 1", "layer 2", "weights")
-    assert further.evaluations == (3 + (2 if search == "layers" else 1)) * 301
+    assert further.evaluations == (3 + (2 if search == "layers" else 1)) * 191
 
 
 def test_balls_of_radius_zero_leave_the_answer_of_the_codes() -> None:
