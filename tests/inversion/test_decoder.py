@@ -12,7 +12,7 @@ from made_updates import digits, normalised, public, victim
 from invbench.inversion.decoder import Decoder, Recipe, trained_decoder, without_pictures
 from invbench.observation import Labelled, Preparation, Public
 
-RECIPE = Recipe(latent=8, width=12, steps=400)
+RECIPE = Recipe(latent=8, width=12, steps=200)
 
 
 def known(first: int = 0, count: int = 200) -> Public:
@@ -51,7 +51,7 @@ def test_it_draws_digits_that_it_has_not_seen() -> None:
     mean = digits(220)[0][:200].mean(dim=0)
     codes = torch.zeros(20, RECIPE.latent, requires_grad=True)
     optimizer = torch.optim.Adam([codes], lr=0.1)
-    for _ in range(150):
+    for _ in range(100):
         error = (decoder.run(weights(), codes) - others).square().mean()
         optimizer.zero_grad()
         error.backward()  # type: ignore[no-untyped-call]
