@@ -15,6 +15,7 @@ def attack(
     closed_form: Literal["certified", "plain"] | None = None,
     server: Literal["honest", "malicious"] = "honest",
     adds_module: bool = False,
+    controls: Sequence[str] = (),
     version: int = 1,
     versions_with: Mapping[str, int] | None = None,
 ) -> Callable[[T], T]:
@@ -24,6 +25,8 @@ def attack(
     `closed_form`: it solves for the pictures, and can say that an answer is the only one (`certified`) or cannot.
     `server`: one that gives clients weights of its own (`UpdateAttack.craft`) is `malicious`, and every table says so.
     `adds_module`: such a server also puts a module in front of the network (`UpdateAttack.inserted`).
+    `controls`: those of its game that always run beside it, whatever a matrix asks for: `noise` of one that can make
+    pictures by itself. They are no part of a cell's id.
     `version`, here and below: raised when a change of the code changes what the part computes; cells of the part then
     have another id, and no others. `versions_with`: by a defence's name, that of the cells that declare it, where a
     change moved those alone.
@@ -40,6 +43,7 @@ def attack(
         closed_form=closed_form,
         server=server,
         adds_module=adds_module,
+        controls=_words("controls", controls),
         version=version,
         versions_with=beside,
     )

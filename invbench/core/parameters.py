@@ -154,7 +154,7 @@ def _in_words(kinds: tuple[Any, ...]) -> str:
     parts = []
     for kind in kinds:
         if typing.get_origin(kind) is Literal:
-            parts += [str(v) for v in typing.get_args(kind)]
+            parts += [show_value(v) for v in typing.get_args(kind)]
         elif typing.get_origin(kind) is tuple:
             parts.append("a list")
         elif kind is not type(None):

@@ -76,7 +76,7 @@ def page(kind: str, name: str) -> Page:
 def _told(part: registry.Part) -> dict[str, Iterable[str]]:
     """What its decorator, and of a game its sheet, says of a part: what goes with it, by name."""
     if part.kind == "attack":
-        return {"game": [part.facts["game"]]}
+        return {"game": [part.facts["game"]], "controls that always run beside it": part.facts["controls"]}
     if part.kind in ("model", "dataset"):
         return {"data": [part.facts["data"]]}
     if part.kind == "protocol":
@@ -179,7 +179,7 @@ def _row(setting: Parameter) -> tuple[str, str, str, str]:
 
 def _type_in_words(annotation: Any) -> str:
     if typing.get_origin(annotation) is typing.Literal:
-        return " | ".join(str(value) for value in typing.get_args(annotation))
+        return " | ".join(show_value(value) for value in typing.get_args(annotation))
     if typing.get_origin(annotation) in (types.UnionType, typing.Union):
         return " | ".join(_type_in_words(kind) for kind in typing.get_args(annotation))
     if typing.get_origin(annotation) is tuple:

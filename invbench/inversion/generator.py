@@ -6,7 +6,7 @@ Zhang et al. 2020 (GMI, arXiv 1911.07135) train a GAN on public faces; a variati
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -71,22 +71,32 @@ class Generator:
 
 
 def _trained(pictures: Tensor, recipe: Recipe, made: Mapping[str, Tensors]) -> Tensors:
-    """The decoder's weights by name. Loss: |x - decoder(z)|^2 / (2 NOISE^2) + KL(q(z | x), N(0, I)), summed, a picture.
-
-    q(z | x) is normal with a mean and a diagonal variance that the encoder gives; z is drawn of it once a step. Adam,
-    its rate falling to 0. The stream is fixed: the generator depends on pictures and recipe alone.
-    """
-    stream, rows = torch.Generator().manual_seed(0), pictures.flatten(1)
+    """The decoder's weights by name: it depends on pictures and recipe alone."""
+    rows = pictures.flatten(1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         decoder = _decoder(recipe, rows.shape[1])
         encoder = nn.Sequential(
             nn.Linear(rows.shape[1], recipe.hidden), nn.ReLU(), nn.Linear(recipe.hidden, 2 * recipe.latent)
         )
-    optimizer = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=RATE)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, recipe.steps)
+    autoencode(decoder, list(decoder.parameters()), encoder, rows, recipe.steps)
+    return decoder.state_dict()
+
+
+def autoencode(
+    decoder: Callable[[Tensor], Tensor], weights: Sequence[Tensor], encoder: nn.Module, rows: Tensor, steps: int
+) -> None:
+    """Train a decoder from codes to `rows` `(N, D)`, by its `weights`, and the encoder beside it.
+
+    Loss: |x - decoder(z)|^2 / (2 NOISE^2) + KL(q(z | x), N(0, I)), summed, a picture. q(z | x) is normal with a mean
+    and a diagonal variance that the encoder gives; z is drawn of it once a step, from a fixed stream. Adam, its rate
+    falling to 0. ArithmeticError where a weight is not finite in the end.
+    """
+    stream = torch.Generator().manual_seed(0)
+    optimizer = torch.optim.Adam([*encoder.parameters(), *weights], lr=RATE)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     centre = rows.mean(dim=0)
-    for step in range(recipe.steps):
+    for step in range(steps):
         batch = rows[torch.randint(len(rows), (min(BATCH, len(rows)),), generator=stream)]
         mean, log_variance = encoder(batch - centre).chunk(2, dim=1)
         code = mean + (log_variance / 2).exp() * torch.randn(mean.shape, generator=stream)
@@ -97,10 +107,9 @@ def _trained(pictures: Tensor, recipe: Recipe, made: Mapping[str, Tensors]) -> T
         loss.backward()
         optimizer.step()
         schedule.step()
-        progress.report("generator", step + 1, recipe.steps, loss.item())
-    if not all(bool(weight.isfinite().all()) for weight in decoder.parameters()):
-        raise ArithmeticError(f"the generator diverged: its weights are not finite after {recipe.steps} steps")
-    return decoder.state_dict()
+        progress.report("generator", step + 1, steps, loss.item())
+    if not all(bool(weight.isfinite().all()) for weight in weights):
+        raise ArithmeticError(f"the generator diverged: its weights are not finite after {steps} steps")
 
 
 def _decoder(recipe: Recipe, size: int) -> nn.Module:

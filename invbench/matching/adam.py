@@ -16,6 +16,8 @@ Pull = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
 `(l,)` of what draws lanes to each other, which no lane's own function knows."""
 Jitter = Callable[[int, Tensor], Tensor]
 """From a step and the numbers `(l,)` of lanes that still run: what is added to their variables `(l, D)`, in steps."""
+Confine = Callable[[Tensor, Tensor], Tensor]
+"""From the variables `(l, D)` after a step and the numbers `(l,)` of their lanes: the nearest that these may have."""
 
 _WARM = 50  # steps for which a warm schedule rises, a tenth of the iterations at most
 _PROGRESS = 0.99  # a lane rests unless `plateau` steps bring its least value below this share of what it was
@@ -34,6 +36,7 @@ def adam(
     plateau: int = 0,
     pull: Pull | None = None,
     jitter: Jitter | None = None,
+    confine: Confine | None = None,
 ) -> Outcome:
     """Minimise every lane from `start` `(L, D)` and return its last iterate.
 
@@ -41,7 +44,8 @@ def adam(
     finite (diverged: it returns its best finite iterate, or its start), when its objective is at most its
     `tolerance` `(L,)` (converged), and where `plateau` is not 0 when so many steps lowered its least value by less
     than a hundredth (at rest: it returns the iterate of that value). `Stop` says what becomes of the others. `pull` is
-    part of what is minimised, and not of the objective; `jitter` is added after each step, times its size.
+    part of what is minimised, and not of the objective; `jitter` is added after each step, times its size; `confine` is
+    the last of a step.
     """
     end, lanes = at_start(start), torch.arange(len(start), device=start.device)
     variables, best_value = start.clone(), torch.full_like(start[:, 0], torch.inf)
@@ -87,6 +91,8 @@ def adam(
         if jitter is not None:
             variables = variables + size * jitter(step, lanes)
         variables = variables.clamp(problem.lower, problem.upper)
+        if confine is not None:
+            variables = confine(variables, lanes)
         report(step, float(at.total[going].mean()))
     return end
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -21,6 +21,15 @@ class Best:
 
     lane: Outcome
     stopped: tuple[list[Stop], ...]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The best lanes of a problem's targets, and what is said of the one that they are answers to."""
+
+    problem: Problem
+    best: Best
+    facts: Mapping[str, Json] = field(default_factory=dict)
 
 
 def nothing_yet(problem: Problem, targets: int) -> Best:
@@ -48,6 +57,17 @@ def take_better(best: Best, targets: Tensor, new: Outcome) -> Best:
             ours.variables[target], ours.objective[target] = new.variables[lane], new.objective[lane]
             ours.stopped[target] = new.stopped[lane]
     return best
+
+
+def best_of(ends: Sequence[Found], target: int) -> Found:
+    """Of searches that followed each other the one whose end is best for a target, as `take_better` judges, the earlier
+    of equals; its evaluations, and why lanes stopped, are those of all."""
+    order = [(bool(end.best.lane.diverged[target]), float(end.best.lane.objective[target])) for end in ends]
+    found = ends[order.index(min(order))]
+    evaluations, stopped = found.best.lane.evaluations.clone(), list(found.best.stopped)
+    evaluations[target] = sum(int(end.best.lane.evaluations[target]) for end in ends)
+    stopped[target] = [why for end in ends for why in end.best.stopped[target]]
+    return replace(found, best=Best(replace(found.best.lane, evaluations=evaluations), tuple(stopped)))
 
 
 def guess_of(

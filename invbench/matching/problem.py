@@ -1,9 +1,10 @@
 """Gradient matching of many lanes as one batched function.
 
 A lane is one start for one observation. Its variables are one flat vector: the normalised pictures
-`(B, C, H, W)` and, where labels are optimised, their logits `(B, classes)`. `torch.func.vmap` runs the
-lanes of a chunk as one program (`programs.py` says how); only the variables' gradient is computed, never the
-weights'. The last variable is the logarithm of a factor on the clients' loss, where that is sought (`scale.py`).
+`(B, C, H, W)`, or what stands for them (`searched.py`), and, where labels are optimised, their logits `(B, classes)`.
+`torch.func.vmap` runs the lanes of a chunk as one program (`programs.py` says how); only the variables' gradient is
+computed, never the weights'. The last variable is the logarithm of a factor on the clients' loss, where that is sought
+(`scale.py`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from invbench.matching.declared import declared
 from invbench.matching.objectives import DECLARED, INTERVALS, Objective
 from invbench.matching.programs import Programs
 from invbench.matching.regularisers import total_variation
+from invbench.matching.searched import Parametrisation
 from invbench.matching.terms import Term
 from invbench.matching.tracing import Batched
 from invbench.observation import Update, UpdateObservation
@@ -49,8 +51,8 @@ class Problem:
     """What one set of lanes minimises.
 
     `seen` stacks each lane's update: one tensor `(L, ...)` a parameter, of each round where the model moves; behind
-    them the ends of its intervals, where the objective is held against those. `beside`: what the terms of its prior are
-    held against.
+    them the ends of its intervals, where the objective is held against those. `beside`: the constants of what is
+    searched, then what the terms of its prior are held against. `searched`: None where that is the pixels.
     """
 
     image_shape: tuple[int, ...]  # (B, C, H, W)
@@ -62,10 +64,12 @@ class Problem:
     programs: Programs  # shared by all lanes of these weights
     scaled: bool = False  # whether the last variable is the logarithm of a factor on the clients' loss
     beside: tuple[Tensor, ...] = ()  # (L, ...) each
+    searched: Parametrisation | None = None
 
     @property
     def pixels(self) -> int:
-        return math.prod(self.image_shape)
+        """How many variables say which pictures there are: of pixels, how many these are."""
+        return math.prod(self.image_shape) if self.searched is None else self.searched.size
 
     @property
     def size(self) -> int:
@@ -86,7 +90,12 @@ class Problem:
 
     def images(self, variables: Tensor) -> Tensor:
         """Normalised pictures `(L, B, C, H, W)`."""
-        return variables[:, : self.pixels].reshape(-1, *self.image_shape)
+        of_pictures = variables[:, : self.pixels]
+        if self.searched is None:
+            return of_pictures.reshape(-1, *self.image_shape)
+        with torch.no_grad():
+            made: Tensor = vmap(self.searched.pictures)(of_pictures, self.beside[: len(self.searched.beside)])
+        return made
 
     def guessed_labels(self, variables: Tensor) -> Tensor:
         """Labels `(L, B)`: the fixed ones, or the most likely by the optimised logits."""
@@ -121,25 +130,32 @@ def _batched(
     tv: float,
     scaled: bool,
     terms: Sequence[Term],
+    searched: Parametrisation | None,
 ) -> Batched:
     """`(variables, [labels,] *seen, *beside) -> slopes, totals, objectives`, lanes first; no labels where `classes` is
     given.
 
-    `scaled`: as of a `Problem`. `terms`: what is added to the distance, each with its own share of `beside`.
+    `scaled`, `searched`: as of a `Problem`. `terms`: what is added to the distance, each with its own share of
+    `beside`.
     """
-    held = sum(term.held for term in terms)
-    pixels, logits = math.prod(shape), shape[0] * (classes or 0)
+    constants = 0 if searched is None else len(searched.beside)
+    held = constants + sum(term.held for term in terms)
+    pixels, logits = math.prod(shape) if searched is None else searched.size, shape[0] * (classes or 0)
 
     def lane(variables: Tensor, *given: Tensor) -> tuple[Tensor, Tensor]:
-        images = variables[:pixels].reshape(shape)
+        numbers = variables[:pixels]
         if classes is None:
             labels, seen = given[0], given[1:]
         else:
             labels, seen = variables[pixels : pixels + logits].reshape(-1, classes).softmax(dim=1), given
         seen, beside = seen[: len(seen) - held], seen[len(seen) - held :]
+        images = numbers.reshape(shape) if searched is None else searched.pictures(numbers, beside[:constants])
+        beside = beside[constants:]
         factor = (variables[-1].exp(),) if scaled else ()
         distance = objective(simulated(images, labels, seen, *factor), seen)
         total = distance + tv * total_variation(images) if tv else distance
+        if searched is not None and searched.cost is not None:
+            total = total + searched.cost(numbers)
         for term in terms:
             total = total + term.weight * term.cost(images, beside[: term.held])
             beside = beside[term.held :]
@@ -162,11 +178,13 @@ def build_problem(
     simulate: bool = True,
     scaled: bool = False,
     terms: Sequence[Term] = (),
+    searched: Parametrisation | None = None,
 ) -> Problem:
     """One lane an observation, to be evaluated `planned` times. They must share their weights (see `same_weights`).
 
     Without `simulate` the update is taken for one mean gradient, whatever the protocol. `scaled`: seek a factor on the
-    clients' loss, too. `terms`: priors beside total variation.
+    clients' loss, too. `terms`: priors beside total variation. `searched`: what is varied in the place of pixels, which
+    no box holds.
     """
     first = observations[0]
     shape = (first.public.pictures, *first.public.image_shape)
@@ -174,8 +192,10 @@ def build_problem(
     mean, std = (c.expand(first.public.image_shape) for c in first.channel_constants())
     fixed = [given for given in labels if given is not None]
     logits = 0 if fixed else shape[0] * first.public.classes
-    low = (-mean / std).flatten().repeat(shape[0]) if boxed else torch.full((math.prod(shape),), -math.inf)
-    high = ((1 - mean) / std).flatten().repeat(shape[0]) if boxed else torch.full((math.prod(shape),), math.inf)
+    unbounded = torch.full((math.prod(shape) if searched is None else searched.size,), math.inf)
+    boxed = boxed and searched is None
+    low = (-mean / std).flatten().repeat(shape[0]) if boxed else -unbounded
+    high = ((1 - mean) / std).flatten().repeat(shape[0]) if boxed else unbounded
     free = torch.full((logits,), math.inf)
     factor = torch.full((int(scaled),), math.log(_LARGEST_FACTOR))
     device = first.device
@@ -195,15 +215,20 @@ def build_problem(
                 tv,
                 scaled,
                 terms,
+                searched,
             ),
             planned,
         ),
         scaled=scaled,
-        beside=tuple(
-            torch.stack(tensors).to(device)
-            for term in terms
-            for tensors in zip(*(term.beside(seen) for seen in observations), strict=True)
+        beside=(
+            *(() if searched is None else (tensor.to(device) for tensor in searched.beside)),
+            *(
+                torch.stack(tensors).to(device)
+                for term in terms
+                for tensors in zip(*(term.beside(seen) for seen in observations), strict=True)
+            ),
         ),
+        searched=searched,
     )
 
 

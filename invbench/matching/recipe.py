@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -12,8 +12,8 @@ from torch import Tensor
 
 from invbench.core.attack import UpdateAttack
 from invbench.labels import Strategy, label_strategy, read_labels
-from invbench.matching.adam import Jitter, Pull, adam
-from invbench.matching.answers import Best, guess_of, nothing_yet, take_better
+from invbench.matching.adam import Confine, Jitter, Pull, adam
+from invbench.matching.answers import Best, Found, guess_of, nothing_yet, take_better
 from invbench.matching.clients import assumed_order
 from invbench.matching.declared import objective_for
 from invbench.matching.lanes import Minimise, Tracker, chunk_of, run_in_chunks
@@ -21,13 +21,17 @@ from invbench.matching.lbfgs import lbfgs
 from invbench.matching.objectives import Objective, ObjectiveName
 from invbench.matching.problem import Problem, build_problem
 from invbench.matching.scale import assumed_scale, fitted, found_scale, is_variable
+from invbench.matching.searched import Parametrisation
 from invbench.matching.terms import Term, of_statistics
 from invbench.matching.wolfe import lbfgs_wolfe
-from invbench.observation import Guess, Public, UpdateObservation
+from invbench.observation import Guess, Json, Public, UpdateObservation
 from invbench.registry import parameter
 from invbench.updates.moving import each_round
 from invbench.updates.one_model import by_weights
 from invbench.updates.statistics import why_no_statistics
+
+Rebuilt = Callable[[Parametrisation], Problem]
+"""The problem of the same targets in other variables."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,28 +114,44 @@ class Recipe(UpdateAttack):
         read = read_labels(strategy, group)
         labels = [None] * len(group) if read is None else [one.labels for one in read]
         said = [()] * len(group) if read is None else [one.notes for one in read]
-        lanes, chunk = len(group) * self.restarts, self._chunk(group[0])
+        searched = self._searched(group)
+        lanes, chunk = len(group) * self.restarts, self._chunk(group[0], searched)
         planned = (self.iterations + 1) * -(-lanes // chunk)
         objective, public = self._objective(group[0]), group[0].public
         (tv, terms), fits = self._priors(group[0]), self.scale == "fitted"
         scaled = fits and is_variable(public, objective, self.simulate)
-        taken = (None if fits else assumed_scale(public, objective, self.simulate), assumed_order(public))
+        said_of_all = (None if fits else assumed_scale(public, objective, self.simulate), assumed_order(public))
         objective = fitted(objective) if fits and not scaled else objective
-        problem = build_problem(group, labels, objective, tv, self.boxed, planned, self.simulate, scaled, terms)
+        common = (objective, tv, self.boxed, planned, self.simulate, scaled, terms)
+        problem = build_problem(group, labels, *common, searched)
         tracker = Tracker(self.iterations, lanes, chunk)
-        best = self._search(problem, group, tracker)
-        notes = [*problem.programs.notes, *(one for one in taken if one)]
+        found = Found(problem, self._search(problem, group, tracker))
+        ends = self._refined(found, group, tracker, lambda other: build_problem(group, labels, *common, other))
+        taken = [one for one in said_of_all if one]
         return [
             guess_of(
-                problem,
-                best,
+                end.problem,
+                end.best,
                 index,
                 seen,
-                [*said[index], *notes, *_split_note(tracker, index)],
-                {"loss_scale": found_scale(problem, best.lane.variables, index, seen, self.simulate)} if fits else {},
+                [*said[index], *end.problem.programs.notes, *taken, *_split_note(tracker, index)],
+                {**end.facts, **(self._scale(end, index, seen) if fits else {})},
             )
-            for index, seen in enumerate(group)
+            for index, (seen, end) in enumerate(zip(group, ends, strict=True))
         ]
+
+    def _scale(self, end: Found, index: int, seen: UpdateObservation) -> dict[str, Json]:
+        return {"loss_scale": found_scale(end.problem, end.best.lane.variables, index, seen, self.simulate)}
+
+    def _refined(
+        self, found: Found, group: Sequence[UpdateObservation], tracker: Tracker, rebuilt: Rebuilt
+    ) -> Sequence[Found]:
+        """What is answered from, a target, where the search goes on in other variables; as it was found elsewhere."""
+        return [found] * len(group)
+
+    def _searched(self, group: Sequence[UpdateObservation]) -> Parametrisation | None:
+        """What these targets' lanes vary in the place of pixels; None: the pixels themselves."""
+        return None
 
     def _priors(self, seen: UpdateObservation) -> tuple[float, Sequence[Term]]:
         """The weight of mean total variation, and what else is added to the distance."""
@@ -161,8 +181,14 @@ class Recipe(UpdateAttack):
         """The distance that a search minimises; a preset whose paper has one of its own states it here."""
         return objective_for(self.objective, seen)
 
-    def _minimiser(self, tracker: Tracker, pull: Pull | None = None, jitter: Jitter | None = None) -> Minimise:
-        """How lanes are minimised; `pull` and `jitter` are Adam's (`adam.py`)."""
+    def _minimiser(
+        self,
+        tracker: Tracker,
+        pull: Pull | None = None,
+        jitter: Jitter | None = None,
+        confine: Confine | None = None,
+    ) -> Minimise:
+        """How lanes are minimised; `pull`, `jitter` and `confine` are Adam's (`adam.py`)."""
         common: dict[str, Any] = {"iterations": self.iterations, "report": tracker.at}
         memory: dict[str, Any] = {"memory": self.memory, "patience": self.patience}
         if self.optimizer == "lbfgs":
@@ -170,23 +196,30 @@ class Recipe(UpdateAttack):
         if self.optimizer == "lbfgs-wolfe":
             return lambda problem, start, stop: lbfgs_wolfe(problem, start, tolerance=stop, **memory, **common)
         common |= {"lr": self.lr, "signed": self.optimizer == "signed-adam", "plateau": self.plateau}
-        common |= {"pull": pull, "jitter": jitter}
+        common |= {"pull": pull, "jitter": jitter, "confine": confine}
         schedule = self.schedule if self.decay else "none"
         return lambda problem, start, stop: adam(
             problem, start, schedule=schedule, tolerance=stop if self.converged else None, **common
         )
 
     def _start(self, problem: Problem, seen: UpdateObservation) -> Tensor:
-        """Pictures (and label logits) `(D,)` from the attacker's own stream: standard normal, or a tenth of it.
+        """Pictures (and label logits) `(D,)` from the attacker's own stream: standard normal, or a tenth of it; what is
+        searched in the place of pixels starts by its own rule.
 
         Never all zero: a network without biases is dead there, and no slope leads away.
         """
-        drawn = torch.randn(problem.size - problem.scaled, generator=seen.generator).to(problem.lower.device)
+        begin = None if problem.searched is None else problem.searched.start
+        own = None if begin is None else begin(seen.generator).to(problem.lower.device)
+        others = problem.size - problem.scaled - (0 if own is None else len(own))
+        drawn = torch.randn(others, generator=seen.generator).to(problem.lower.device)
         start = drawn if self.start == "normal" else 0.1 * drawn
+        start = start if own is None else torch.cat([own, start])
         return torch.cat([start, start.new_zeros(1)]) if problem.scaled else start
 
-    def _chunk(self, seen: UpdateObservation) -> int:
-        return chunk_of(self.lanes, sum(t.numel() for one in each_round(seen) for t in one.update))
+    def _chunk(self, seen: UpdateObservation, searched: Parametrisation | None = None) -> int:
+        """How many lanes run at once: each holds an update's gradients, and of what is searched Adam's four copies."""
+        own = 0 if searched is None else 4 * searched.size
+        return chunk_of(self.lanes, own + sum(t.numel() for one in each_round(seen) for t in one.update))
 
 
 def scale_of(problem: Problem, objective: str) -> Tensor:

@@ -71,7 +71,7 @@ class Block:
         assert data is not None
         for attack in self.axes["attack"]:
             game = attack.part.facts["game"]
-            controls = controls_of(game, limits.controls)
+            controls = controls_of(game, limits.controls, attack.part.facts["controls"])
             for chosen, seed in itertools.product(self._of_attack(attack), self.batches.seeds):
                 yield Cell(
                     game=game,

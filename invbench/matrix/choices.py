@@ -12,6 +12,7 @@ from invbench.cell import Choice
 from invbench.core.errors import in_words
 from invbench.core.parameters import nearest_name
 from invbench.matrix.clashing import refuse_clashes
+from invbench.matrix.controls import strange_control
 from invbench.matrix.errors import Errors
 from invbench.matrix.source.nodes import Entry, Items, Node, Place, Scalar, Table, plain, show
 
@@ -62,6 +63,9 @@ def read_choice(kind: str, node: Node, reader: Reader) -> Choice | None:
         return None
     except (ValueError, registry.BrokenPart) as error:
         reader.errors.add(named.place, in_words(error))
+        return None
+    if kind == "attack" and (strange := strange_control(part)) is not None:
+        reader.errors.add(named.place, *strange)
         return None
     return Choice(kind, part.name, tuple(settings.items()))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from invbench.core.parameters import nearest_name
+from invbench.core.parts import Part
 from invbench.matrix.errors import Errors
 from invbench.matrix.source.nodes import Entry, Items, Place, plain, show
 from invbench.sheets import every_sheet, sheet_of
@@ -32,11 +33,24 @@ def read_controls(entry: Entry | None, errors: Errors) -> dict[str, Place]:
     return asked
 
 
-def controls_of(game: str, asked: Iterable[str]) -> tuple[str, ...]:
-    """Those asked for that the game has, in its sheet's order; its default ones where none of them is."""
+def controls_of(game: str, asked: Iterable[str], always: Iterable[str] = ()) -> tuple[str, ...]:
+    """Those asked for that the game has, in its sheet's order; its default ones where none of them is.
+
+    `always`: those that the attack is marked with run too.
+    """
     said, asked = sheet_of(game).said, frozenset(asked)
-    own = tuple(control for control in said.controls if control in asked)
-    return own or tuple(control for control in said.controls if control in said.controls_by_default)
+    own = asked.intersection(said.controls) or frozenset(said.controls_by_default)
+    return tuple(control for control in said.controls if control in own.union(always))
+
+
+def strange_control(attack: Part) -> tuple[str, str | None] | None:
+    """That an attack is marked with a control that its game lacks, and the nearest one; None where it is not."""
+    has = sheet_of(attack.facts["game"]).said.controls
+    strange = next((control for control in attack.facts["controls"] if control not in has), None)
+    if strange is None:
+        return None
+    words = f"attack {attack.name} is marked with control {strange!r}; its game has {', '.join(has) or 'none'}"
+    return words, nearest_name(strange, has)
 
 
 def refuse_strangers(asked: Mapping[str, Place], games: Iterable[str], errors: Errors) -> None:

@@ -89,7 +89,8 @@ class Sheet:
     there was nothing to read, whatever the attack or the defence; its first group is that number. `remarks`: sentences
     that follow from a cell's statistics, given their values by name, those left out that are empty. `caught`: a column
     whose statistic is a true positive rate: the report says which items several attacks find at it. `bounds`: limits
-    that a leak should not be above.
+    that a leak should not be above. `answers`: metrics of the answers themselves, by which an attack that can make them
+    of nothing is held against the control that always runs beside it (`@attack(controls=...)`).
     """
 
     columns: tuple[str | Column, ...]
@@ -105,6 +106,7 @@ class Sheet:
     remarks: Callable[[Mapping[str, float]], Sequence[str]] | None = None
     caught: str = ""
     bounds: tuple[Bound, ...] = ()
+    answers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         must_be_typed(self)

@@ -25,6 +25,7 @@ from invbench.play.outcomes import Played, failed_by, unplayed
 from invbench.play.plain import scores_of, texts, told, writable
 from invbench.play.preparing import prepared
 from invbench.play.reruns import reran
+from invbench.store.beside import always_beside
 
 
 def play(cell: Cell, device: str) -> Played:
@@ -78,7 +79,11 @@ def _play(cell: Cell, device: str) -> Played:
         diverged=sum(one.diverged for one in said),
         evaluations=tuple(one.evaluations for one in said),
         objectives=tuple(one.objective for one in said),
-        notes=(*texts(deal.notes, f"game {cell.game}: notes"), *_counted(said)),
+        notes=(
+            *texts(deal.notes, f"game {cell.game}: notes"),
+            *map(always_beside, cell.attack.part.facts["controls"]),
+            *_counted(said),
+        ),
         facts=_facts(said),
         stopped=_stopped(said),
         seconds={

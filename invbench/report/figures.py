@@ -33,6 +33,7 @@ from invbench.report.leaks import (
     whole_cell,
 )
 from invbench.report.limited import above_limits
+from invbench.report.own_making import own_making
 from invbench.report.remarks import remarks
 from invbench.report.settings import part_settings
 from invbench.sheets import sheet_of
@@ -53,9 +54,9 @@ class Figures:
     `record` is without settings, but for an offset that is not 0, and values by target: a report holds the figures of
     all cells at once. A metric in which every item is empty is absent. `evidence`: a Leak for each metric that can show
     one and has scores and controls. `evaluations`: of all targets, None where the attack counts none. `remarks`: why
-    statistics of the whole cell have no value, or of how many items they are not, and `above`: which limits its leak is
-    above. `nothing_to_read`: why the cell says nothing of attack and defence, or None. `settings`: its parts' settings
-    by name, as `defense.std`.
+    statistics of the whole cell have no value, or of how many items they are not; `above`: which limits its leak is
+    above; `own`: that an attack which can make pictures by itself is no better than on noise. `nothing_to_read`: why
+    the cell says nothing of attack and defence, or None. `settings`: its parts' settings by name, as `defense.std`.
     """
 
     record: Record
@@ -66,6 +67,7 @@ class Figures:
     evaluations: int | None
     remarks: tuple[str, ...] = ()
     above: tuple[str, ...] = ()
+    own: str = ""
     nothing_to_read: str | None = None
     settings: tuple[tuple[str, Any], ...] = ()
 
@@ -147,7 +149,7 @@ class _Controls(NamedTuple):
 class _Draft(NamedTuple):
     """The little of a record that its Figures are made of. `by_target`: the means of each metric of evidence.
 
-    `above`: which limits it is above. `estimates`: the statistics of the whole cell, and `leaks` what those that are
+    `above`, `own`: as of Figures. `estimates`: the statistics of the whole cell, and `leaks` what those that are
     evidence are above their control.
     """
 
@@ -160,6 +162,7 @@ class _Draft(NamedTuple):
     leaks: Mapping[str, Leak]
     settings: tuple[tuple[str, Any], ...]
     above: tuple[str, ...]
+    own: str
 
 
 def _drafts(records: Iterator[Record]) -> list[_Draft]:
@@ -204,12 +207,12 @@ def _draft(sheet: GameSheet, record: Record, controls: _Controls, scores: Mappin
     if offset := record.settings.get("offset"):  # names do not tell which pictures are attacked
         lean = replace(lean, settings={"offset": offset})
     evaluations = sum(record.evaluations) if record.evaluations else None
-    above = above_limits(sheet, record)
+    above, own = above_limits(sheet, record), own_making(sheet, record)
     estimates, leaks = dict[str, Estimate](), dict[str, Leak]()
     if sheet.statistics:
         estimates, leaks = whole_cell(sheet, record, controls.whole, controls.strongest)
     return _Draft(
-        lean, controls, scores, by_target, evaluations, estimates, leaks, part_settings(record.settings), above
+        lean, controls, scores, by_target, evaluations, estimates, leaks, part_settings(record.settings), above, own
     )
 
 
@@ -252,6 +255,9 @@ def _proved(
     )
     record, controls = draft.record, draft.controls
     sheet = sheet_of(record.names["game"])
+    silent = nothing_to_read(sheet, record, controls.strongest)
+    own = draft.own if silent is None else ""
+    said = remarks(sheet, draft.estimates, controls.strongest, controls.full, record.targets)
     return Figures(
         record=record,
         scores=scores,
@@ -259,9 +265,10 @@ def _proved(
         strongest=controls.strongest,
         evidence=judged,
         evaluations=draft.evaluations,
-        remarks=(*draft.above, *remarks(sheet, draft.estimates, controls.strongest, controls.full, record.targets)),
+        remarks=(*([own] if own else []), *draft.above, *said),
         above=draft.above,
-        nothing_to_read=nothing_to_read(sheet, record, controls.strongest),
+        own=own,
+        nothing_to_read=silent,
         settings=draft.settings,
     )
 

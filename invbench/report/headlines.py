@@ -23,7 +23,12 @@ def headlines(figures: Sequence[Figures]) -> list[str]:
         metric = leading(of_game)
         every = [(one, one.leak_by(metric)) for one in of_game if one.nothing_to_read is None]
         measured = [(one, leak) for one, leak in every if leak is not None]
-        said = [*(_leaks(measured, metric) if measured else []), *_above_limits(of_game), *_not_counted(silent)]
+        said = [
+            *(_leaks(measured, metric) if measured else []),
+            *_above_limits(of_game),
+            *_own_making(of_game),
+            *_not_counted(silent),
+        ]
         if said:
             lines.append(f"What leaks most in game {text(game)}:\n\n" + "\n".join(said))
     return lines
@@ -76,6 +81,17 @@ def _above_limits(cells: Sequence[Figures]) -> list[str]:
     first = f"{wording.attacked(names)}, {wording.setting(names)}{under}"
     which = first if len(above) == 1 else f"the first: {first}"
     return [f"- Above a limit in {wording.cells(len(above))}: {text(above[0].above[0])} ({which})."]
+
+
+def _own_making(cells: Sequence[Figures]) -> list[str]:
+    """The cells whose pictures are as good from noise, or not surely better, by what is said of them."""
+    lines = []
+    for said, alike in grouped([one for one in cells if one.own], lambda one: one.own).items():
+        names = alike[0].record.names
+        which = f"{wording.attacked(names)}, {wording.setting(names)}"
+        which = which if len(alike) == 1 else f"the first: {which}"
+        lines.append(f"- Of {wording.cells(len(alike))}: {text(said)} ({which}).")
+    return lines
 
 
 def _not_counted(silent: Sequence[Figures]) -> list[str]:

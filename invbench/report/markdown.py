@@ -18,7 +18,7 @@ from invbench.report.frontier import frontiers
 from invbench.report.frontier_page import frontier_sections
 from invbench.report.headlines import counts, headlines
 from invbench.report.legend import legend
-from invbench.report.naive import LEGEND, in_words, pairs_of
+from invbench.report.naive import LEGEND, Pairs, in_words, pairs_of
 from invbench.report.naming import labels, varying
 from invbench.report.published import published_section
 from invbench.report.sections import Link, grouped, room, section
@@ -64,7 +64,7 @@ def document(
     if any(one.scores for one in figures):
         sheets = {one.record.names["game"]: one.sheet for one in figures if one.scores}
         measured = set().union(*(one.scores for one in figures))
-        parts.append(legend(list(sheets.values()), measured, [LEGEND] if pairs.by_twin else []))
+        parts.append(legend(list(sheets.values()), measured, _beside(figures, pairs)))
     parts += frontier_sections(results, frontiers(figures, utility), links_from) if utility else []
     axes = ("game", "dataset", "batch_size", "protocol")
     groups = [*grouped(figures, lambda one: tuple(one.record.names[axis] for axis in axes)).values()]
@@ -74,6 +74,12 @@ def document(
     parts += [_without_numbers(figures, status) for status in LISTS]
     parts += [_notes(figures), _provenance(results, figures)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _beside(figures: Sequence[Figures], pairs: Pairs) -> list[str]:
+    """Sentences of the legend about words that only some reports have."""
+    own = any(one.own for one in figures)
+    return [*([LEGEND] if pairs.by_twin else []), *([wording.OWN_LEGEND] if own else [])]
 
 
 def _links(results: Results, links_from: Path) -> Link:

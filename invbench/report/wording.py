@@ -14,6 +14,10 @@ from invbench.report.leaks import Control
 from invbench.report.tables import code, text
 
 NOTHING, UNSURE, NOT_READABLE = "read nothing", "unsure", "nothing to read"
+OWN_MAKING = "its own making"
+OWN_LEGEND = f"""\
+"{OWN_MAKING.capitalize()}": the attack can make pictures by itself, and with noise in the update's place it makes as
+good ones, or not surely worse."""
 
 
 WORDS = {"batch_size": "batch size", "defense": "defence", "dataset": "data set", "seed": "seed"}
@@ -112,4 +116,5 @@ def finding(one: Figures) -> str:
         elif shown.metric != leak.metric:
             by = column(shown.metric)
             words = f"{with_unit(by, shown.gain, '+')} by {by.written} ({words})"
+    words += f"; {OWN_MAKING}" if one.own else ""
     return f"{words}; {record.diverged} of {record.targets} diverged" if record.diverged else words

@@ -63,5 +63,6 @@ SHEET = Sheet(
             ),
         ),
     ),
+    answers=("psnr", "identified", "lpips"),
     silent=r"the update of (\d+) of \d+ targets is (?:zero|not finite)",
 )
