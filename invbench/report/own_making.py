@@ -10,7 +10,8 @@ from invbench.store import Record
 from invbench.store.beside import beside
 
 SAME = "the same pictures from {control}: what is shown is the generator's, not the client's"
-UNSURE = "not surely better than its pictures from {control}: what is shown may be the generator's, not the client's"
+DOUBT = "not surely better"
+UNSURE = f"{DOUBT} than its pictures from {{control}}: what is shown may be the generator's, not the client's"
 
 
 def own_making(sheet: GameSheet, record: Record) -> str:

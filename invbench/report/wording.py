@@ -11,13 +11,14 @@ from invbench.numbers.sheet import Spread
 from invbench.numbers.statistics import Summary
 from invbench.report.figures import Figures
 from invbench.report.leaks import Control
+from invbench.report.own_making import DOUBT
 from invbench.report.tables import code, text
 
 NOTHING, UNSURE, NOT_READABLE = "read nothing", "unsure", "nothing to read"
 OWN_MAKING = "its own making"
 OWN_LEGEND = f"""\
 "{OWN_MAKING.capitalize()}": the attack can make pictures by itself, and with noise in the update's place it makes as
-good ones, or not surely worse."""
+good ones; "perhaps": not surely worse ones."""
 
 
 WORDS = {"batch_size": "batch size", "defense": "defence", "dataset": "data set", "seed": "seed"}
@@ -116,5 +117,6 @@ def finding(one: Figures) -> str:
         elif shown.metric != leak.metric:
             by = column(shown.metric)
             words = f"{with_unit(by, shown.gain, '+')} by {by.written} ({words})"
-    words += f"; {OWN_MAKING}" if one.own else ""
+    if one.own:
+        words += f"; {'perhaps ' if one.own.startswith(DOUBT) else ''}{OWN_MAKING}"
     return f"{words}; {record.diverged} of {record.targets} diverged" if record.diverged else words

@@ -56,6 +56,11 @@ def test_few_targets_are_not_sure_and_an_attack_without_a_mark_is_not_asked() ->
     assert figures_of(generated(MINE, MINE, marked=False)).own == ""
 
 
+def test_a_row_says_perhaps_where_it_is_not_sure() -> None:
+    few = generated(MINE[:2], [value - 3 for value in MINE[:2]])
+    assert finding(figures_of(few)) == "unsure with 2 targets (+2.50 dB); perhaps its own making"
+
+
 def test_the_report_says_it_in_its_own_words_of_the_row_the_headline_and_the_notes(tmp_path: Path) -> None:
     same = generated(MINE, MINE)
     assert finding(figures_of(same)) == "read nothing (+0.00 dB); its own making"
