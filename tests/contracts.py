@@ -42,6 +42,7 @@ BRIEF = {
 SHORT = {
     "many-rounds": {"clients": 3, "taking_part": 2, "rounds": 6, "window": 3},
     "property-classifier": {"batches": 10, "trees": 5},
+    "convnet": {"depth": 8},
 }
 """The same of parts whose settings other parts have by that name."""
 TOGETHER = {"fedavg": {"epochs": 2, "local_batch_size": 1, "order": "shuffled"}}
