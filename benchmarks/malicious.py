@@ -20,6 +20,7 @@ from _table import Table
 from invbench.cell import Cell
 from invbench.core import execution
 from invbench.matrix import load
+from invbench.observation import Guess
 from invbench.play.answering import answer as answered
 from invbench.play.asking import attack_of, why_unsupported
 from invbench.play.dealing import dealt
@@ -65,13 +66,13 @@ class Settings(Kept, frozen=True):
 
 
 class Row(Kept, frozen=True):
-    """Of each target: PSNR of each picture, how many are identified and recovered, how many it fished."""
+    """Of each target: PSNR of each picture, how many of those given back are identified, how many it fished."""
 
     case: Name
     pictures: int
     psnr: list[list[float]]
+    given: list[int]
     identified: list[int]
-    recovered: list[int]
     fished: list[int | None]
     d_snr: list[float | None]
     seconds: float
@@ -104,13 +105,17 @@ def measure_one(case: str, data: Path, targets: int | None = None) -> Row:
     answers = answered(attack_of(cell), deal.observations, execution.Settings()).answers
     seconds = time.process_time() - started
     scores, told = deal.score(answers), deal.limits()
-    psnr = [decibels(deal, k, one.images) for k, one in enumerate(answers)]
+    guesses = [one if isinstance(one, Guess) else Guess(torch.zeros(0, 3, 32, 32)) for one in answers]
+    psnr = [decibels(deal, k, one.images) for k, one in enumerate(guesses)]
     row = Row(
         case=case,
         pictures=len(psnr[0]),
         psnr=psnr,
-        identified=[round(sum(value or 0 for value in of)) for of in scores["identified"]],
-        recovered=[round(sum(value or 0 for value in of)) for of in scores["recovered"]],
+        given=[len(one.images) for one in guesses],
+        identified=[
+            round(sum((hit or 0) * (there or 0) for hit, there in zip(*of, strict=True)))
+            for of in zip(scores["identified"], scores["recovered"], strict=True)
+        ],
         fished=[getattr(one, "facts", {}).get("fished") for one in answers],
         d_snr=[of[0] for of in told["d_snr"]],
         seconds=seconds,
@@ -133,8 +138,9 @@ def answer(settings: Settings, samples: Samples) -> Table:
     return Table(
         title="What do malicious servers read of real pictures?",
         question="CIFAR-10 training pictures, untrained `lenet` (`trap-weights`: an `mlp` of 1,000 units). Of each "
-        f"target: pictures above {READ:g} dB and identified among 100 candidates, means over targets, and the targets "
-        "of which at least one picture is identified; D-SNR as the median, which a client could check.",
+        f"target the share of its pictures above {READ:g} dB, and of those given back and identified among 100 "
+        "candidates (what is not given back is scored as a mean, which is identified by chance); targets of which at "
+        "least one is; D-SNR as the median, which a client could check.",
         command="python benchmarks/malicious.py",
         columns=["attack", "clients", "pictures", "above 25 dB", "identified", "targets read", "D-SNR", "CPU, s"],
         rows=[_line(row) for row in samples.rows],
