@@ -34,6 +34,8 @@ QUESTIONS = (
     "disaggregate",
     "aggregation",
     "frontier",
+    "labels",
+    "imprint",
 )
 
 
