@@ -239,7 +239,7 @@ ERRORS = {
     "value": raises("ValueError('no such luck')", "ValueError: no such luck"),
     "leaving": raises("SystemExit(0)", "SystemExit: 0"),
     "interrupting": raises("KeyboardInterrupt", "KeyboardInterrupt"),
-    "generator": raises("GeneratorExit", "GeneratorExit"),
+    "exiting": raises("GeneratorExit", "GeneratorExit"),
     "stop": raises("StopIteration(3)", "StopIteration: 3"),
     "base": raises("type('Own', (BaseException,), {})('mine')", "Own: mine"),
     "mute": raises("Mute", "Mute"),

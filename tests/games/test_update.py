@@ -136,7 +136,8 @@ def test_the_public_part_says_what_the_cell_says(tmp_path: Path) -> None:
         "fedsgd",
         {
             **{"labels": "hidden", "clients": 1, "batch_norm": "eval", "precision": "float32"},
-            **{"public": 0, "model_check": False, "rounds": 1, "server_lr": 0.0, "batch_statistics": "before"},
+            **{"public": 0, "property_share": 1.0, "model_check": False, "rounds": 1, "server_lr": 0.0},
+            **{"batch_statistics": "before"},
             **{"reduction": "mean", "loss_scale": 1.0, "loss": "known"},
         },
     )
