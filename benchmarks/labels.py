@@ -58,7 +58,7 @@ grid:
 
 class Settings(Kept, frozen=True):
     targets: int
-    cases: list[str]
+    cases: list[Name]
 
 
 class Row(Kept, frozen=True):

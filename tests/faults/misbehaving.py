@@ -241,7 +241,7 @@ ERRORS = {
     "interrupting": raises("KeyboardInterrupt", "KeyboardInterrupt"),
     "exiting": raises("GeneratorExit", "GeneratorExit"),
     "stop": raises("StopIteration(3)", "StopIteration: 3"),
-    "base": raises("type('Own', (BaseException,), {})('mine')", "Own: mine"),
+    "base-exception": raises("type('Own', (BaseException,), {})('mine')", "Own: mine"),
     "mute": raises("Mute", "Mute"),
     "leaving-words": raises("Leaving", "Leaving"),
     "surrogate": raises("ValueError('\\udc80')", "\\udc80"),
