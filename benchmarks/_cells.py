@@ -8,16 +8,20 @@ from typing import Any
 
 import torch
 
+from invbench.cell import Cell
 from invbench.games import Game
 from invbench.matrix import load
 from invbench.metrics import psnr
 from invbench.observation import Guess, UpdateObservation
+from invbench.play.asking import why_unsupported
 from invbench.registry import load as part
 from invbench.scoring.controls import stand_in
 from invbench.scoring.reconstruction import match
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "cifar10-test-first100.npz"
 """The first 100 test pictures: an npz with `images` and `labels`, beside the checkout unless `--data` says where."""
+TRAIN = DATA.with_name("cifar10-train-4660.npz")
+"""The first 932 pictures of each training batch, in the same form."""
 CONTENT = "de71749c6bab751794a8894d38269f4df4cc5fc7e0d106ec550dc5d2bf3012c1"
 """The hash of their images and labels: the tables say that these are the pictures."""
 MATRIX = """\
@@ -46,13 +50,26 @@ def stage(
 ) -> Any:
     """The round of one cell: its observations, and its truths for scoring. SystemExit where `data` is others."""
     words = {"data": data, "targets": targets, "model": model, "batch": batch}
+    cell = cell_of(MATRIX.format(**words, seed=seed, defense=defense, labels=labels))
+    refuse_others(cell, data)
+    return part("game", cell.game).build({}, Game).deal(cell, torch.device(device))
+
+
+def cell_of(text: str) -> Cell:
+    """The one cell of a matrix; SystemExit where it is unsupported."""
     with TemporaryDirectory() as folder:
-        matrix = Path(folder) / "cell.yaml"
-        matrix.write_text(MATRIX.format(**words, seed=seed, defense=defense, labels=labels))
-        (cell,) = load(matrix).cells
+        path = Path(folder) / "cell.yaml"
+        path.write_text(text)
+        (cell,) = load(path).cells
+    if (why := why_unsupported(cell)) is not None:
+        raise SystemExit(f"{cell.names['attack']}: {why}")
+    return cell
+
+
+def refuse_others(cell: Cell, data: Path) -> None:
+    """SystemExit where a cell's pictures are not the first 100 test pictures of CIFAR-10."""
     if cell.data_hash != CONTENT:
         raise SystemExit(f"{data} does not hold the first 100 test pictures of CIFAR-10, which the tables speak of")
-    return part("game", cell.game).build({}, Game).deal(cell, torch.device(device))
 
 
 def known_labels(seen: UpdateObservation) -> torch.Tensor:

@@ -9,18 +9,16 @@ import argparse
 import statistics
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
-from _cells import CONTENT, DATA, decibels
+from _cells import DATA, cell_of, decibels, refuse_others
 from _measure import record
 from _raw import Kept
+from _summary import summary
 from _table import Table
 
 from invbench.cell import Cell
 from invbench.core import execution
-from invbench.matrix import load
-from invbench.numbers.statistics import Summary, summarise
 from invbench.play.answering import answer as answered
 from invbench.play.asking import attack_of
 from invbench.play.dealing import dealt
@@ -98,12 +96,8 @@ def measure_one(settings: Settings, batch: int, lr: float, data: Path) -> Row:
 
 def _cell(settings: Settings, batch: int, lr: float, simulate: bool, data: Path) -> Cell:
     words = {"data": data, "targets": settings.targets, "iterations": settings.iterations, "batch": batch, "lr": lr}
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "cell.yaml"
-        path.write_text(MATRIX.format(**words, simulate=str(simulate).lower()))
-        (cell,) = load(path).cells
-    if cell.data_hash != CONTENT:
-        raise SystemExit(f"{data} does not hold the first 100 test pictures of CIFAR-10, which the table speaks of")
+    cell = cell_of(MATRIX.format(**words, simulate=str(simulate).lower()))
+    refuse_others(cell, data)
     return cell
 
 
@@ -120,7 +114,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
 
 
 def _line(row: Row) -> list[str]:
-    gain = _summary(row.gain)
+    gain = summary(row.gain)
     means = [f"{_mean(side):.2f}" for side in (row.simulated, row.one_gradient, row.grey)]
     interval = f"{gain.mean:+.2f} [{gain.ci_low:.2f}, {gain.ci_high:.2f}]" if gain.ci_low is not None else "-"
     return [str(row.batch), f"{row.lr:g}", *means[:2], interval, means[2]]
@@ -128,12 +122,6 @@ def _line(row: Row) -> list[str]:
 
 def _mean(side: list[list[float]]) -> float:
     return statistics.mean(value for target in side for value in target)
-
-
-def _summary(values: list[list[float]]) -> Summary:
-    found = summarise(values)
-    assert found is not None
-    return found
 
 
 if __name__ == "__main__":

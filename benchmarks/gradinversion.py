@@ -12,24 +12,22 @@ import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import _parts
 import torch
+from _cells import TRAIN, cell_of
 from _measure import record
 from _raw import Kept, Name, Revision
 from _revision import clean_revision
+from _summary import summary
 from _table import Table
 
 from invbench.cell import Cell
 from invbench.core import execution
-from invbench.matrix import load
-from invbench.numbers.statistics import Summary, summarise
 from invbench.play.answering import answer as answered
 from invbench.play.asking import attack_of
 from invbench.play.dealing import dealt
 
-DATA = Path(__file__).parents[2] / "shared" / "data" / "cifar10-train-4660.npz"
 PARTS = _parts.UNFINISHED / "gradinversion"
 BATCHES, PICTURES, RESTARTS, ITERATIONS = 4, 8, 4, 1500
 MODEL = "{name: resnet20, trained: true, training_steps: 2000}"
@@ -76,7 +74,7 @@ class Samples(Kept, frozen=True):
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--data", type=Path, default=DATA)
+    arguments.add_argument("--data", type=Path, default=TRAIN)
     arguments.add_argument("--only", nargs="+", choices=names(), help="these parts alone")
     arguments.add_argument("--anew", action="store_true", help="throw away what is done")
     asked = arguments.parse_args()
@@ -99,7 +97,7 @@ def names() -> list[str]:
 
 def measure(settings: Settings, way: str, index: int, data: Path, revision: str, model: str = MODEL) -> Part:
     """One attack on one batch of a network that is trained on none of its pictures."""
-    cell = cell_of(settings, way, index, data, model)
+    cell = _cell(settings, way, index, data, model)
     deal = dealt(cell, torch.device("cpu"))
     started = time.process_time()
     answers = answered(attack_of(cell), deal.observations, execution.Settings()).answers
@@ -109,15 +107,11 @@ def measure(settings: Settings, way: str, index: int, data: Path, revision: str,
     return Part(way, index, [revision], scores["psnr"][0], scores["lpips"][0], best["psnr"][0], seconds)
 
 
-def cell_of(settings: Settings, way: str, index: int, data: Path, model: str) -> Cell:
+def _cell(settings: Settings, way: str, index: int, data: Path, model: str) -> Cell:
     attack, grant = WAYS[way]
     words = {"data": data, "index": index, "attack": attack, "grant": grant, "model": model}
     numbers = {"iterations": settings.iterations, "restarts": settings.restarts, "batch": settings.pictures}
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "cell.yaml"
-        path.write_text(MATRIX.format(**words, **numbers))
-        (cell,) = load(path).cells
-    return cell
+    return cell_of(MATRIX.format(**words, **numbers))
 
 
 def answer(settings: Settings, samples: Samples) -> Table:
@@ -138,7 +132,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
 def _row(way: str, parts: Sequence[Part]) -> list[str]:
     first, *_ = WAYS
     mine, theirs = ([part for part in parts if part.way == one] for one in (way, first))
-    of = {name: _summary([getattr(part, name) for part in mine]).mean for name in ("psnr", "control", "lpips")}
+    of = {name: summary([getattr(part, name) for part in mine]).mean for name in ("psnr", "control", "lpips")}
     gained = _gain([(one.psnr, other.psnr) for one, other in zip(mine, theirs, strict=True)])
     lowered = _gain([(other.lpips, one.lpips) for one, other in zip(mine, theirs, strict=True)])
     seconds = sum(part.seconds for part in mine) / len(mine)
@@ -147,17 +141,11 @@ def _row(way: str, parts: Sequence[Part]) -> list[str]:
 
 
 def _gain(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> str:
-    found = _summary([[a - b for a, b in zip(ours, theirs, strict=True)] for ours, theirs in pairs])
+    found = summary([[a - b for a, b in zip(ours, theirs, strict=True)] for ours, theirs in pairs])
     if found.ci_low is None or found.ci_high is None:
         return f"{found.mean:.3f}"
     star = " *" if found.ci_low > 0 or found.ci_high < 0 else ""
     return f"{found.mean:.3f} [{found.ci_low:.3f}, {found.ci_high:.3f}]{star}"
-
-
-def _summary(values: list[list[float]]) -> Summary:
-    found = summarise(values)
-    assert found is not None
-    return found
 
 
 if __name__ == "__main__":

@@ -9,10 +9,9 @@ import argparse
 import statistics
 from math import comb
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
-from _cells import decibels
+from _cells import TRAIN, cell_of, decibels
 from _measure import record
 from _raw import Kept, Name
 from _table import Table
@@ -20,13 +19,11 @@ from _table import Table
 from invbench.cell import Cell
 from invbench.core import execution
 from invbench.crafting.imprint import STRUCTURES, Structure
-from invbench.matrix import load
 from invbench.play.answering import answer as answered
-from invbench.play.asking import attack_of, why_unsupported
+from invbench.play.asking import attack_of
 from invbench.play.dealing import dealt
 
 CPU = torch.device("cpu")
-DATA = Path(__file__).parents[2] / "shared" / "data" / "cifar10-train-4660.npz"
 ALL, EXACT = 4660, 80.0
 MATRIX = """\
 dataset: {{name: npz, path: {data}}}
@@ -67,7 +64,7 @@ class Samples(Kept, frozen=True):
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--data", type=Path, default=DATA)
+    arguments.add_argument("--data", type=Path, default=TRAIN)
     arguments.add_argument("--targets", type=int, default=20)
     arguments.add_argument("--batch", type=int, default=64)
     arguments.add_argument("--bins", type=int, default=1000)
@@ -104,13 +101,7 @@ def _row(settings: Settings, structure: Structure, data: Path) -> Row:
 def _cell(settings: Settings, structure: Structure, data: Path, number: int) -> Cell:
     words = {"data": data, "structure": structure, "offset": number, "public": settings.public}
     sizes = {"bins": settings.bins, "batch": settings.batch, "model": settings.model}
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "cell.yaml"
-        path.write_text(MATRIX.format(**words, **sizes))
-        (cell,) = load(path).cells
-    if (why := why_unsupported(cell)) is not None:
-        raise SystemExit(why)
-    return cell
+    return cell_of(MATRIX.format(**words, **sizes))
 
 
 def alone(pictures: int, bins: int) -> float:

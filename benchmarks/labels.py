@@ -8,20 +8,19 @@ from __future__ import annotations
 import argparse
 import statistics
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+from _cells import TRAIN, cell_of
 from _measure import record
 from _raw import Kept, Name
+from _summary import summary
 from _table import Table
 
 from invbench.cell import Cell
 from invbench.core import execution
 from invbench.labels import Counting, label_strategy
-from invbench.matrix import load
 from invbench.metrics import label_overlap
-from invbench.numbers.statistics import Summary, summarise
 from invbench.play.answering import answer as answered
 from invbench.play.asking import attack_of
 from invbench.play.dealing import dealt
@@ -29,7 +28,6 @@ from invbench.scoring.controls import prior_labels
 from invbench.scoring.reconstruction import Truth
 
 CPU = torch.device("cpu")
-DATA = Path(__file__).parents[2] / "shared" / "data" / "cifar10-train-4660.npz"
 WAYS: tuple[Counting, ...] = ("llg", "llg-dummy", "llg-aux", "ilrg", "rlu")
 """All but `column-min`, which finds different labels and is `unsupported` where some repeat."""
 ALL = 4660
@@ -78,7 +76,7 @@ class Samples(Kept, frozen=True):
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--data", type=Path, default=DATA)
+    arguments.add_argument("--data", type=Path, default=TRAIN)
     arguments.add_argument("--targets", type=int, default=16)
     arguments.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
     asked = arguments.parse_args()
@@ -116,11 +114,7 @@ def measure_one(case: str, batch: int, targets: int, data: Path) -> list[Row]:
 def _cell(case: str, batch: int, targets: int, data: Path, way: str, public: int) -> Cell:
     model, protocol, _ = CASES[case]
     words = {"data": data, "targets": targets, "way": way, "model": model, "batch": batch}
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "cell.yaml"
-        path.write_text(MATRIX.format(**words, protocol=protocol.format(public=public)))
-        (cell,) = load(path).cells
-    return cell
+    return cell_of(MATRIX.format(**words, protocol=protocol.format(public=public)))
 
 
 def _overlap(labels: Any, truth: Truth) -> float:
@@ -144,21 +138,15 @@ def answer(settings: Settings, samples: Samples) -> Table:
 
 def _line(samples: Samples, case: str, batch: int) -> list[str]:
     mine = {row.way: row for row in samples.rows if (row.case, row.batch) == (case, batch)}
-    prior = _summary([[value] for value in next(iter(mine.values())).prior])
+    prior = summary([[value] for value in next(iter(mine.values())).prior])
     return [f"`{case}`", str(batch), f"{prior.mean:.3f}", *(_shown(mine[way]) for way in WAYS)]
 
 
 def _shown(row: Row) -> str:
-    found = _summary([[value] for value in row.overlap])
-    gain = _summary([[a - b] for a, b in zip(row.overlap, row.prior, strict=True)])
+    found = summary([[value] for value in row.overlap])
+    gain = summary([[a - b] for a, b in zip(row.overlap, row.prior, strict=True)])
     star = " *" if gain.ci_low is not None and gain.ci_low > 0 else ""
     return f"{found.mean:.3f} [{found.ci_low:.3f}, {found.ci_high:.3f}]{star}"
-
-
-def _summary(values: list[list[float]]) -> Summary:
-    found = summarise(values)
-    assert found is not None
-    return found
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ import argparse
 import statistics
 import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
+from _cells import TRAIN, cell_of
 from _measure import record
 from _parts import UNFINISHED, finish
 from _parts import read as read_parts
@@ -23,13 +23,11 @@ from _table import Table
 
 from invbench.cell import Cell
 from invbench.core import execution
-from invbench.matrix import load
 from invbench.play.answering import answer as answered
 from invbench.play.asking import attack_of
 from invbench.play.dealing import dealt
 
 CPU = torch.device("cpu")
-DATA = Path(__file__).parents[2] / "shared" / "data" / "cifar10-train-4660.npz"
 PARTS = UNFINISHED / "large"
 CIFAR = "{{name: npz, path: {data}, mean: [.4914, .4822, .4465], std: [.2470, .2435, .2616]}}"
 CASES = {
@@ -73,7 +71,7 @@ class Samples(Kept, frozen=True):
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--data", type=Path, default=DATA)
+    arguments.add_argument("--data", type=Path, default=TRAIN)
     arguments.add_argument("--only", nargs="+", choices=CASES, help="these parts alone, without a table")
     arguments.add_argument("--anew", action="store_true", help="throw away what is done")
     asked = arguments.parse_args()
@@ -90,7 +88,7 @@ def main() -> None:
 
 
 def measure(settings: Settings, case: str, data: Path, revision: str) -> Part:
-    cell = cell_of(settings, case, data)
+    cell = _cell(settings, case, data)
     deal, started = dealt(cell, CPU), time.process_time()
     answers = answered(attack_of(cell), deal.observations, execution.Settings()).answers
     seconds = time.process_time() - started
@@ -110,18 +108,19 @@ def measure(settings: Settings, case: str, data: Path, revision: str) -> Part:
     return part
 
 
-def cell_of(settings: Settings, case: str, data: Path) -> Cell:
+def _cell(settings: Settings, case: str, data: Path) -> Cell:
     dataset, model, batch, targets, iterations = CASES[case]
     words = {"dataset": dataset.format(data=data), "model": model, "batch": batch, "targets": targets}
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "cell.yaml"
-        path.write_text(MATRIX.format(**words, iterations=iterations, tv=settings.tv))
-        (cell,) = load(path).cells
-    return cell
+    return cell_of(MATRIX.format(**words, iterations=iterations, tv=settings.tv))
 
 
 def _flat(values: list[list[float | None]]) -> list[float]:
-    return [float(value) for of in values for value in of if value is not None]
+    """Of every picture; SystemExit where one has no value."""
+    every = [value for of in values for value in of]
+    found = [value for value in every if value is not None]
+    if len(found) < len(every):
+        raise SystemExit(f"{len(every) - len(found)} of {len(every)} pictures have no value of a metric")
+    return found
 
 
 def answer(settings: Settings, samples: Samples) -> Table:

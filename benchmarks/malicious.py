@@ -9,24 +9,21 @@ import argparse
 import statistics
 import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
-from _cells import decibels
+from _cells import TRAIN, cell_of, decibels
 from _measure import record
 from _raw import Kept, Name
 from _table import Table
 
 from invbench.cell import Cell
 from invbench.core import execution
-from invbench.matrix import load
 from invbench.observation import Guess
 from invbench.play.answering import answer as answered
-from invbench.play.asking import attack_of, why_unsupported
+from invbench.play.asking import attack_of
 from invbench.play.dealing import dealt
 
 CPU = torch.device("cpu")
-DATA = Path(__file__).parents[2] / "shared" / "data" / "cifar10-train-4660.npz"
 READ = 25.0
 """PSNR in dB above which a picture of LOKI's counts as read: its contrast is known up to half a bin."""
 CASES = {
@@ -84,7 +81,7 @@ class Samples(Kept, frozen=True):
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--data", type=Path, default=DATA)
+    arguments.add_argument("--data", type=Path, default=TRAIN)
     arguments.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
     asked = arguments.parse_args()
     torch.set_num_threads(1)
@@ -98,9 +95,7 @@ def measure(settings: Settings, data: Path) -> Samples:
 
 
 def measure_one(case: str, data: Path, targets: int | None = None) -> Row:
-    cell = cell_of(case, data, targets)
-    if (why := why_unsupported(cell)) is not None:
-        raise SystemExit(f"{case}: {why}")
+    cell = _cell(case, data, targets)
     deal, started = dealt(cell, CPU), time.process_time()
     answers = answered(attack_of(cell), deal.observations, execution.Settings()).answers
     seconds = time.process_time() - started
@@ -124,14 +119,10 @@ def measure_one(case: str, data: Path, targets: int | None = None) -> Row:
     return row
 
 
-def cell_of(case: str, data: Path, targets: int | None = None) -> Cell:
+def _cell(case: str, data: Path, targets: int | None = None) -> Cell:
     attack, batch, _, many, protocol = CASES[case]
     words = {"data": data, "attack": attack, "batch": batch, "protocol": protocol, "targets": targets or many}
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "cell.yaml"
-        path.write_text(MATRIX.format(**words, model=MODELS.get(case, "lenet")))
-        (cell,) = load(path).cells
-    return cell
+    return cell_of(MATRIX.format(**words, model=MODELS.get(case, "lenet")))
 
 
 def answer(settings: Settings, samples: Samples) -> Table:
@@ -142,7 +133,17 @@ def answer(settings: Settings, samples: Samples) -> Table:
         "candidates (what is not given back is scored as a mean, which is identified by chance); targets of which at "
         "least one is; D-SNR as the median, which a client could check.",
         command="python benchmarks/malicious.py",
-        columns=["attack", "clients", "pictures", "above 25 dB", "identified", "targets read", "D-SNR", "CPU, s"],
+        columns=[
+            "attack",
+            "clients",
+            "pictures",
+            "given back",
+            "above 25 dB",
+            "identified",
+            "targets read",
+            "D-SNR",
+            "CPU, s",
+        ],
         rows=[_line(row) for row in samples.rows],
         text=[
             "`fishing` reads the pictures of one class: "
@@ -165,6 +166,7 @@ def _line(row: Row) -> list[str]:
         f"`{row.case}`",
         str(CASES[row.case][2]),
         str(row.pictures),
+        f"{statistics.mean(row.given):.1f}",
         f"{above:.3f}",
         f"{statistics.mean(row.identified) / row.pictures:.3f}",
         f"{sum(value > 0 for value in row.identified)} of {len(row.identified)}",

@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
+from _cells import TRAIN
 from _measure import record
 from _parts import UNFINISHED, finish
 from _parts import read as read_parts
@@ -34,8 +35,6 @@ from invbench.play.asking import why_unsupported
 from invbench.play.knowing import told_observations
 from invbench.sheets import sheet_of
 
-DATA = Path(__file__).parents[2] / "shared" / "data" / "cifar10-train-4660.npz"
-"""The first 932 pictures of each training batch of CIFAR-10, beside the checkout unless `--data` says where."""
 PUBLIC = 1000
 ROUNDS = {"1": 1000, "8": 125, "64": 16, "256": 8}
 """Rounds of each batch size, for 1,000 members and 1,000 others at least (2,048 at 256)."""
@@ -106,7 +105,7 @@ class Samples(Kept, frozen=True):
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--model", default="lenet", choices=list(MODELS))
-    arguments.add_argument("--data", type=Path, default=DATA)
+    arguments.add_argument("--data", type=Path, default=TRAIN)
     arguments.add_argument("--only", action="append", choices=list(ROUNDS), help="this batch alone, without a table")
     arguments.add_argument("--so-far", action="store_true", help="measure nothing, write the table of what there is")
     arguments.add_argument("--anew", action="store_true", help="throw away parts that another commit measured")

@@ -11,6 +11,7 @@ update as well. A start at the truth needs the truth: this is a measurement, and
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import time
 from dataclasses import fields
@@ -44,13 +45,16 @@ class Settings(Kept, frozen=True):
 
 
 class Row(Kept, frozen=True):
-    """Of each target the least objective and the mean PSNR, from the usual start and from near the truth."""
+    """Of each target the least objective and the mean PSNR, from the usual start and from near the truth.
+
+    An objective is None where a search has none: it diverged.
+    """
 
     model: Name
     way: Name
     batch: int
-    usual: list[float]
-    near: list[float]
+    usual: list[float | None]
+    near: list[float | None]
     usual_psnr: list[float]
     near_psnr: list[float]
     seconds: float
@@ -88,7 +92,7 @@ def measure(settings: Settings, data: Path) -> Samples:
 
 def _row(settings: Settings, model: str, batch: int, way: str, data: Path) -> Row:
     dealt, started = stage(data, MODELS[model], batch, settings.targets), time.process_time()
-    usual, near = list[tuple[float, float]](), list[tuple[float, float]]()
+    usual, near = list[tuple[float | None, float]](), list[tuple[float | None, float]]()
     for k, seen in enumerate(dealt.observations):
         true = torch.from_numpy(dealt.truths[k].images)
         mean, std = seen.channel_constants()
@@ -96,7 +100,7 @@ def _row(settings: Settings, model: str, batch: int, way: str, data: Path) -> Ro
         start = ((true - mean) / std + spread).flatten().float()
         for found, attack in ((usual, WAYS[way]), (near, starting_at(WAYS[way], start))):
             (guess,) = attack.attack_all([seen])
-            found.append((guess.objective or 0.0, statistics.mean(decibels(dealt, k, guess.images))))
+            found.append((guess.objective, statistics.mean(decibels(dealt, k, guess.images))))
     row = Row(
         model=model,
         way=way,
@@ -142,7 +146,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
 
 
 def _line(row: Row) -> list[str]:
-    usual, near = statistics.median(row.usual), statistics.median(row.near)
+    usual, near = (statistics.median(map(_or_infinite, one)) for one in (row.usual, row.near))
     psnr = [statistics.mean(values) for values in (row.usual_psnr, row.near_psnr)]
     return [
         *(f"`{row.model}`", str(row.batch), row.way, f"{usual:.2g}", f"{near:.2g}"),
@@ -150,9 +154,15 @@ def _line(row: Row) -> list[str]:
     ]
 
 
+def _or_infinite(objective: float | None) -> float:
+    return math.inf if objective is None else objective
+
+
 def verdict(usual: float, near: float, psnr: float) -> str:
     if psnr > READ:
         return "read"
+    if not math.isfinite(near):
+        return "not told"
     if usual > 10 * near:
         return "the solver"
     return "ambiguous" if usual <= near else "neither"

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,13 +14,17 @@ from invbench.cell import Cell
 from invbench.core.randomness import stream
 from invbench.data import ImagePool
 from invbench.defenses import Context
+from invbench.games import Rerun
 from invbench.games._batches import as_played, attackers_own, protocol_of, round_stack
 from invbench.observation import Labelled, Public, SharedRound, Tensors, Update, UpdateObservation
 from invbench.protocol import UpdateProtocol
 from invbench.protocol._batch_norm import buffers_of, running, use_batch_statistics
 from invbench.scoring.reconstruction import Truth
 from invbench.updates.client import observed_update, shown_by_one
+from invbench.victims import network_defenses, victim_artefacts
 from invbench.victims.pictures import labelled, normalised
+
+Seen = TypeVar("Seen", bound=UpdateObservation)
 
 
 def in_mode(network: nn.Module, protocol: UpdateProtocol) -> nn.Module:
@@ -93,8 +98,8 @@ def reference(cell: Cell, pool: ImagePool, count: int) -> Labelled | None:
     return labelled(pool, attackers_own(cell, pool)[:count], cell.normalisation)
 
 
-def noise(cell: Cell, seen: UpdateObservation, index: int) -> UpdateObservation:
-    """Noise in the place of every round's update, of the size of each of its tensors.
+def noise(cell: Cell, seen: Seen, index: int) -> Seen:
+    """Noise in the place of every round's update, of the size of each of its tensors; what is asked stays as it is.
 
     Of BatchNorm it sees the running statistics in the batch's place.
     """
@@ -117,7 +122,20 @@ def noise(cell: Cell, seen: UpdateObservation, index: int) -> UpdateObservation:
     )
 
 
-def _without_the_batch(seen: UpdateObservation) -> UpdateObservation:
+def reruns_on_noise(cell: Cell, rounds: Callable[[Cell, torch.device], Sequence[Seen]]) -> Mapping[str, Rerun[Seen]]:
+    """`noise`: Gaussian noise of each tensor's own size in the update's place, whatever the client's defences.
+
+    `rounds`: the observations that a cell deals.
+    """
+    bare = replace(cell, defense=network_defenses(cell))
+
+    def instead(device: torch.device) -> list[Seen]:
+        return [noise(bare, one, k) for k, one in enumerate(rounds(bare, device))]
+
+    return {"noise": Rerun(bare, instead, victim_artefacts(bare))}
+
+
+def _without_the_batch(seen: Seen) -> Seen:
     """The same where the statistics granted are the running ones: buffers that moved by what they were."""
     before, told = seen.buffers_before, running(seen.buffers_before)
     after = {name: value if value.is_floating_point() else value + 1 for name, value in before.items()}

@@ -25,7 +25,7 @@ from invbench.games import Deal, Game, Rerun, Scores
 from invbench.games._asked import Asked, asked_in_a_round, asked_of, batch_of, own_pictures, places_of
 from invbench.games._batches import named_defenses, protocol_of
 from invbench.games._guaranteed import Guaranteed, of_round
-from invbench.games._observing import in_mode, noise, observe
+from invbench.games._observing import in_mode, observe, reruns_on_noise
 from invbench.games._planning import STAGES, why_no_client
 from invbench.games.update import UpdateGame
 from invbench.observation import BatchMembershipObservation, Labelled, MembershipGuess, Public
@@ -34,7 +34,6 @@ from invbench.registry import game
 from invbench.victims import (
     Indexes,
     model_of,
-    network_defenses,
     pool_of,
     stack_of,
     training_notes,
@@ -96,14 +95,8 @@ class BatchMembership(Game[Public, BatchMembershipObservation, MembershipGuess])
         return BatchMembershipDeal(cell=cell, observations=seen, asked=asked, pool=pool_of(cell))
 
     def reruns(self, cell: Cell) -> Mapping[str, Rerun[BatchMembershipObservation]]:
-        """`noise`: Gaussian noise of each tensor's own size in the update's place, whatever the client's defences."""
-        bare = replace(cell, defense=network_defenses(cell))
-
-        def instead(device: torch.device) -> list[BatchMembershipObservation]:
-            seen = self.deal(bare, device).observations
-            return [BatchMembershipObservation.of(noise(bare, one, k), one.candidates) for k, one in enumerate(seen)]
-
-        return {"noise": Rerun(bare, instead, victim_artefacts(bare))}
+        """`noise`, in the update's place."""
+        return reruns_on_noise(cell, lambda bare, device: self.deal(bare, device).observations)
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ from invbench.core.artefacts import Artefact
 from invbench.games import Deal, Game, Rerun, Scores
 from invbench.games._batches import named_defenses, protocol_of
 from invbench.games._guaranteed import Guaranteed, of_round
-from invbench.games._observing import in_mode, noise, observe
+from invbench.games._observing import in_mode, observe, reruns_on_noise
 from invbench.games._properties import (
     LEAST_OWN,
     PropertyRound,
@@ -39,7 +39,6 @@ from invbench.protocol._batch_norm import buffers_of
 from invbench.registry import game
 from invbench.victims import (
     model_of,
-    network_defenses,
     stack_of,
     training_notes,
     usual_training,
@@ -96,14 +95,8 @@ class BatchProperty(Game[Public, BatchPropertyObservation, PropertyGuess]):
         return BatchPropertyDeal(cell=cell, observations=tuple(seen), rounds=tuple(rounds))
 
     def reruns(self, cell: Cell) -> Mapping[str, Rerun[BatchPropertyObservation]]:
-        """`noise`: Gaussian noise of each tensor's own size in the update's place, whatever the client's defences."""
-        bare = replace(cell, defense=network_defenses(cell))
-
-        def instead(device: torch.device) -> list[BatchPropertyObservation]:
-            seen = self.deal(bare, device).observations
-            return [one.with_update(noise(bare, one, k)) for k, one in enumerate(seen)]
-
-        return {"noise": Rerun(bare, instead, victim_artefacts(bare))}
+        """`noise`, in the update's place."""
+        return reruns_on_noise(cell, lambda bare, device: self.deal(bare, device).observations)
 
 
 @dataclass(frozen=True, eq=False)

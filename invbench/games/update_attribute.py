@@ -24,7 +24,7 @@ from invbench.games import Deal, Game, Rerun, Scores
 from invbench.games._batches import named_defenses, protocol_of
 from invbench.games._guaranteed import Guaranteed, of_round
 from invbench.games._guessed import guess_of, left_out, matrix_of, scored
-from invbench.games._observing import in_mode, noise, observe
+from invbench.games._observing import in_mode, observe, reruns_on_noise
 from invbench.games._rows import (
     ROW_STAGES,
     Prior,
@@ -44,7 +44,6 @@ from invbench.protocol._batch_norm import buffers_of
 from invbench.registry import game
 from invbench.victims import (
     model_of,
-    network_defenses,
     stack_of,
     training_notes,
     usual_training,
@@ -99,14 +98,8 @@ class UpdateAttribute(Game[Public, UpdateAttributeObservation, AttributeGuess]):
         return UpdateAttributeDeal(cell=cell, observations=tuple(seen), people=tuple(people), prior=prior)
 
     def reruns(self, cell: Cell) -> Mapping[str, Rerun[UpdateAttributeObservation]]:
-        """`noise`: Gaussian noise of each tensor's own size in the update's place, whatever the client's defences."""
-        bare = replace(cell, defense=network_defenses(cell))
-
-        def instead(device: torch.device) -> list[UpdateAttributeObservation]:
-            seen = self.deal(bare, device).observations
-            return [one.with_update(noise(bare, one, k)) for k, one in enumerate(seen)]
-
-        return {"noise": Rerun(bare, instead, victim_artefacts(bare))}
+        """`noise`, in the update's place."""
+        return reruns_on_noise(cell, lambda bare, device: self.deal(bare, device).observations)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,8 @@ from invbench.models._weights import BadWeights
 
 CLASSES = 1000
 """Of ImageNet-1k, which all of torchvision's published classifiers score."""
+CHECKPOINTS = "checkpoints"
+"""The folder in torch's own into which it downloads."""
 MOVES = "DEFAULT"
 """The name that torchvision gives to whatever is best in its version."""
 AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
@@ -48,7 +50,7 @@ def published_weights(variant: str, name: str) -> Mapping[str, Tensor]:
     BadWeights where they cannot be fetched, or are not the file whose hash its name says.
     """
     url = _url(variant, name)
-    file = Path(get_dir()) / "checkpoints" / Path(urlparse(url).path).name
+    file = Path(get_dir()) / CHECKPOINTS / Path(urlparse(url).path).name
     _check(file)
     try:
         with redirect_stdout(sys.stderr):  # torch.hub says there what it downloads
@@ -57,7 +59,8 @@ def published_weights(variant: str, name: str) -> Mapping[str, Tensor]:
             )
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
         raise BadWeights(
-            f"{variant}: {name} cannot be had from {url} ({error}); without a network, put that file into {file.parent}"
+            f"{variant}: {name} cannot be had from {url} ({error}); without a network, put that file into the folder"
+            f" {CHECKPOINTS} of torch.hub.get_dir()"
         ) from error
     return _as_now(tensors)
 
@@ -74,7 +77,10 @@ def _check(file: Path) -> None:
     with file.open("rb") as opened:
         found = hashlib.file_digest(opened, "sha256").hexdigest()
     if not found.startswith(said):
-        raise BadWeights(f"{file}: is damaged or another file: its SHA-256 begins with {found[: len(said)]}; delete it")
+        raise BadWeights(
+            f"{CHECKPOINTS}/{file.name} of torch.hub.get_dir(): is damaged or another file: its SHA-256 begins with"
+            f" {found[: len(said)]}; delete it"
+        )
 
 
 def _as_now(tensors: Mapping[str, Any]) -> dict[str, Tensor]:

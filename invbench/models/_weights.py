@@ -46,11 +46,11 @@ def content_of(path: Path) -> str:
 def misfit_of_file(path: Path, network: nn.Module) -> str | None:
     """Which tensors of the file are not those of the network, or hold what is no number; None where all fit.
 
-    `network` may be on the meta device.
+    `network` may be on the meta device. The file is named without its folder: the sentence is kept in records.
     """
     stamp = _stamp(path)
     why = misfit(_shapes(stamp), network) or _not_numbers(stamp, _floating(network))
-    return None if why is None else f"{path}: {why}"
+    return None if why is None else f"{path.name}: {why}"
 
 
 def misfit(found: Mapping[str, Shape], network: nn.Module) -> str | None:

@@ -33,10 +33,6 @@ class BatchPropertyObservation(UpdateObservation):
         own = {one.name: getattr(seen, one.name) for one in fields(UpdateObservation)}
         return cls(**own, values=values, asked=asked, holders=holders, own_value=own_value)
 
-    def with_update(self, other: UpdateObservation) -> BatchPropertyObservation:
-        """The same question about another update."""
-        return self.of(other, self.values, self.asked, self.holders, self.own_value)
-
     def nothing(self, reason: str) -> PropertyGuess:  # type: ignore[override]  # another question, another answer
         """The answer of an attack that failed: as likely as not."""
         return PropertyGuess(score=0.5, notes=(reason,))

@@ -35,10 +35,6 @@ class UpdateAttributeObservation(UpdateObservation):
         own = {one.name: getattr(seen, one.name) for one in fields(UpdateObservation)}
         return cls(**own, values=values, candidates=candidates, value=value, prior=prior)
 
-    def with_update(self, other: UpdateObservation) -> UpdateAttributeObservation:
-        """The same question about another update."""
-        return self.of(other, self.values, self.candidates, self.value, self.prior)
-
     def nothing(self, reason: str) -> AttributeGuess:  # type: ignore[override]  # another question, another answer
         """The answer of an attack that failed: every value as likely as the next."""
         count = len(self.values)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import solver as asked  # type: ignore[import-not-found]
 import torch
@@ -29,6 +31,8 @@ def test_a_search_starts_where_it_is_told_and_is_else_the_same() -> None:
         (0.01, 0.01, 10, "ambiguous"),
         (0.05, 0.01, 10, "neither"),
         (1.0, 0.01, 30, "read"),
+        (math.inf, 0.01, 10, "the solver"),
+        (0.0, math.inf, 10, "not told"),
     ],
 )
 def test_verdicts(usual: float, near: float, psnr: float, said: str) -> None:
