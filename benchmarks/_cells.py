@@ -78,12 +78,16 @@ def known_labels(seen: UpdateObservation) -> torch.Tensor:
 
 
 def decibels(round_: Any, index: int, images: torch.Tensor | None) -> list[float]:
-    """PSNR of every picture of batch `index`, in the order of least error.
+    """PSNR of every picture of batch `index`."""
+    return [float(value) for value in psnr(in_order(round_, index, images), round_.truths[index].images)]
 
-    A picture that is missing (all of them for None: the attack failed) is scored as invbench scores it, as the mean
-    of the data set's other pictures, so that a mean is never one over survivors.
+
+def in_order(round_: Any, index: int, images: torch.Tensor | None) -> Any:
+    """The pictures found of batch `index` in the order of least error, `(B, C, H, W)`.
+
+    One that is missing (all of them for None: the attack failed) is there as it is scored, as the mean of the data
+    set's other pictures, so that a mean is never one over survivors.
     """
     truth = round_.truths[index]
     found = images if images is not None else torch.zeros(0, *truth.images.shape[1:])
-    matched = match(Guess(found), truth, stand_in(round_.pool, truth.indexes))
-    return [float(value) for value in psnr(matched.images, truth.images)]
+    return match(Guess(found), truth, stand_in(round_.pool, truth.indexes)).images

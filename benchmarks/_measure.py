@@ -21,6 +21,7 @@ import report
 from _revision import clean_revision, refuse_other_code
 
 import invbench
+from invbench.core import execution
 
 PACKAGES = ("torch", "numpy", "scipy", "ray", "breaching")
 
@@ -43,6 +44,27 @@ def interleaved(
             if repeat >= warm:
                 samples[name].append(clock() - started)
     return samples
+
+
+def clock_of(device: str) -> Callable[[], float]:
+    """CPU seconds of this process, or wall seconds where another device computes."""
+    return time.process_time if device == "cpu" else time.perf_counter
+
+
+def steps_on(device: str) -> execution.Settings:
+    """How a search computes there: on a GPU its steps are replayed as a CUDA graph."""
+    return execution.Settings("off" if device == "cpu" else "on")
+
+
+def gpu_of(device: str) -> str | None:
+    """The name of the GPU, None for the CPU; SystemExit where there is no such device."""
+    if device == "cpu":
+        return None
+    import torch
+
+    if not torch.cuda.is_available():
+        raise SystemExit(f"--device {device}: there is no GPU here")
+    return torch.cuda.get_device_name(device)
 
 
 def ratio(this: Sequence[float], to: Sequence[float]) -> float:

@@ -5,16 +5,46 @@ A table is of one revision, so parts of another one are refused, or thrown away 
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
+from _measure import gpu_of, record
 from _raw import HERE
 from _revision import clean_revision
 
 UNFINISHED = HERE / "unfinished"
 Part = TypeVar("Part")
+
+
+def options(doc: str | None, data: Path, names: Sequence[str]) -> argparse.ArgumentParser:
+    """The words of a benchmark in parts: --data, --device, --only, --anew."""
+    arguments = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--data", type=Path, default=data)
+    arguments.add_argument("--device", default="cpu")
+    arguments.add_argument(
+        "--only", nargs="+", choices=names, metavar="PART", help="these parts alone, without a table"
+    )
+    arguments.add_argument("--anew", action="store_true", help="throw away what is done")
+    return arguments
+
+
+def measure(
+    name: str,
+    asked: argparse.Namespace,
+    names: Sequence[str],
+    make: Callable[[str], Part],
+    kind: type[Part],
+    settings: object,
+    gather: Callable[[list[Part]], object],
+) -> None:
+    """Make the parts that are asked for; the table, where they are all."""
+    folder, gpu = UNFINISHED / name, gpu_of(asked.device)
+    finish(folder, asked.only or names, make, clean_revision(), asked.anew)
+    if not asked.only:
+        record(name, settings, lambda: gather(read(folder, names, kind)), gpu=gpu)
 
 
 def finish(folder: Path, names: Sequence[str], make: Callable[[str], object], revision: str, anew: bool) -> None:

@@ -1,24 +1,22 @@
 """Is GradInversion better than inverting-gradients on a trained ResNet-20, and what are the batch's statistics worth?
 
-python benchmarks/gradinversion.py [--data cifar10-train-4660.npz] [--only gradinversion-0 ...] [--anew]
+python benchmarks/gradinversion.py [--data cifar10-train-4660.npz] [--device cuda]
+                                   [--only gradinversion-0 ...] [--anew]
 
 One attack on one batch is a part, `WAY-BATCH`; a part that is done lies in unfinished/ and is not computed again at the
-same revision. Each runs on one thread: two of these commands with different parts take two cores.
+same revision. Each runs on one thread: two of these commands with different parts take two cores, or share a GPU.
 """
 
 from __future__ import annotations
 
-import argparse
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import _parts
 import torch
 from _cells import TRAIN, cell_of
-from _measure import record
-from _raw import Kept, Name, Revision
-from _revision import clean_revision
+from _measure import clock_of, steps_on
+from _raw import Kept, Name
 from _summary import summary
 from _table import Table
 
@@ -28,7 +26,6 @@ from invbench.play.answering import answer as answered
 from invbench.play.asking import attack_of
 from invbench.play.dealing import dealt
 
-PARTS = _parts.UNFINISHED / "gradinversion"
 BATCHES, PICTURES, RESTARTS, ITERATIONS = 4, 8, 4, 1500
 MODEL = "{name: resnet20, trained: true, training_steps: 2000}"
 WAYS = {
@@ -57,11 +54,11 @@ class Settings(Kept, frozen=True):
 
 
 class Part(Kept, frozen=True):
-    """Scores of each picture of one batch, and of the better of two controls that read nothing; CPU seconds."""
+    """Scores of each picture of one batch, and of the better of two controls that read nothing; CPU seconds (wall on a
+    GPU)."""
 
     way: Name
     index: int
-    revisions: list[Revision]
     psnr: list[float]
     lpips: list[float]
     control: list[float]
@@ -73,38 +70,33 @@ class Samples(Kept, frozen=True):
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--data", type=Path, default=TRAIN)
-    arguments.add_argument("--only", nargs="+", choices=names(), help="these parts alone")
-    arguments.add_argument("--anew", action="store_true", help="throw away what is done")
-    asked = arguments.parse_args()
+    asked = _parts.options(__doc__, TRAIN, names()).parse_args()
     torch.set_num_threads(1)
     execution.multiply_in_float32()
-    revision, settings = clean_revision(), Settings()
+    settings = Settings()
 
     def make(name: str) -> Part:
         way, index = name.rsplit("-", 1)
-        return measure(settings, way, int(index), asked.data, revision)
+        return measure(settings, way, int(index), asked.data, device=asked.device)
 
-    _parts.finish(PARTS, asked.only or names(), make, revision, asked.anew)
-    parts = _parts.read(PARTS, names(), Part)
-    record("gradinversion", settings, lambda: Samples(parts))
+    _parts.measure("gradinversion", asked, names(), make, Part, settings, Samples)
 
 
 def names() -> list[str]:
     return [f"{way}-{index}" for index in range(BATCHES) for way in WAYS]
 
 
-def measure(settings: Settings, way: str, index: int, data: Path, revision: str, model: str = MODEL) -> Part:
+def measure(settings: Settings, way: str, index: int, data: Path, model: str = MODEL, device: str = "cpu") -> Part:
     """One attack on one batch of a network that is trained on none of its pictures."""
     cell = _cell(settings, way, index, data, model)
-    deal = dealt(cell, torch.device("cpu"))
-    started = time.process_time()
-    answers = answered(attack_of(cell), deal.observations, execution.Settings()).answers
-    seconds = time.process_time() - started
+    deal = dealt(cell, torch.device(device))
+    clock = clock_of(device)
+    started = clock()
+    answers = answered(attack_of(cell), deal.observations, steps_on(device)).answers
+    seconds = clock() - started
     scores, controls = deal.score(answers), deal.controls()
     best = max(controls.values(), key=lambda found: sum(found["psnr"][0]))
-    return Part(way, index, [revision], scores["psnr"][0], scores["lpips"][0], best["psnr"][0], seconds)
+    return Part(way, index, scores["psnr"][0], scores["lpips"][0], best["psnr"][0], seconds)
 
 
 def _cell(settings: Settings, way: str, index: int, data: Path, model: str) -> Cell:
@@ -124,7 +116,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
         f"difference to `{first}` has its paired 95 % interval over batches; a star where it excludes zero.",
         command="python benchmarks/gradinversion.py",
         text=["The control is the better of the best grey and the mean of other pictures; it reads nothing."],
-        columns=["attack", "PSNR, dB", "control, dB", "LPIPS", "PSNR gained, dB", "LPIPS lowered", "CPU, s a batch"],
+        columns=["attack", "PSNR, dB", "control, dB", "LPIPS", "PSNR gained, dB", "LPIPS lowered", "time, s a batch"],
         rows=[_row(way, samples.parts) for way in WAYS],
     )
 

@@ -1,25 +1,27 @@
-"""What does a search read of a hundred pictures at once, and of one picture at 224 x 224?
+"""What does a search read of a hundred pictures at once, and of one picture at 224 x 224? With benchmarks/large.png.
 
-python benchmarks/large.py [--data cifar10-train-4660.npz] [--only convnet,100] [--anew]
+python benchmarks/large.py [--data cifar10-train-4660.npz] [--device cuda] [--only convnet,100]
+                           [--iterations N] [--tv W] [--anew]
 
 Parts that are done are kept in unfinished/, so that they may be measured one by one (`--only`, without a table).
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
-import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import _parts
+import numpy as np
 import torch
-from _cells import TRAIN, cell_of
-from _measure import record
-from _parts import UNFINISHED, finish
-from _parts import read as read_parts
-from _raw import Kept, Name, Revision
-from _revision import clean_revision
+from _cells import TRAIN, cell_of, in_order
+from _measure import clock_of, steps_on
+from _raw import HERE, Kept, Name
 from _table import Table
+from numpy.typing import NDArray
+from PIL import Image
 
 from invbench.cell import Cell
 from invbench.core import execution
@@ -27,36 +29,35 @@ from invbench.play.answering import answer as answered
 from invbench.play.asking import attack_of
 from invbench.play.dealing import dealt
 
-CPU = torch.device("cpu")
-PARTS = UNFINISHED / "large"
+PARTS = _parts.UNFINISHED / "large"
 CIFAR = "{{name: npz, path: {data}, mean: [.4914, .4822, .4465], std: [.2470, .2435, .2616]}}"
 CASES = {
-    "convnet,100": (CIFAR, "{name: convnet, width: 16}", 100, 1, 400),
-    "resnet18,224": ("{{name: natural, size: 224}}", "resnet18", 1, 2, 600),
+    "convnet,100": (CIFAR, "{name: convnet, width: 16}", 100, 1, 400, 0.01),
+    "resnet18,224": ("{{name: natural, size: 224}}", "resnet18", 1, 2, 600, 0.01),
 }
-"""Name to data, model, batch size, targets and steps of signed Adam."""
+"""Name to data, model, batch size, targets, steps of signed Adam on a CPU and the weight of total variation."""
 BEST, CANDIDATES = 5, 100
 MATRIX = """\
 dataset: {dataset}
 targets: {targets}
+offset: {offset}
 grid:
   attack: [{{name: inverting-gradients, iterations: {iterations}, tv: {tv}}}]
   model: [{model}]
   batch_size: [{batch}]
 """
-TV = 0.01
 
 
 class Settings(Kept, frozen=True):
-    tv: float = TV
+    candidates: int = CANDIDATES
 
 
 class Part(Kept, frozen=True):
-    """Scores of each picture of all targets, and the PSNR of each control; CPU seconds."""
+    """Scores of each picture of all targets, and the PSNR of each control; CPU seconds (wall on a GPU)."""
 
     case: Name
-    revisions: list[Revision]
     iterations: int
+    tv: float
     psnr: list[float]
     lpips: list[float]
     identified: list[float]
@@ -70,33 +71,42 @@ class Samples(Kept, frozen=True):
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--data", type=Path, default=TRAIN)
-    arguments.add_argument("--only", nargs="+", choices=CASES, help="these parts alone, without a table")
-    arguments.add_argument("--anew", action="store_true", help="throw away what is done")
+    arguments = _parts.options(__doc__, TRAIN, [*CASES])
+    arguments.add_argument("--iterations", type=int, help="steps, instead of a case's own")
+    arguments.add_argument("--tv", type=float, help="weight of total variation, instead of a case's own")
     asked = arguments.parse_args()
     torch.set_num_threads(1)
     execution.multiply_in_float32()
-    revision, settings = clean_revision(), Settings()
 
     def make(name: str) -> Part:
-        return measure(settings, name, asked.data, revision)
+        return measure(name, asked.data, asked.device, asked.iterations, asked.tv)
 
-    finish(PARTS, asked.only or list(CASES), make, revision, asked.anew)
+    _parts.measure("large", asked, [*CASES], make, Part, Settings(), Samples)
     if not asked.only:
-        record("large", settings, lambda: Samples(read_parts(PARTS, list(CASES), Part)))
+        show([PARTS / f"{case}.png" for case in CASES], HERE / "large.png")
 
 
-def measure(settings: Settings, case: str, data: Path, revision: str) -> Part:
-    cell = _cell(settings, case, data)
-    deal, started = dealt(cell, CPU), time.process_time()
-    answers = answered(attack_of(cell), deal.observations, execution.Settings()).answers
-    seconds = time.process_time() - started
+def measure(
+    case: str,
+    data: Path,
+    device: str = "cpu",
+    iterations: int | None = None,
+    tv: float | None = None,
+    offset: int = 0,
+) -> Part:
+    *_, own_iterations, own_tv = CASES[case]
+    iterations, tv = iterations or own_iterations, own_tv if tv is None else tv
+    cell, clock = _cell(case, data, iterations, tv, offset), clock_of(device)
+    deal = dealt(cell, torch.device(device))
+    started = clock()
+    answers = answered(attack_of(cell), deal.observations, steps_on(device)).answers
+    seconds = clock() - started
     scores, controls = deal.score(answers), deal.controls()
+    draw(PARTS / f"{case}.png", *best(deal, [one.images for one in answers]))
     part = Part(
         case=case,
-        revisions=[revision],
-        iterations=CASES[case][4],
+        iterations=iterations,
+        tv=tv,
         psnr=_flat(scores["psnr"]),
         lpips=_flat(scores["lpips"]),
         identified=_flat(scores["identified"]),
@@ -108,10 +118,37 @@ def measure(settings: Settings, case: str, data: Path, revision: str) -> Part:
     return part
 
 
-def _cell(settings: Settings, case: str, data: Path) -> Cell:
-    dataset, model, batch, targets, iterations = CASES[case]
+def best(deal: Any, found: Sequence[torch.Tensor]) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
+    """The pictures of all targets that were read best, at most five: the originals, and what was found of them."""
+    true = np.concatenate([truth.images for truth in deal.truths])
+    ours = np.concatenate([np.asarray(in_order(deal, k, images)) for k, images in enumerate(found)])
+    order = np.square(true - ours).mean(axis=(1, 2, 3)).argsort()[:BEST]
+    return true[order], ours[order]
+
+
+def draw(path: Path, true: NDArray[np.floating[Any]], found: NDArray[np.floating[Any]]) -> None:
+    """Originals above, `(n, C, H, W)` in [0, 1], what was found below."""
+    rows = [np.concatenate(list(pictures), axis=2) for pictures in (true, found)]
+    pixels = (255 * np.concatenate(rows, axis=1).transpose(1, 2, 0)).clip(0, 255).round().astype("uint8")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def show(drawn: Sequence[Path], path: Path) -> None:
+    """These drawings under each other, each as wide as the widest."""
+    opened = [Image.open(one) for one in drawn]
+    width = max(one.width for one in opened)
+    sized = [one.resize((width, one.height * width // one.width), Image.Resampling.NEAREST) for one in opened]
+    whole = Image.new("RGB", (width, sum(one.height for one in sized)))
+    for k, one in enumerate(sized):
+        whole.paste(one, (0, sum(other.height for other in sized[:k])))
+    whole.save(path)
+
+
+def _cell(case: str, data: Path, iterations: int, tv: float, offset: int) -> Cell:
+    dataset, model, batch, targets, *_ = CASES[case]
     words = {"dataset": dataset.format(data=data), "model": model, "batch": batch, "targets": targets}
-    return cell_of(MATRIX.format(**words, iterations=iterations, tv=settings.tv))
+    return cell_of(MATRIX.format(**words, iterations=iterations, tv=tv, offset=offset))
 
 
 def _flat(values: list[list[float | None]]) -> list[float]:
@@ -128,10 +165,22 @@ def answer(settings: Settings, samples: Samples) -> Table:
         title="What does a search read of a hundred pictures, and of one at 224 x 224?",
         question="`inverting-gradients`, untrained networks, labels known, BatchNorm in evaluation mode. "
         "`convnet,100`: width 16, a hundred CIFAR-10 pictures in one batch; `resnet18,224`: single photographs. "
-        "Identified: nearest by LPIPS among 100 candidates. The best five pictures are chosen after the fact.",
+        f"Identified: nearest by LPIPS among {settings.candidates} candidates. The best five: chosen after the fact.",
         command="python benchmarks/large.py",
-        columns=["case", "steps", "PSNR", "best five", "LPIPS", "identified", "chance", "controls, dB", "CPU, s"],
+        columns=[
+            "case",
+            "steps",
+            "tv",
+            "PSNR",
+            "best five",
+            "LPIPS",
+            "identified",
+            "chance",
+            "controls, dB",
+            "time, s",
+        ],
         rows=[_row(part) for part in samples.parts],
+        text=["![The best pictures of each case: originals above, what was found below](large.png)"],
     )
 
 
@@ -140,7 +189,8 @@ def _row(part: Part) -> list[str]:
     controls = ", ".join(f"{name} {statistics.mean(values):.2f}" for name, values in sorted(part.controls.items()))
     return [
         f"`{part.case}`",
-        str(part.iterations),
+        f"{part.iterations:,}",
+        f"{part.tv:g}",
         f"{statistics.mean(part.psnr):.2f}",
         ", ".join(f"{value:.1f}" for value in best),
         f"{statistics.mean(part.lpips):.3f}",

@@ -1,18 +1,17 @@
 """What do malicious servers read of real pictures: LOKI of many clients, fishing of one class or of one picture?
 
-python benchmarks/malicious.py [--data cifar10-train-4660.npz] [--only loki ...]
+python benchmarks/malicious.py [--data cifar10-train-4660.npz] [--only loki ...] [--anew]
 """
 
 from __future__ import annotations
 
-import argparse
 import statistics
-import time
 from pathlib import Path
 
+import _parts
 import torch
 from _cells import TRAIN, cell_of, decibels
-from _measure import record
+from _measure import clock_of, steps_on
 from _raw import Kept, Name
 from _table import Table
 
@@ -23,7 +22,6 @@ from invbench.play.answering import answer as answered
 from invbench.play.asking import attack_of
 from invbench.play.dealing import dealt
 
-CPU = torch.device("cpu")
 READ = 25.0
 """PSNR in dB above which a picture of LOKI's counts as read: its contrast is known up to half a bin."""
 CASES = {
@@ -59,7 +57,7 @@ grid:
 
 
 class Settings(Kept, frozen=True):
-    cases: list[Name]
+    read: float = READ
 
 
 class Row(Kept, frozen=True):
@@ -80,25 +78,22 @@ class Samples(Kept, frozen=True):
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--data", type=Path, default=TRAIN)
-    arguments.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
-    asked = arguments.parse_args()
+    asked = _parts.options(__doc__, TRAIN, [*CASES]).parse_args()
     torch.set_num_threads(1)
     execution.multiply_in_float32()
-    settings = Settings(asked.only)
-    record("malicious", settings, lambda: measure(settings, asked.data))
+
+    def make(case: str) -> Row:
+        return measure(case, asked.data, asked.device)
+
+    _parts.measure("malicious", asked, [*CASES], make, Row, Settings(), Samples)
 
 
-def measure(settings: Settings, data: Path) -> Samples:
-    return Samples([measure_one(case, data) for case in settings.cases])
-
-
-def measure_one(case: str, data: Path, targets: int | None = None) -> Row:
-    cell = _cell(case, data, targets)
-    deal, started = dealt(cell, CPU), time.process_time()
-    answers = answered(attack_of(cell), deal.observations, execution.Settings()).answers
-    seconds = time.process_time() - started
+def measure(case: str, data: Path, device: str = "cpu") -> Row:
+    cell, clock = _cell(case, data), clock_of(device)
+    deal = dealt(cell, torch.device(device))
+    started = clock()
+    answers = answered(attack_of(cell), deal.observations, steps_on(device)).answers
+    seconds = clock() - started
     scores, told = deal.score(answers), deal.limits()
     guesses = [one if isinstance(one, Guess) else Guess(torch.zeros(0, 3, 32, 32)) for one in answers]
     psnr = [decibels(deal, k, one.images) for k, one in enumerate(guesses)]
@@ -119,9 +114,9 @@ def measure_one(case: str, data: Path, targets: int | None = None) -> Row:
     return row
 
 
-def _cell(case: str, data: Path, targets: int | None = None) -> Cell:
-    attack, batch, _, many, protocol = CASES[case]
-    words = {"data": data, "attack": attack, "batch": batch, "protocol": protocol, "targets": targets or many}
+def _cell(case: str, data: Path) -> Cell:
+    attack, batch, _, targets, protocol = CASES[case]
+    words = {"data": data, "attack": attack, "batch": batch, "protocol": protocol, "targets": targets}
     return cell_of(MATRIX.format(**words, model=MODELS.get(case, "lenet")))
 
 
@@ -129,9 +124,9 @@ def answer(settings: Settings, samples: Samples) -> Table:
     return Table(
         title="What do malicious servers read of real pictures?",
         question="CIFAR-10 training pictures, untrained `lenet` (`trap-weights`: an `mlp` of 1,000 units). Of each "
-        f"target the share of its pictures above {READ:g} dB, and of those given back and identified among 100 "
-        "candidates (what is not given back is scored as a mean, which is identified by chance); targets of which at "
-        "least one is; D-SNR as the median, which a client could check.",
+        f"target the share of its pictures above {settings.read:g} dB, and of those given back and identified among "
+        "100 candidates (what is not given back is scored as a mean, which is identified by chance); targets of which "
+        "at least one is; D-SNR as the median, which a client could check.",
         command="python benchmarks/malicious.py",
         columns=[
             "attack",
@@ -142,7 +137,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
             "identified",
             "targets read",
             "D-SNR",
-            "CPU, s",
+            "time, s",
         ],
         rows=[_line(row) for row in samples.rows],
         text=[

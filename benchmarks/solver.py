@@ -1,6 +1,6 @@
 """Why are large batches not read: does the search stop short, or do other pictures explain the update as well?
 
-python benchmarks/solver.py [--data cifar10-test-first100.npz] [--targets 3] [--batches 1 8 32]
+python benchmarks/solver.py [--data cifar10-test-first100.npz] [--only lenet-8-fedleak ...] [--anew]
 
 Fan et al. 2025 (arXiv 2506.08435) say that the solver fails, and not that the answer is ambiguous. Each search runs
 from its usual start and from the true pictures with a little noise, by the same code. Where the one that started at the
@@ -10,17 +10,16 @@ update as well. A start at the truth needs the truth: this is a measurement, and
 
 from __future__ import annotations
 
-import argparse
 import math
 import statistics
-import time
 from dataclasses import fields
 from itertools import product
 from pathlib import Path
 
+import _parts
 import torch
 from _cells import DATA, decibels, stage
-from _measure import record
+from _measure import clock_of
 from _raw import Kept, Name
 from _table import Table
 from torch import Tensor
@@ -32,15 +31,14 @@ from invbench.matching.recipe import Recipe
 
 NEAR = 0.1
 """Standard deviation, in normalised pixels, of the noise on the truth."""
-STEPS = 600
+STEPS, TARGETS, BATCHES = 600, 3, (1, 8, 32)
 READ = 25.0
 """PSNR in dB above which pictures count as read."""
 MODELS = {"lenet": "lenet", "lenet,relu": "{name: lenet, activation: relu, start: pytorch}"}
 
 
 class Settings(Kept, frozen=True):
-    targets: int
-    batches: list[int]
+    targets: int = TARGETS
     steps: int = STEPS
 
 
@@ -65,8 +63,8 @@ class Samples(Kept, frozen=True):
 
 
 WAYS: dict[str, Recipe] = {
-    "cosine, signed Adam": InvertingGradients(iterations=STEPS, tv=0.0),
-    "squares, L-BFGS": InvertingGradients(
+    "cosine,signed-adam": InvertingGradients(iterations=STEPS, tv=0.0),
+    "squares,l-bfgs": InvertingGradients(
         iterations=STEPS, tv=0.0, objective="l2", optimizer="lbfgs-wolfe", boxed=False
     ),
     "fedleak": FedLeak(iterations=STEPS // 2, tv=0.0),
@@ -75,23 +73,25 @@ WAYS: dict[str, Recipe] = {
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--data", type=Path, default=DATA)
-    arguments.add_argument("--targets", type=int, default=3)
-    arguments.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32])
-    asked = arguments.parse_args()
+    asked = _parts.options(__doc__, DATA, names()).parse_args()
     torch.set_num_threads(1)
     execution.multiply_in_float32()
-    settings = Settings(asked.targets, asked.batches)
-    record("solver", settings, lambda: measure(settings, asked.data))
+    settings = Settings()
+
+    def make(name: str) -> Row:
+        model, batch, way = name.split("-", 2)
+        return measure(settings, model, int(batch), way, asked.data, asked.device)
+
+    _parts.measure("solver", asked, names(), make, Row, settings, Samples)
 
 
-def measure(settings: Settings, data: Path) -> Samples:
-    return Samples([_row(settings, *case, data) for case in product(MODELS, settings.batches, WAYS)])
+def names() -> list[str]:
+    return [f"{model}-{batch}-{way}" for model, batch, way in product(MODELS, BATCHES, WAYS)]
 
 
-def _row(settings: Settings, model: str, batch: int, way: str, data: Path) -> Row:
-    dealt, started = stage(data, MODELS[model], batch, settings.targets), time.process_time()
+def measure(settings: Settings, model: str, batch: int, way: str, data: Path, device: str = "cpu") -> Row:
+    clock, dealt = clock_of(device), stage(data, MODELS[model], batch, settings.targets, device)
+    started = clock()
     usual, near = list[tuple[float | None, float]](), list[tuple[float | None, float]]()
     for k, seen in enumerate(dealt.observations):
         true = torch.from_numpy(dealt.truths[k].images)
@@ -109,7 +109,7 @@ def _row(settings: Settings, model: str, batch: int, way: str, data: Path) -> Ro
         near=[objective for objective, _ in near],
         usual_psnr=[value for _, value in usual],
         near_psnr=[value for _, value in near],
-        seconds=time.process_time() - started,
+        seconds=clock() - started,
     )
     print(model, batch, way, _line(row), flush=True)
     return row
@@ -139,7 +139,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
             "PSNR",
             "from the truth",
             "it is",
-            "CPU, s",
+            "time, s",
         ],
         rows=[_line(row) for row in samples.rows],
     )
@@ -149,7 +149,7 @@ def _line(row: Row) -> list[str]:
     usual, near = (statistics.median(map(_or_infinite, one)) for one in (row.usual, row.near))
     psnr = [statistics.mean(values) for values in (row.usual_psnr, row.near_psnr)]
     return [
-        *(f"`{row.model}`", str(row.batch), row.way, f"{usual:.2g}", f"{near:.2g}"),
+        *(f"`{row.model}`", str(row.batch), f"`{row.way}`", f"{usual:.2g}", f"{near:.2g}"),
         *(f"{psnr[0]:.1f}", f"{psnr[1]:.1f}", verdict(usual, near, psnr[0]), f"{row.seconds:.0f}"),
     ]
 

@@ -18,8 +18,8 @@ SMALL = {
 
 def test_the_table_is_of_the_samples_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(asked, "CASES", SMALL)
-    data, settings = write_pool(tmp_path / "pool.npz", crops(80)), asked.Settings(list(SMALL))
-    measured = asked.measure(settings, data)
+    data, settings = write_pool(tmp_path / "pool.npz", crops(80)), asked.Settings()
+    measured = asked.Samples([asked.measure(case, data) for case in SMALL])
     kept: Any = msgspec.json.decode(msgspec.json.encode(measured), type=asked.Samples)
     assert [row.pictures for row in kept.rows] == [6, 4]
     assert all(0 <= count <= row.pictures for row in kept.rows for count in row.identified)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
+import msgspec
 import pytest
 import solver as asked  # type: ignore[import-not-found]
 import torch
@@ -22,6 +25,16 @@ def test_a_search_starts_where_it_is_told_and_is_else_the_same() -> None:
     told = asked.starting_at(InvertingGradients(iterations=3, tv=0.5), start)
     assert torch.equal(told._start(problem, seen), start)
     assert (told.iterations, told.tv) == (3, 0.5)
+
+
+def test_the_table_is_of_the_samples_alone(shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INVBENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(asked, "WAYS", {name: replace(way, iterations=2) for name, way in asked.WAYS.items()})
+    settings, data = asked.Settings(targets=1), shared_data / "cifar10-test-first100.npz"
+    measured = asked.Samples([asked.measure(settings, "lenet", 1, way, data) for way in asked.WAYS])
+    kept = msgspec.json.decode(msgspec.json.encode(measured), type=asked.Samples)
+    table = asked.answer(settings, kept)
+    assert all(len(row) == len(table.columns) for row in table.rows)
 
 
 @pytest.mark.parametrize(
