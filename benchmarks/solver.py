@@ -19,7 +19,7 @@ from pathlib import Path
 import _parts
 import torch
 from _cells import DATA, decibels, stage
-from _measure import clock_of
+from _measure import clock_of, steps_on
 from _raw import Kept, Name
 from _table import Table
 from torch import Tensor
@@ -28,6 +28,7 @@ from invbench.attacks.fedleak import FedLeak
 from invbench.attacks.inverting_gradients import InvertingGradients
 from invbench.core import execution
 from invbench.matching.recipe import Recipe
+from invbench.play.answering import answer as answered
 
 NEAR = 0.1
 """Standard deviation, in normalised pixels, of the noise on the truth."""
@@ -99,7 +100,7 @@ def measure(settings: Settings, model: str, batch: int, way: str, data: Path, de
         spread = NEAR * torch.randn(true.shape, generator=torch.Generator().manual_seed(k))
         start = ((true - mean) / std + spread).flatten().float()
         for found, attack in ((usual, WAYS[way]), (near, starting_at(WAYS[way], start))):
-            (guess,) = attack.attack_all([seen])
+            (guess,) = answered(attack, [seen], steps_on(device)).answers
             found.append((guess.objective, statistics.mean(decibels(dealt, k, guess.images))))
     row = Row(
         model=model,
