@@ -98,7 +98,7 @@ def measure(settings: Settings, model: str, batch: int, way: str, data: Path, de
         true = torch.from_numpy(dealt.truths[k].images)
         mean, std = seen.channel_constants()
         spread = NEAR * torch.randn(true.shape, generator=torch.Generator().manual_seed(k))
-        start = ((true - mean) / std + spread).flatten().float()
+        start = ((true.to(mean.device) - mean) / std + spread.to(mean.device)).flatten().float()
         for found, attack in ((usual, WAYS[way]), (near, starting_at(WAYS[way], start))):
             (guess,) = answered(attack, [seen], steps_on(device)).answers
             found.append((guess.objective, statistics.mean(decibels(dealt, k, guess.images))))
