@@ -172,7 +172,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
             "steps",
             "tv",
             "PSNR",
-            "best five",
+            "best five (their control)",
             "LPIPS",
             "identified",
             "chance",
@@ -185,14 +185,15 @@ def answer(settings: Settings, samples: Samples) -> Table:
 
 
 def _row(part: Part) -> list[str]:
-    best = sorted(part.psnr, reverse=True)[:BEST]
+    strongest = max(part.controls.values(), key=statistics.mean)
+    best = sorted(zip(part.psnr, strongest, strict=True), reverse=True)[:BEST]
     controls = ", ".join(f"{name} {statistics.mean(values):.2f}" for name, values in sorted(part.controls.items()))
     return [
         f"`{part.case}`",
         f"{part.iterations:,}",
         f"{part.tv:g}",
         f"{statistics.mean(part.psnr):.2f}",
-        ", ".join(f"{value:.1f}" for value in best),
+        ", ".join(f"{found:.1f} ({control:.1f})" for found, control in best),
         f"{statistics.mean(part.lpips):.3f}",
         f"{statistics.mean(part.identified):.2f}",
         f"{part.chance:.3g}",

@@ -36,6 +36,9 @@ QUESTIONS = (
     "frontier",
     "labels",
     "imprint",
+    "one_round",
+    "gradinversion",
+    "large",
 )
 
 
