@@ -39,6 +39,7 @@ QUESTIONS = (
     "one_round",
     "gradinversion",
     "large",
+    "malicious",
 )
 
 
