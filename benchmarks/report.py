@@ -40,6 +40,7 @@ QUESTIONS = (
     "gradinversion",
     "large",
     "malicious",
+    "fedavg",
 )
 
 

@@ -1,40 +1,40 @@
 """The wall: an attack needs its observation and nothing else, and no other observation than the one it answers.
 
 Every attack answers four times: here, where game, data and truth are in memory; in a fresh process that is given the
-pickled observations and never imports a game, a data set or a metric; in another order; one observation alone.
-`tests/plugins/test_contracts.py` asks the same of another package's attacks.
+pickled observations and never imports a game, a data set or a metric, which every test here holds it to; in another
+order; one observation alone. `tests/plugins/test_contracts.py` asks the same of another package's attacks.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import pytest
 from contracts import Answers, answered, check_company, check_draws_alone, check_fresh_process, check_sealed, names
 
-NAMES = names("attack")
+GROUPS = [names("attack")[k::8] for k in range(8)]
+"""Asked together. The tests of one follow each other, so that another of pytest's processes does not ask it again."""
 All = tuple[dict[str, list[Answers]], list[str]]
+CHECKS: dict[str, Callable[[Sequence[Answers]], None]] = {
+    "gives the same bits where game, data and truth do not exist": check_fresh_process,
+    "does not depend on the other observations": check_company,
+    "takes draws of its generator and nothing else": check_draws_alone,
+}
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> All:
+def answers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> All:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("INVBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return answered(NAMES, tmp_path_factory.mktemp("attacker"))
+        return answered(GROUPS[request.param], tmp_path_factory.mktemp("attacker"))
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_an_attack_gives_the_same_bits_where_game_data_and_truth_do_not_exist(name: str, answers: All) -> None:
-    check_fresh_process(answers[0][name])
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_an_answer_does_not_depend_on_the_other_observations(name: str, answers: All) -> None:
-    check_company(answers[0][name])
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_an_attack_takes_draws_of_its_generator_and_nothing_else(name: str, answers: All) -> None:
-    check_draws_alone(answers[0][name])
-
-
-def test_the_attacker_had_no_use_for_what_stands_behind_the_wall(answers: All) -> None:
-    check_sealed(answers[1])
+@pytest.mark.parametrize(
+    ("answers", "name", "claim"),
+    [(k, name, claim) for k, group in enumerate(GROUPS) for name in group for claim in CHECKS],
+    indirect=["answers"],
+)
+def test_an_attack(name: str, claim: str, answers: All) -> None:
+    found, modules = answers
+    CHECKS[claim](found[name])
+    check_sealed(modules)  # of all in its group

@@ -25,7 +25,7 @@ IMPOSSIBLE = -1e30
 """Score of a candidate of whose label, which is known, the batch has no picture."""
 
 
-@attack(game="batch-membership")
+@attack(game="batch-membership", version=2)
 @dataclass(frozen=True, kw_only=True)
 class MatchedFilter(Attack[Public, BatchMembershipObservation, MembershipGuess]):
     """How much likelier the sum S of a batch's B gradients is with the candidate's g in it than without.
@@ -33,11 +33,13 @@ class MatchedFilter(Attack[Public, BatchMembershipObservation, MembershipGuess])
     Others are independent with mean mu and covariance C, both from M pictures of the attacker's own, and known noise N
     is on S. With r = S - B mu and d = g - mu the score is
 
-        log N(r; d, A1) - log N(r; 0, A0),   A1 = (B - 1)(1 + (B - 1) / M) C + N,   A0 = B (1 + B / M) C + N
+        log N(r; d, A1) - log N(r; 0, A1) = d' A1^-1 r - d' A1^-1 d / 2,   A1 = (B - 1)(1 + (B - 1) / M) C + N
 
-    where B / M is what the error of mu adds. Without noise its part that differs between a round's candidates is
-    d' C^-1 r / (B - 1) - d' C^-1 d / (2 (B - 1)). N holds the declared noise and float32's rounding; a
-    clip's factor is what it is expected to be.
+    where (B - 1) / M is what the error of mu adds. That the batch without g has a picture more would make the second
+    covariance A0 = B (1 + B / M) C + N, which adds the same to all of a round and moves rounds against each other by
+    as much as C is wrong: that ratio ranks as well within rounds and far worse over several. Of one picture A1 is N
+    alone, and there it is taken. N holds the declared noise and float32's rounding; a clip's factor is what it is
+    expected to be.
 
     `by_label`: where the protocol grants labels, mu and C are those given the label, a candidate takes the place of a
     picture of its own label, and log(n_c / (B p_c)) is added for the n_c pictures of it that the batch has.
@@ -77,9 +79,10 @@ class MatchedFilter(Attack[Public, BatchMembershipObservation, MembershipGuess])
         return MembershipGuess(scores=scores.cpu(), evaluations=len(seen.candidates))
 
     def _alone(self, others: Others, seen: BatchMembershipObservation, left: Tensor) -> Tensor:
-        r1, r0 = others.without.whitened(left), others.whole.whitened(left)
-        ratios = [log_ratio(others.without.whitened(d), r1, r0) for d in self._centred(others, seen)]
-        found = torch.cat(ratios) + (others.whole.log_determinant - others.without.log_determinant) / 2
+        known, none = others.without, others.whole if others.pictures == 1 else others.without
+        r1, r0 = known.whitened(left), none.whitened(left)
+        ratios = [log_ratio(known.whitened(d), r1, r0) for d in self._centred(others, seen)]
+        found = torch.cat(ratios) + (none.log_determinant - known.log_determinant) / 2
         if self._conditions(seen):
             assert seen.labels is not None
             found = found + others.log_odds(seen.labels, seen.candidates.labels)
@@ -98,9 +101,9 @@ class MatchedFilter(Attack[Public, BatchMembershipObservation, MembershipGuess])
 
 
 def log_ratio(d: Whitened, r1: Whitened, r0: Whitened) -> Tensor:
-    """log N(r; d, A1) - log N(r; 0, A0) of each candidate `(N,)`, but for the determinants.
+    """log N(r; d, A1) - log N(r; 0, A) of each candidate `(N,)`, but for the determinants.
 
-    `d`, `r1`: whitened by A1, the covariance of the others alone, `r0` by A0.
+    `d`, `r1`: whitened by A1, the covariance of the others alone, `r0` by A.
     """
     distance = d.squares() - 2 * d.times(r1)[:, 0] + r1.squares()
     return (r0.squares() - distance) / 2

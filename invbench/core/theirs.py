@@ -34,14 +34,16 @@ _at_it = set[int]()
 
 class theirs:  # noqa: N801  it reads as a word: `with theirs():`
     """Somebody's part has its turn inside the block. Out of it come the errors that are `meant` as its answer,
-    `Interrupted`, which is the user's, and else `PartRaised`. Inside another such block it tells errors, no more."""
+    `Interrupted`, which is the user's, and else `PartRaised`. Inside another such block it tells errors, no more; nor
+    where nobody has to be `guarded` against."""
 
-    def __init__(self, *meant: type[Exception]) -> None:
+    def __init__(self, *meant: type[Exception], guarded: bool = True) -> None:
         self.meant = (Interrupted, PartRaised, *meant)
+        self.guarded = guarded
 
     def __enter__(self) -> None:
         self.process = os.getpid()
-        self.outermost = self.process not in _at_it
+        self.outermost = self.guarded and self.process not in _at_it
         if self.outermost:
             self.put_builtins_back = builtins_kept()
             self.settings = [(setting, setting.read()) for setting in of_process()]
