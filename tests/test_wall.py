@@ -8,6 +8,7 @@ order; one observation alone. `tests/plugins/test_contracts.py` asks the same of
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import pytest
 from contracts import Answers, answered, check_company, check_draws_alone, check_fresh_process, check_sealed, names
@@ -23,18 +24,23 @@ CHECKS: dict[str, Callable[[Sequence[Answers]], None]] = {
 
 
 @pytest.fixture(scope="module")
-def answers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> All:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("INVBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return answered(GROUPS[request.param], tmp_path_factory.mktemp("attacker"))
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], All]:
+    """All answers of a group, made when they are first asked for."""
+
+    @cache
+    def ask(group: int) -> All:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("INVBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+            return answered(GROUPS[group], tmp_path_factory.mktemp("attacker"))
+
+    return ask
 
 
 @pytest.mark.parametrize(
-    ("answers", "name", "claim"),
+    ("group", "name", "claim"),
     [(k, name, claim) for k, group in enumerate(GROUPS) for name in group for claim in CHECKS],
-    indirect=["answers"],
 )
-def test_an_attack(name: str, claim: str, answers: All) -> None:
-    found, modules = answers
+def test_an_attack(group: int, name: str, claim: str, asked: Callable[[int], All]) -> None:
+    found, modules = asked(group)
     CHECKS[claim](found[name])
     check_sealed(modules)  # of all in its group
