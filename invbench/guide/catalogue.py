@@ -76,7 +76,13 @@ def page(kind: str, name: str) -> Page:
 def _told(part: registry.Part) -> dict[str, Iterable[str]]:
     """What its decorator, and of a game its sheet, says of a part: what goes with it, by name."""
     if part.kind == "attack":
-        return {"game": [part.facts["game"]], "controls that always run beside it": part.facts["controls"]}
+        malicious = part.facts["server"] == "malicious"
+        return {
+            "game": [part.facts["game"]],
+            "server": ["malicious (clients are given weights of its making)"] if malicious else [],
+            "adds": ["a module in front of the network, which clients can see"] if part.facts["adds_module"] else [],
+            "controls that always run beside it": part.facts["controls"],
+        }
     if part.kind in ("model", "dataset"):
         return {"data": [part.facts["data"]]}
     if part.kind == "protocol":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from invbench.labels.counts import Read
-from invbench.labels.last_layer import last_layer, never_negative
+from invbench.labels.last_layer import INSTEAD, last_layer, never_negative
 from invbench.observation import Public, UpdateObservation
 
 
@@ -15,10 +15,11 @@ def why_not(public: Public) -> str | None:
         return f"column-min needs a last fully connected layer; {public.model} does not end in one"
     if public.pictures > public.classes:
         return (
-            f"column-min finds different labels; of {public.pictures} pictures of {public.classes} classes some repeat"
+            f"column-min finds different labels; of {public.pictures} pictures of {public.classes} classes some repeat,"
+            " and `labels: ilrg` counts them"
         )
     if not never_negative(public):
-        return f"column-min reads signs, and the last layer of {public.model} sees features of either sign"
+        return f"column-min reads signs, and the last layer of {public.model} sees features of either sign; {INSTEAD}"
     return None
 
 

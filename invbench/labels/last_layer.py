@@ -15,6 +15,8 @@ _NEVER_NEGATIVE = (nn.ReLU, nn.ReLU6, nn.Sigmoid, nn.Hardsigmoid, nn.Softplus)
 _KEEP_SIGNS = (nn.Flatten, nn.Identity, nn.Dropout, nn.Dropout2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d)
 """Layers whose output is not negative where their input is not."""
 
+INSTEAD = "`labels: ilrg` and `rlu` do without signs"
+
 
 @dataclass(frozen=True, eq=False)
 class LastLayer:

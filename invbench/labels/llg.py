@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from invbench.labels.counts import Read, labels_of
-from invbench.labels.last_layer import last_layer, never_negative
+from invbench.labels.last_layer import INSTEAD, last_layer, never_negative
 from invbench.labels.own_pictures import answers, by_class, dummies, missing_classes
 from invbench.observation import Public, UpdateObservation
 
@@ -27,7 +27,7 @@ def why_not(asked: str, public: Public) -> str | None:
     if public.last_linear() is None:
         return f"{asked} needs a last fully connected layer; {public.model} does not end in one"
     if not never_negative(public):
-        return f"{asked} reads signs, and the last layer of {public.model} sees features of either sign"
+        return f"{asked} reads signs, and the last layer of {public.model} sees features of either sign; {INSTEAD}"
     return missing_classes(public, asked) if asked == "llg-aux" else None
 
 

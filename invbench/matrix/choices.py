@@ -59,7 +59,8 @@ def read_choice(kind: str, node: Node, reader: Reader) -> Choice | None:
         for problem in bad.problems:
             entry = named.given.get(problem.key) if problem.key is not None else None
             place = named.place if entry is None else entry.value.place if entry.key in known else entry.place
-            reader.errors.add(place, problem.message, problem.nearest)
+            beside = _protocols_with(entry.key) if entry is not None and entry.key not in known else ""
+            reader.errors.add(place, problem.message + beside, problem.nearest)
         return None
     except (ValueError, registry.BrokenPart) as error:
         reader.errors.add(named.place, in_words(error))
@@ -68,6 +69,19 @@ def read_choice(kind: str, node: Node, reader: Reader) -> Choice | None:
         reader.errors.add(named.place, *strange)
         return None
     return Choice(kind, part.name, tuple(settings.items()))
+
+
+def _protocols_with(key: str) -> str:
+    """`; protocols that have it: ...` of a setting that stands under another part; empty where none has it."""
+    owners = [name for name in registry.names("protocol") if _has(name, key)]
+    return f"; protocols that have it: {', '.join(owners)}" if owners else ""
+
+
+def _has(protocol: str, key: str) -> bool:
+    try:
+        return key in registry.load("protocol", protocol).parameters
+    except registry.BrokenPart:
+        return False
 
 
 def read_stack(node: Node, reader: Reader) -> tuple[Choice, ...] | None:

@@ -23,7 +23,12 @@ def label_accuracy(labels: npt.NDArray[np.integer[Any]], true_labels: npt.NDArra
 
 
 METRIC = Metric(
-    column=Column("label_accuracy", "share of the batch's labels that the attack has right", least=0.0, most=1.0),
+    column=Column(
+        "label_accuracy",
+        "share of the batch's pictures whose label is right in the answer that the picture is matched with",
+        least=0.0,
+        most=1.0,
+    ),
     games=("update",),
     inputs=("labels", "true_labels"),
     values=label_accuracy,

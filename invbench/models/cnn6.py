@@ -28,7 +28,7 @@ class CNN6(ImageModel):
 
     def build(self, image_shape: tuple[int, int, int], classes: int) -> nn.Module:
         if (reason := self.unsupported(image_shape, classes)) is not None:
-            raise ValueError(f"cnn6: {reason}")
+            raise ValueError(reason)
         inputs, height, width = image_shape
         layers: list[nn.Module] = []
         for outputs, size, stride in ((12, 4, 2), (self.second, 3, 2), (36, 3, 1), (36, 3, 1), (64, 3, 2), (128, 3, 1)):
@@ -40,4 +40,6 @@ class CNN6(ImageModel):
         return nn.Sequential(*layers, nn.Flatten(), nn.Linear(features, 1, bias=False), OneLogit())
 
     def unsupported(self, image_shape: tuple[int, int, int], classes: int) -> str | None:
-        return None if classes == 2 else f"has one logit, for two classes; here are {classes}"
+        if classes == 2:
+            return None
+        return f"cnn6 has one logit, for two classes, and not for {classes}; `{{name: digits, labels: parity}}` has two"

@@ -64,7 +64,8 @@ class Layout:
 
     Without controls there is one column, of the strongest. `spread`: beside a mean stands the standard deviation
     over items, or the 95 % interval over targets. `aside`: metrics that follow, mean alone, where some cell has
-    another value than the one that says nothing (-1 of what is never negative: any value says something).
+    another value than the one that says nothing (-1 of what is never negative: any value says something, and beside a
+    leak that has one stands its strongest control).
     """
 
     metrics: tuple[str, ...]

@@ -70,9 +70,9 @@ def _no_leak(columns: Sequence[Column]) -> str:
 
 
 def _defined(sheet: GameSheet, measured: Collection[str]) -> list[str]:
-    """What each bound that some cell has is, but those of which `bounds` says more."""
+    """What each bound and each cost that some cell has is, but those of which `bounds` says more."""
     said = {bound.limit for bound in sheet.said.bounds}
-    columns = [column for column in sheet.columns if column.role == "limit" and column.name in measured]
+    columns = [column for column in sheet.columns if column.role != "leak" and column.name in measured]
     return [f"{_capital(column.written)}: {column.help}." for column in columns if column.name not in said]
 
 

@@ -167,6 +167,9 @@ def _table(figures: Sequence[Figures], link: Link, pairs: Pairs) -> str:
         if any(value is not None and value != usual for value in shown):
             header.append(wording.column_title(column))
             columns.append([column.show(value) for value in shown])
+            if usual < 0 and column.role == "leak" and not layout.controls:
+                header.append("control")
+                columns.append([_control(one, column) for one in figures])
     if any(one.record.certified is not None for one in figures):
         header.append("certified")
         columns.append([_certified(one) for one in figures])

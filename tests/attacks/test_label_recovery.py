@@ -47,7 +47,7 @@ def test_what_cannot_be_read_is_said_before_anything_is_computed() -> None:
     images, _ = digits(1)
     network = victim(images, model=LeNet(activation="tanh"))
     known = public(network, (1, 8, 8), batch=16, labels="hidden")
-    assert "features of either sign" in str(LabelRecovery(labels="llg").unsupported(known))
+    assert "features of either sign; `labels: ilrg`" in str(LabelRecovery(labels="llg").unsupported(known))
     assert LabelRecovery().unsupported(known) is None
 
 
@@ -57,7 +57,10 @@ def test_a_report_shows_the_share_of_labels_and_that_they_were_read(tmp_path: Pa
     assert done.exit_code == 0, done.stderr
     assert "16 pictures of 10 classes some repeat" in done.stdout + done.stderr
     report = (tmp_path / "out" / "report.md").read_text()
-    assert "label overlap" in report
+    columns = [
+        [name.strip() for name in line.split("|")] for line in report.splitlines() if "label overlap ↑ |" in line
+    ]
+    assert [names[names.index("label overlap ↑") + 1] for names in columns] == ["control"]
 
 
 def test_an_unknown_strategy_is_refused_with_the_nearest(tmp_path: Path) -> None:

@@ -100,6 +100,13 @@ def test_a_defence_s_page_says_at_which_stages_it_acts_and_in_which_games_that_c
     assert told("defenses", "dp-sgd")["acts at the stages"] == ["training", "per_example", "update"]
 
 
+def test_an_attack_s_page_says_that_its_server_is_malicious_and_that_a_module_is_added() -> None:
+    assert told("attacks", "fishing")["server"][0].startswith("malicious")
+    assert "adds" not in told("attacks", "fishing")
+    assert told("attacks", "imprint")["adds"][0].startswith("a module")
+    assert told("attacks", "dlg") == {"game": ["update"]}
+
+
 def test_a_game_s_page_lists_its_attacks_and_the_defences_that_act_in_it() -> None:
     membership = told("games", "membership")
     assert {"loss-threshold", "lira"} <= set(membership["attacks"])

@@ -130,6 +130,8 @@ GRID_MISUSES = [
     ("attack", "{name: dlg, lr: 1, lr: 2}", ["m.yaml:3:30: 'lr' is repeated; first in line 3"]),
     ("attack", "{name: dlg, labels: jiont}",
      ["m.yaml:3:31: dlg: labels must be joint or idlg, not 'jiont'; nearest: 'joint'"]),
+    ("attack", "{name: dlg, batch_statistics: given}",
+     ["m.yaml:3:23: dlg has no 'batch_statistics'; protocols that have it: fedavg, fedsgd; nearest: 'statistics'"]),
     ("attack", "dlg/x", ["m.yaml:3:11: no attack is called 'dlg/x'; nearest: 'dlg'"]),
     ("model", "torchvision/resnet19",
      ["m.yaml:3:10: torchvision has no classifier 'resnet19'; nearest: 'resnet18'"]),

@@ -134,3 +134,10 @@ def test_a_report_says_how_often_a_positive_is_right_where_members_are_1_10_and_
     assert [cell.strip() for cell in header.split("|")[3:-1]] == [
         f"right where {share} are members" for share in ("1%", "10%", "50%")
     ]
+
+
+def test_the_legend_says_what_a_cost_is_that_some_cell_has() -> None:
+    assert "D-SNR: of a malicious server: how far one picture outweighs" in " ".join(
+        legend([sheet_of("update")], {"d_snr"}).split()
+    )
+    assert "D-SNR" not in legend([sheet_of("update")])
