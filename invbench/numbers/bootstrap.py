@@ -28,12 +28,16 @@ def drawn_weights(units: int) -> Iterator[Array]:
     return (_times_drawn(units, start, min(rows, DRAWS - start)) for start in range(0, DRAWS, rows))
 
 
-def percentiles(drawn: Array, whole: float) -> tuple[float, float]:
-    """Both ends of the central interval of what was drawn `(DRAWS,)`; `whole` twice where no draw has a value."""
+def percentiles(drawn: Array, whole: float, *, centred: bool = False) -> tuple[float, float]:
+    """Both ends of the central interval of what was drawn `(DRAWS,)`; `whole` twice where no draw has a value.
+
+    `centred`: what was drawn is shifted so that its mean is `whole`.
+    """
     found = drawn[np.isfinite(drawn)]
     if not len(found):
         return whole, whole
-    low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    shift = whole - found.mean() if centred else 0.0
+    low, high = shift + np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
 
 

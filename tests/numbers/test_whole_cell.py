@@ -79,8 +79,24 @@ def test_the_interval_is_that_of_a_plain_loop_over_draws(resampled: str) -> None
     assert len(looped) == DRAWS
     found = estimate(Auc(resampled=resampled), stored(items, targets))  # type: ignore[arg-type]
     assert found.value == pytest.approx(looped_auc(items))
-    assert (found.ci_low, found.ci_high) == pytest.approx(tuple(np.nanquantile(looped, [0.025, 0.975])))
+    shift = looped_auc(items) - np.nanmean(looped) if resampled == "targets" else 0.0
+    assert (found.ci_low, found.ci_high) == pytest.approx(tuple(np.nanquantile(looped, [0.025, 0.975]) + shift))
     assert found.ci_low < looped_auc(items) < found.ci_high
+
+
+def test_an_interval_over_rounds_is_about_the_value_where_each_round_has_a_level_of_its_own() -> None:
+    """A round that is drawn twice is ranked against itself, which is better than it is against others."""
+    rounds = [[(10.0 * level + member, bool(member)) for member in (0, 1)] for level in range(4)]
+    in_rounds = stored([item for one in zip(*rounds, strict=True) for item in one], 4)
+    found = estimate(Auc(resampled="targets"), in_rounds)
+    assert found.value == pytest.approx(10 / 16)
+    assert found.ci_low < 10 / 16 < found.ci_high <= 1
+
+
+def test_an_interval_ends_where_the_statistic_does() -> None:
+    perfect = stored([(float(member), bool(member)) for member in (0, 1) for _ in range(4)], 4)
+    found = estimate(Auc(resampled="targets"), perfect)
+    assert (found.value, found.ci_low, found.ci_high) == (1, 1, 1)
 
 
 def test_two_cells_are_compared_on_the_same_draws() -> None:
