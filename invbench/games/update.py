@@ -175,7 +175,7 @@ class UpdateDeal(Deal[UpdateObservation, Guess]):
 
     def controls(self) -> dict[str, Scores]:
         """What reads nothing from the update: the best grey of each picture, and what labels and the pictures that are
-        not attacked tell (`mean_control`; of hidden labels, how often each class is among those).
+        not attacked tell (`mean_control`; of hidden labels, how often each class is in the whole data set).
 
         Where there are no others the mean control has empty values: it claims nothing.
         """

@@ -84,13 +84,14 @@ def _mean_without(pool: ImagePool, total: Array, count: int, left_out: Array) ->
 
 
 def prior_labels(pool: ImagePool, attacked: Array) -> Array:
-    """Labels of as many pictures as are attacked, `(B,)`, in the shares that they have among all others.
+    """Labels of as many pictures as are attacked, `(B,)`, in the shares that they have in the whole data set.
 
-    What is left of whole numbers goes to the largest remainders, of equal ones to the lower class; without others all
-    classes have one share.
+    The attacked are counted, too: the shares among the others are lower where a batch has more of a class, and so tell
+    what it holds, the wrong way round. What is left of whole numbers goes to the largest remainders, of equal ones to
+    the lower class; without others all classes have one share.
     """
-    counts = np.bincount(np.delete(pool.labels, attacked), minlength=pool.classes).astype(float)
-    known = counts if counts.sum() else np.ones(pool.classes)
+    counts = np.bincount(pool.labels, minlength=pool.classes).astype(float)
+    known = counts if len(attacked) < len(pool.labels) else np.ones(pool.classes)
     shares = known * (len(attacked) / known.sum())
     whole = np.floor(shares)
     whole[np.argsort(whole - shares, kind="stable")[: len(attacked) - int(whole.sum())]] += 1

@@ -185,3 +185,12 @@ def test_the_term_of_the_search_is_that_of_the_position_embedding_alone() -> Non
     assert float(term(tuple(turned), seen.update) - plain(tuple(turned), seen.update)) == pytest.approx(4.0, abs=1e-5)
     others = tuple(tensor if place == 1 else -tensor for place, tensor in enumerate(seen.update))
     assert float(term(others, seen.update) - plain(others, seen.update)) == pytest.approx(0.0, abs=1e-5)
+
+
+def test_singular_values_below_the_root_of_the_rows_times_the_error_count_as_zero() -> None:
+    drawn = torch.Generator().manual_seed(0)
+    left, right = (torch.linalg.qr(torch.randn(64, 64, generator=drawn, dtype=torch.float64))[0] for _ in range(2))
+    values = torch.ones(64, dtype=torch.float64)
+    values[-2:] = torch.tensor([0.01, 0.006])  # above and below sqrt(64) times an error of 0.001
+    weight = torch.randn(192, 64, generator=drawn, dtype=torch.float64)
+    assert attention_input(weight, weight, left @ values.diag() @ right, 1e-3).rank == 63

@@ -79,3 +79,11 @@ def test_the_victim_computes_nearly_what_it_would_without(structure: Structure) 
 
 def test_units_measure_the_mean_of_a_picture() -> None:
     assert brightness(pictures(-3.0, 0.5)).tolist() == pytest.approx([-3.0, 0.5], abs=1e-6)
+
+
+def test_what_rounding_leaves_between_two_equal_rows_is_an_empty_bin() -> None:
+    """Of 16 pictures above each of three edges the sums differ in their last digit alone."""
+    sums = torch.tensor([1.0, 1.0 + 2.0**-23, 1.0])
+    found = read_bins(sums[:, None] * torch.tensor([0.25, 0.5]), sums, "cumulative", 16)
+    assert found.signals.tolist() == [1.0]
+    torch.testing.assert_close(found.pictures, torch.tensor([[0.25, 0.5]], dtype=torch.float64))

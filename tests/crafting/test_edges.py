@@ -48,3 +48,9 @@ def test_a_coarser_quantile_function_leaves_more_pictures_alone() -> None:
 def test_pictures_of_one_brightness_have_no_bins() -> None:
     with pytest.raises(ValueError, match="differ in brightness"):
         equal_bins(torch.ones(5), bins=4, knot=30)
+
+
+def test_the_order_statistics_stand_at_their_ranks_among_one_more() -> None:
+    """Between nine values a tenth falls equally likely into each of ten gaps: they are the edges themselves."""
+    values = torch.tensor([1.0, 2.0, 4.0, 7.0, 8.0, 12.0, 13.0, 20.0, 21.0], dtype=torch.float64)
+    torch.testing.assert_close(equal_bins(values, 10, 1)[1:-1], values)
