@@ -90,6 +90,23 @@ def test_a_network_that_no_machine_holds_is_refused_and_not_made(tmp_path: Path)
         make_cell(tmp_path, model={"name": "mlp", "depth": 10**9})
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"name": "lenet", "width": 2**31},
+        {"name": "convnet", "width": 10**17},
+        {"name": "vit", "width": 10**17},
+        {"name": "vit", "hidden": 10**17},
+    ],
+)
+def test_a_layer_whose_bytes_torch_cannot_count_is_refused_by_the_model_s_name(
+    tmp_path: Path, model: dict[str, object]
+) -> None:
+    why = reason(make_cell(tmp_path, attack=SEARCH, model=model))
+    assert why.startswith(f"{model['name']}(")
+    assert why.endswith("has a layer of more than 2^63 bytes")
+
+
 TOWER = """
 from dataclasses import dataclass
 from torch import nn
