@@ -46,11 +46,17 @@ class Attack(Generic[Known, Seen, Said]):
         """The answer to one observation; `Failed` where there is none."""
         raise NotImplementedError(f"{type(self).__name__} has neither __call__ nor attack_all")
 
+    def unreadable(self, seen: Seen) -> str | None:
+        """Why one observation holds nothing that could be read, so that it is not asked alone; None where it does."""
+        return None
+
     def attack_all(self, observations: Sequence[Seen]) -> list[Said]:
         """The answers to all of a cell's observations, in order; by default computed one after the other."""
         answers = []
         for index, seen in enumerate(observations):
             try:
+                if (why := self.unreadable(seen)) is not None:
+                    raise Failed(why)
                 answers.append(self(seen))
             except Failed as failure:
                 answers.append(seen.nothing(str(failure)))  # type: ignore[arg-type]  # its game's own kind of answer
@@ -65,6 +71,11 @@ class Attack(Generic[Known, Seen, Said]):
 
 class UpdateAttack(Attack[Public, UpdateObservation, Guess]):
     """An attack of game `update`."""
+
+    def unreadable(self, seen: UpdateObservation) -> str | None:
+        """That the update is not finite, of which no closed form makes a picture."""
+        finite = all(bool(tensor.isfinite().all()) for tensor in seen.update)
+        return None if finite else "the update is not finite: the clients' own computing diverged"
 
     def craft(self, public: Public, weights: Tensors, client: int) -> Tensors:
         """A malicious server's: weights and buffers, by name, that this client is given in place of the global ones.

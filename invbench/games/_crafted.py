@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,8 @@ from invbench.observation import Public, Tensors
 def crafted(public: Public, network: nn.Module, clients: int, craft: Craft) -> Sequence[nn.Module]:
     """What each of so many clients is given in place of the global network.
 
-    ValueError where weights or buffers have another name, shape or type: clients know the architecture.
+    ValueError where weights or buffers have another name, shape or type, for clients know the architecture, and where
+    they are no numbers: no client could compute.
     """
     return [_given(public, network, client, craft) for client in range(clients)]
 
@@ -35,21 +36,23 @@ def with_inserted(cell: Cell, public: Public, network: nn.Module) -> nn.Module:
     with torch.random.fork_rng(devices=[]), torch.device("meta" if where.type == "meta" else "cpu"):
         torch.default_generator.manual_seed(0)  # the weights are crafted later: until then the same for everybody
         module = cell.attack.build(UpdateAttack).inserted(public)
-        if module is not None and (wrong := _no_front(module.eval(), public)) is not None:
+        if module is not None and (wrong := _no_front(module, public)) is not None:
             raise ValueError(f"the module that {cell.attack.name} adds {wrong}")
     return network if module is None else nn.Sequential(OrderedDict(inserted=module.to(where), victim=network)).eval()
 
 
-def _no_front(module: nn.Module, public: Public) -> str | None:
-    """What is wrong with a module that has to make pictures of pictures."""
-    shape = (1, *public.image_shape)
+def _no_front(module: object, public: Public) -> str | None:
+    """What is wrong with what has to be a module that makes pictures of pictures."""
+    if not isinstance(module, nn.Module):
+        return f"must be a torch.nn.Module or None, not {type(module).__name__}"
+    given = torch.zeros(1, *public.image_shape)
     try:
         with torch.no_grad():
-            made = module(torch.zeros(shape))
+            made = module.eval()(given)
     except Exception as error:
         return f"takes no picture of {public.image_shape}: {in_words(error)}"
-    same = isinstance(made, Tensor) and tuple(made.shape) == shape
-    return None if same else f"must make pictures of {public.image_shape} of the same shape"
+    same = isinstance(made, Tensor) and (made.shape, made.dtype) == (given.shape, given.dtype)
+    return None if same else f"must make pictures of {public.image_shape} of the same shape and type, {given.dtype}"
 
 
 def _given(public: Public, network: nn.Module, client: int, craft: Craft) -> nn.Module:
@@ -58,16 +61,28 @@ def _given(public: Public, network: nn.Module, client: int, craft: Craft) -> nn.
     made = craft(public, {name: tensor.detach().clone() for name, tensor in tensors.items()}, client)
     if (wrong := _other(tensors, made)) is not None:
         raise ValueError(f"the model crafted for client {client} is not of the victim's architecture: {wrong}")
+    if (broken := next((name for name, there in tensors.items() if _breaks(there, made[name])), None)) is not None:
+        raise ValueError(f"the model crafted for client {client} holds NaN or infinity in {broken}")
     own.load_state_dict(dict(made))
     return own
 
 
-def _other(tensors: Tensors, made: Tensors) -> str | None:
+def _other(tensors: Tensors, made: object) -> str | None:
     """Which tensor is not there, or not as it was."""
-    if set(made) != set(tensors):
-        return f"it has {sorted(set(made) ^ set(tensors))[0]!r} or lacks it"
+    if not isinstance(made, Mapping):
+        return f"craft() must answer tensors by name, not {type(made).__name__}"
+    if lost := [name for name in tensors if name not in made]:
+        return f"it lacks {lost[0]!r}"
+    if more := [name for name in made if name not in tensors]:
+        return f"it has {more[0]!r}, which the victim has not"
     for name, tensor in tensors.items():
         new = made[name]
-        if not isinstance(new, Tensor) or (new.shape, new.dtype) != (tensor.shape, tensor.dtype):
-            return f"{name} must stay {tensor.dtype} of shape {tuple(tensor.shape)}"
+        same = isinstance(new, Tensor) and (new.shape, new.dtype) == (tensor.shape, tensor.dtype)
+        if not same or new.layout != tensor.layout or new.is_meta:
+            return f"{name} must stay a dense tensor of {tensor.dtype} and shape {tuple(tensor.shape)}, with values"
     return None
+
+
+def _breaks(there: Tensor, new: Tensor) -> bool:
+    """Whether the server put in what is no number, where there were numbers."""
+    return not bool(new.isfinite().all()) and bool(there.isfinite().all())

@@ -68,7 +68,11 @@ def _crafted_once(cell: Cell) -> str | None:
 
 
 def no_round(cell: Cell) -> str | None:
-    """Which of the cell's defences cannot take part in its rounds, and why."""
+    """Why its protocol shares nothing, or which of the cell's defences cannot take part in its rounds."""
+    try:
+        round_of(cell)
+    except ValueError as error:
+        return f"{cell.names['protocol']} {error}"
     summing = [choice.name for choice in cell.defense or () if "aggregate" in choice.build(Defense).stages()]
     if len(summing) > 1:
         return f"defences {' and '.join(summing)} would each make one update of all clients' updates"

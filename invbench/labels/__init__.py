@@ -14,7 +14,7 @@ from typing import Literal
 import torch
 
 from invbench.labels import column_min, ilrg, llg, one_picture, rlu
-from invbench.labels.counts import Read
+from invbench.labels.counts import Read, labels_of, whole
 from invbench.labels.one_picture import LEFT_OUT, guess_label
 from invbench.observation import Public, UpdateObservation
 from invbench.updates.simulation import hidden_scale, protocol_of, stack_of
@@ -70,14 +70,29 @@ def labels_for(strategy: str, seen: UpdateObservation) -> torch.Tensor | None:
 
 
 def read_labels(strategy: str, group: Sequence[UpdateObservation]) -> list[Read] | None:
-    """The labels of each observation of one global model, or None where they are optimised."""
+    """The labels of each observation of one global model, or None where they are optimised.
+
+    Of an update that is not finite nothing is read: classes share alike.
+    """
     if strategy == "joint":
         return None
     if strategy in _READ:
         left_out = "labels are counted from the entries that were sent, as if they were all"
         partly = strategy != "idlg" and stack_of(group[0].public).leaves_out
-        return [Read(one.labels, (*one.notes, left_out) if partly else one.notes) for one in _READ[strategy](group)]
+        readable = [seen for seen in group if _is_finite(seen)]
+        read = iter(_READ[strategy](readable) if readable else [])
+        found = [next(read) if _is_finite(seen) else _even(seen) for seen in group]
+        return [Read(one.labels, (*one.notes, left_out) if partly else one.notes) for one in found]
     return [Read(_granted(seen)) for seen in group]
+
+
+def _is_finite(seen: UpdateObservation) -> bool:
+    return all(bool(tensor.isfinite().all()) for tensor in seen.update)
+
+
+def _even(seen: UpdateObservation) -> Read:
+    labels = labels_of(whole(torch.zeros(seen.public.classes), seen.public.pictures))
+    return Read(labels, ("the update is not finite: no label was read from it, classes share alike",))
 
 
 def _granted(seen: UpdateObservation) -> torch.Tensor:

@@ -53,12 +53,17 @@ def _of_one(seen: UpdateObservation, begin: Tensor, steps: int) -> Read:
 
 
 def solved(confidence: Tensor, slopes: Tensor, pictures: int) -> Tensor:
-    """n `(K,)` from M `(K, K)`, column j of class j, and the bias's mean gradient `(K,)`."""
+    """n `(K,)` from M `(K, K)`, column j of class j, and the bias's mean gradient `(K,)`.
+
+    NaN where these are not finite: the weights that the client ended with may give no numbers.
+    """
     from scipy.optimize import nnls  # type: ignore[import-untyped]  # late: it takes a while to load
 
     classes = len(slopes)
     left = torch.cat([confidence - torch.eye(classes, dtype=slopes.dtype), torch.full((1, classes), _SUM).double()])
     right = pictures * torch.cat([slopes, torch.tensor([_SUM]).double()])
+    if not bool(left.isfinite().all() and right.isfinite().all()):
+        return torch.full_like(slopes, torch.nan)
     return torch.from_numpy(nnls(left.numpy(), right.numpy())[0])
 
 

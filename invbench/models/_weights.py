@@ -18,6 +18,8 @@ from invbench.core.parameters import nearest_name
 
 NAMED = 3
 """Tensors that a message names of each kind of fault."""
+LONGEST = 100
+"""Characters of what a message says of one tensor: a file may give it a name of any length."""
 PREFIXES = ("module.", "_orig_mod.", "model.", "network.", "backbone.")
 """What wrappers put before every name: DataParallel, the compiler, a training framework."""
 OTHERS = {"F64": "float64", "F16": "float16", "BF16": "bfloat16", "F8_E4M3": "float8", "F8_E5M2": "float8"}
@@ -166,14 +168,18 @@ def _hint(missing: list[str], surplus: list[str], wanted: Mapping[str, Shape], f
     if prefix is not None:
         return [f"its names begin with {prefix!r}: take that off before they are saved"]
     near = nearest_name(missing[0], [name for name in surplus if found[name] == wanted[missing[0]]])
-    return [f"nearest to {missing[0]} is {near}"] if near else []
+    return [f"nearest to {missing[0]} is {_brief(near)}"] if near else []
 
 
 def _some(words: Iterable[str]) -> str:
-    """The first three, and how many more there are."""
+    """The first three, each shortened where it is long, and how many more there are."""
     every = list(words)
     more = f" and {len(every) - NAMED} more" if len(every) > NAMED else ""
-    return ", ".join(every[:NAMED]) + more
+    return ", ".join(map(_brief, every[:NAMED])) + more
+
+
+def _brief(word: str) -> str:
+    return word if len(word) <= LONGEST else f"{word[: LONGEST // 2]} ... {word[-LONGEST // 4 :]}"
 
 
 def _size(shape: Shape) -> str:

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from invbench.observation._base import Answer, Labelled, Observation, Plain
 from invbench.observation.update import PublicDefense
 
+LARGEST = 1e100
+"""Of a score: a record keeps no larger number, so that an answer beyond it would be lost."""
 _BATCH = 256  # pictures that a released model answers at a time
 
 
@@ -118,11 +120,14 @@ class MembershipGuess(Answer):
         """What is not as said above for so many candidates, in words; None where all is."""
         scores, threshold = self.scores, self.threshold
         if not isinstance(scores, Tensor) or not scores.is_floating_point():
-            return f"scores must be a tensor of floats, not {type(scores).__name__}"
+            kind = f"of {scores.dtype}" if isinstance(scores, Tensor) else type(scores).__name__
+            return f"scores must be a tensor of floats, not {kind}"
         if tuple(scores.shape) != (wanted,):
             return f"scores must be ({wanted},), one a candidate, not {tuple(scores.shape)}"
         if not bool(scores.isfinite().all()):
             return "its scores are not finite"
+        if (most := float(scores.double().abs().max()) if wanted else 0.0) > LARGEST:
+            return f"its scores must lie within {LARGEST:g}, as records hold them, and reach {most:g}"
         if threshold is not None and not (isinstance(threshold, float) and math.isfinite(threshold)):
             return f"its threshold must be a finite number or None, not {threshold!r}"
         return None

@@ -50,7 +50,7 @@ class Multiple:
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.factor) or self.factor == 0:
-            raise ValueError(f"a multiple's factor has to be finite and not 0, not {self.factor}")
+            raise ValueError(f"shares {self.factor:g} times a gradient; the factor has to be finite and not 0")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 import torch
@@ -48,6 +49,15 @@ def test_an_attack_of_one_observation_answers_them_in_order_and_a_failure_is_an_
     assert three.labels is None
     assert three.notes == ("a three",)
     assert two.notes == ()
+
+
+def test_of_an_update_that_is_not_finite_an_attack_of_one_observation_is_not_asked() -> None:
+    first, *others = observed()
+    broken = replace(first, update=(first.update[0] / 0, *first.update[1:]))
+    empty, *answers = FailsOnThrees().attack_all([broken, *others])
+    assert len(empty.images) == 0
+    assert empty.notes == ("the update is not finite: the clients' own computing diverged",)
+    assert [len(answer.images) for answer in answers] == [0, 1]
 
 
 def test_every_answered_observation_is_reported() -> None:

@@ -103,6 +103,10 @@ from torch import nn
 from invbench.attacks import UpdateAttack
 from invbench.registry import attack
 
+class Signs(nn.Module):
+    def forward(self, images):
+        return (images > 0).long()
+
 @attack(game="update", server="malicious", adds_module={marked})
 @dataclass(frozen=True, kw_only=True)
 class Adding(UpdateAttack):
@@ -122,6 +126,8 @@ class Adding(UpdateAttack):
         (False, "nn.Identity()", "goes with a method inserted"),
         (True, "nn.Flatten()", "the module that adding adds must make pictures of (3, 16, 16) of the same shape"),
         (True, "nn.Linear(3, 3)", "the module that adding adds takes no picture of (3, 16, 16)"),
+        (True, "'module'", "the module that adding adds must be a torch.nn.Module or None, not str"),
+        (True, "Signs()", "must make pictures of (3, 16, 16) of the same shape and type, torch.float32"),
     ],
 )
 def test_an_unmarked_module_and_one_that_makes_no_pictures_fail_the_cell(
@@ -130,6 +136,44 @@ def test_an_unmarked_module_and_one_that_makes_no_pictures_fail_the_cell(
     inserted = "" if module is None else f"    def inserted(self, public):\n        return {module}\n"
     with plugged(tmp_path, {"attacks.adding": ADDING.format(marked=marked, inserted=inserted)}):
         record = play(make_cell(tmp_path, attack="adding", model=MLP, targets=1), "cpu").record
+    assert (record.status, why in str(record.reason)) == ("failed", True), record.reason
+
+
+CRAFTING = """
+from dataclasses import dataclass
+import torch
+from invbench.attacks import UpdateAttack
+from invbench.registry import attack
+
+@attack(game="update", server="malicious")
+@dataclass(frozen=True, kw_only=True)
+class Crafting(UpdateAttack):
+    def craft(self, public, weights, client):
+        return {made}
+
+    def __call__(self, seen):
+        return seen.nothing("idle")
+"""
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        ("None", "craft() must answer tensors by name, not NoneType"),
+        ("list(weights.items())", "craft() must answer tensors by name, not list"),
+        ("{**weights, 3: 0, 'b': 0}", "it has 3, which the victim has not"),
+        ("dict(list(weights.items())[1:])", "it lacks '1.weight'"),
+        ("{k: v.double() for k, v in weights.items()}", "1.weight must stay a dense tensor of torch.float32"),
+        ("{k: v.to_sparse() for k, v in weights.items()}", "1.weight must stay a dense tensor of torch.float32"),
+        ("{k: v.to('meta') for k, v in weights.items()}", "1.weight must stay a dense tensor of torch.float32"),
+        ("{k: v / 0 for k, v in weights.items()}", "the model crafted for client 0 holds NaN or infinity in 1.weight"),
+    ],
+)
+def test_a_crafted_model_that_is_none_fails_the_cell_and_says_what_is_wrong(
+    made: str, why: str, tmp_path: Path
+) -> None:
+    with plugged(tmp_path, {"attacks.crafting": CRAFTING.format(made=made)}):
+        record = play(make_cell(tmp_path, attack="crafting", model=MLP, targets=1), "cpu").record
     assert (record.status, why in str(record.reason)) == ("failed", True), record.reason
 
 

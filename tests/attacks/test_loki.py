@@ -55,3 +55,9 @@ def test_a_record_has_what_a_client_could_check(tmp_path: Path) -> None:
     record = play(cell_of(tmp_path, 2, protocol={"local_batch_size": 1, "steps": 2}), "cpu").record
     assert record.status == "ok", record.reason
     assert all(value[0] > 0 for value in record.scores["d_snr"])
+
+
+def test_of_clients_whose_computing_diverged_it_answers_nothing(tmp_path: Path) -> None:
+    record = play(cell_of(tmp_path, protocol={"lr": 1e300}), "cpu").record
+    assert record.status == "ok", record.reason
+    assert any(note.startswith("the update is not finite") for note in record.notes)

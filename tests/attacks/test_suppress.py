@@ -112,8 +112,8 @@ class Crafting(UpdateAttack):
     ("mark", "made", "why"),
     [
         ("", "weights", "goes with a method craft"),
-        (', server="malicious"', "{}", "not of the victim's architecture: it has"),
-        (', server="malicious"', "{k: w[:1] for k, w in weights.items()}", "must stay torch.float32"),
+        (', server="malicious"', "{}", "not of the victim's architecture: it lacks"),
+        (', server="malicious"', "{k: w[:1] for k, w in weights.items()}", "must stay a dense tensor of torch.float32"),
     ],
 )
 def test_unmarked_crafting_and_another_architecture_fail_the_cell(

@@ -157,7 +157,9 @@ def test_what_knows_the_truth_is_perfect_and_a_missing_threshold_is_empty_with_i
     [
         (MembershipGuess(scores=torch.zeros(79)), "(80,), one a candidate, not (79,)"),
         (MembershipGuess(scores=torch.zeros(80, dtype=torch.int64)), "tensor of floats"),
+        (MembershipGuess(scores=torch.zeros(80, dtype=torch.bool)), "not of torch.bool"),
         (MembershipGuess(scores=torch.full((80,), float("nan"))), "not finite"),
+        (MembershipGuess(scores=torch.full((80,), -1e101, dtype=torch.float64)), "within 1e+100"),
         (MembershipGuess(scores=torch.zeros(80), threshold=float("inf")), "finite number or None"),
         ("members", "must be a MembershipGuess"),
     ],

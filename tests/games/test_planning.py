@@ -90,6 +90,32 @@ def test_a_network_that_no_machine_holds_is_refused_and_not_made(tmp_path: Path)
         make_cell(tmp_path, model={"name": "mlp", "depth": 10**9})
 
 
+@pytest.mark.parametrize(("lr", "factor"), [(1e308, "-inf"), (1e-320, "-0")])
+def test_a_protocol_that_shares_no_number_times_a_gradient_is_refused(tmp_path: Path, lr: float, factor: str) -> None:
+    scale = 1e10 if factor == "-inf" else 1e-10
+    protocol = {"name": "fedavg", "lr": lr, "loss_scale": scale}
+    why = reason(make_cell(tmp_path, attack=SEARCH, protocol=protocol))
+    assert why.startswith("fedavg(")
+    assert why.endswith(f") shares {factor} times a gradient; the factor has to be finite and not 0")
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"name": "lenet", "width": 2**31},
+        {"name": "convnet", "width": 10**17},
+        {"name": "vit", "width": 10**17},
+        {"name": "vit", "hidden": 10**17},
+    ],
+)
+def test_a_layer_whose_bytes_torch_cannot_count_is_refused_by_the_model_s_name(
+    tmp_path: Path, model: dict[str, object]
+) -> None:
+    why = reason(make_cell(tmp_path, attack=SEARCH, model=model))
+    assert why.startswith(f"{model['name']}(")
+    assert why.endswith("has a layer of more than 2^63 bytes")
+
+
 TOWER = """
 from dataclasses import dataclass
 from torch import nn

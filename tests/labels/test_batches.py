@@ -203,3 +203,13 @@ def test_counts_of_what_is_left_out_are_said_to_be_of_what_was_sent() -> None:
     read = read_labels("ilrg", [dataclasses.replace(seen, public=known)])
     assert read is not None
     assert "as if they were all" in read[0].notes[0]
+
+
+@pytest.mark.parametrize("asked", WAYS)
+def test_of_an_update_that_is_not_finite_classes_share_alike(asked: str) -> None:
+    images, labels = digits(10)
+    seen = observed(images, labels, own=60)
+    broken = dataclasses.replace(seen, update=tuple(tensor / 0 for tensor in seen.update))
+    read = read_labels(asked, [broken])
+    assert read is not None
+    assert sorted(read[0].labels.tolist()) == list(range(10))

@@ -86,6 +86,12 @@ def test_at_most_three_tensors_of_a_kind_are_named(tmp_path: Path) -> None:
     assert found.endswith("nearest to 1.weight is 0.weight")
 
 
+def test_a_tensor_s_name_of_any_length_is_told_shortened(tmp_path: Path) -> None:
+    found = faulty(tmp_path, lambda tensors: tensors | {"x" * 100_000: torch.ones(2)})
+    assert found.startswith("holds xxx")
+    assert len(found) < 200
+
+
 def test_a_wrappers_prefix_is_told_and_not_taken_off(tmp_path: Path) -> None:
     found = faulty(tmp_path, lambda tensors: {f"module.{name}": tensor for name, tensor in tensors.items()})
     assert found.endswith("; its names begin with 'module.': take that off before they are saved")
