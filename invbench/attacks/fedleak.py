@@ -25,7 +25,7 @@ HEAVY = 0.8
 Look = Literal["ahead", "up", "off"]
 
 
-@attack(game="update")
+@attack(game="update", version=2)
 @dataclass(frozen=True, kw_only=True)
 class FedLeak(Recipe):
     """Of each tensor only the largest entries of the simulated update are matched, by mean |g - G| and 1 - cosine.
@@ -90,8 +90,15 @@ class Looking(Problem):
 
 
 def partly(share: float, simulated: Update, seen: Update) -> Tensor:
-    """Mean over the tensors of: mean |a - b| of its largest |a|, and 1 - cosine of those whose |b| is large, too."""
-    return torch.stack([_of_tensor(share, a, b) for a, b in zip(simulated, seen, strict=True)]).mean()
+    """Mean over the tensors of: mean |a - b| of its largest |a|, and 1 - cosine of those whose |b| is large, too.
+
+    A tensor of which no entry b is above the rounding of the largest in the whole update does not count: a cosine of
+    rounding errors is a number drawn at random. Such is a bias before a BatchNorm that takes the batch's own mean.
+    """
+    every = torch.stack([_of_tensor(share, a, b) for a, b in zip(simulated, seen, strict=True)])
+    largest = torch.stack([b.abs().max() for b in seen])
+    counts = largest > torch.finfo(largest.dtype).eps * largest.max()
+    return torch.where(counts, every, 0.0).sum() / counts.sum().clamp(min=1)
 
 
 def _of_tensor(share: float, simulated: Tensor, seen: Tensor) -> Tensor:

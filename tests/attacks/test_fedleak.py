@@ -40,6 +40,14 @@ def test_lanes_are_matched_each_by_its_own_entries() -> None:
     torch.testing.assert_close(together, alone)
 
 
+def test_a_tensor_of_rounding_errors_does_not_count() -> None:
+    stream = torch.Generator().manual_seed(2)
+    a, b, drawn, other = (torch.randn(20, generator=stream) for _ in range(4))
+    alone = partly(0.5, (a,), (b,))
+    torch.testing.assert_close(partly(0.5, (a, 1e-9 * drawn), (b, 1e-9 * other)), alone)
+    assert float((partly(0.5, (a, 1e-3 * drawn), (b, 1e-3 * other)) - alone).abs()) > 0.1
+
+
 def looking(monkeypatch: pytest.MonkeyPatch, look: Look, at: Tensor, matrix: Tensor) -> Tensor:
     """The slope at a place of x'Ax / 2."""
     images, labels = digits(1)
