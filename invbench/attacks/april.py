@@ -13,7 +13,7 @@ from invbench.attacks import UpdateAttack
 from invbench.labels import guess_label
 from invbench.matching.objectives import Objective, cosine
 from invbench.matching.recipe import Recipe
-from invbench.observation import Failed, Guess, Public, Update, UpdateObservation
+from invbench.observation import DIVERGED, Failed, Guess, Public, Update, UpdateObservation
 from invbench.peeling.attention import Read, read_picture, why_not
 from invbench.protocol._precision import roundoff
 from invbench.registry import attack, parameter
@@ -72,8 +72,8 @@ class April(Recipe):
 
     def __call__(self, seen: UpdateObservation) -> Guess:
         """The closed form's answer to one update."""
-        if not all(bool(tensor.isfinite().all()) for tensor in seen.update):
-            raise Failed("the update is not finite")
+        if not seen.is_finite:
+            raise Failed(DIVERGED)
         operands = roundoff(protocol_of(seen.public).precision)
         error = max(torch.finfo(seen.update[0].dtype).eps, operands)
         read = read_picture(seen.model, seen.update, seen.public.image_shape, error)

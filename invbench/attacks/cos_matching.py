@@ -9,7 +9,7 @@ from torch import Tensor
 
 from invbench.attacks import Attack
 from invbench.defenses import Context
-from invbench.observation import AttributeGuess, Failed, Labelled, Public, UpdateAttributeObservation
+from invbench.observation import DIVERGED, AttributeGuess, Failed, Labelled, Public, UpdateAttributeObservation
 from invbench.registry import attack, parameter
 from invbench.updates.rows import asked_of, best_of_each
 from invbench.updates.simulation import as_gradient, defended_gradient, protocol_of, simulate, stack_of
@@ -38,7 +38,7 @@ class CosMatching(Attack[Public, UpdateAttributeObservation, AttributeGuess]):
         asked, alone = asked_of(seen), seen.public.pictures == 1
         whole = row_of(seen.update if alone else as_gradient(seen), seen, self.layers).double()
         if not bool(whole.isfinite().all()):
-            raise Failed("the update is not finite: the clients' own computing diverged")
+            raise Failed(DIVERGED)
         made = self._shared(seen, asked.rows) if alone else torch.cat([*rows_of(seen, asked.rows, self.layers)])
         cosines = torch.cosine_similarity(made.double(), whole[None], dim=1, eps=torch.finfo(torch.float64).tiny)
         fits = 1 + best_of_each(asked, cosines, len(seen.values))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from invbench.attacks import Attack
-from invbench.observation import BatchMembershipObservation, Failed, MembershipGuess, Public
+from invbench.observation import DIVERGED, BatchMembershipObservation, Failed, MembershipGuess, Public
 from invbench.registry import attack, parameter
 from invbench.updates.simulation import as_gradient
 from invbench.updates.single import Layers, fully_connected
@@ -59,7 +59,7 @@ class NeuronRatio(Attack[Public, BatchMembershipObservation, MembershipGuess]):
             scores.append(closeness(weight, bias, inputs.double()))
         mean = torch.stack(scores).mean(dim=0)
         if not bool(mean.isfinite().all()):
-            raise Failed("the update is not finite: the clients' own computing diverged")
+            raise Failed(DIVERGED)
         return MembershipGuess(scores=mean.cpu(), evaluations=len(seen.candidates))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from invbench.attacks import UpdateAttack
-from invbench.observation import Failed, Guess, Public, UpdateObservation
+from invbench.observation import DIVERGED, Failed, Guess, Public, UpdateObservation
 from invbench.peeling.answer import judged
 from invbench.peeling.chain import Link, is_kinked
 from invbench.peeling.descent import LayerReport, peel
@@ -47,8 +47,8 @@ class Peel(UpdateAttack):
         return dataclasses.replace(self, steps=min(self.steps, 1)), float(max(self.steps, 1))
 
     def __call__(self, seen: UpdateObservation) -> Guess:
-        if not all(bool(tensor.isfinite().all()) for tensor in seen.update):
-            raise Failed("the update is not finite")
+        if not seen.is_finite:
+            raise Failed(DIVERGED)
         if not any(bool(tensor.any()) for tensor in seen.update):
             raise Failed("the update is zero and tells nothing")
         try:

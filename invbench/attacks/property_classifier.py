@@ -14,7 +14,7 @@ from torch import Tensor
 from invbench.attacks import Attack
 from invbench.core import progress
 from invbench.inversion.own_updates import own_updates
-from invbench.observation import BatchPropertyObservation, PropertyGuess, Public, Update
+from invbench.observation import DIVERGED, BatchPropertyObservation, PropertyGuess, Public, Update
 from invbench.registry import attack, parameter
 from invbench.updates.one_model import by_weights
 
@@ -48,7 +48,7 @@ class PropertyClassifier(Attack[Public, BatchPropertyObservation, PropertyGuess]
                     taught[seen.asked] = self._taught(seen)
                 features = _features(seen.update)
                 if not np.isfinite(features).all():
-                    answers.append(seen.nothing("the update is not finite: the clients' own computing diverged"))
+                    answers.append(seen.nothing(DIVERGED))
                 else:
                     score = float(taught[seen.asked].predict_proba(features[None])[0, 1])
                     answers.append(PropertyGuess(score=score, evaluations=2 * self.batches))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from invbench.attacks import UpdateAttack
 from invbench.defenses import Stage
-from invbench.observation import Failed, Guess, Public, UpdateObservation
+from invbench.observation import DIVERGED, Failed, Guess, Public, UpdateObservation
 from invbench.peeling.chain import NotAChain, has_weights, with_weights
 from invbench.peeling.logit import logits
 from invbench.peeling.reading import LARGEST
@@ -55,8 +55,8 @@ class RGap(UpdateAttack):
         return None if largest <= LARGEST else f"solves for at most {LARGEST} values a layer, not {largest}"
 
     def __call__(self, seen: UpdateObservation) -> Guess:
-        if not all(bool(tensor.isfinite().all()) for tensor in seen.update):
-            raise Failed("the update is not finite")
+        if not seen.is_finite:
+            raise Failed(DIVERGED)
         if not any(bool(tensor.any()) for tensor in seen.update):
             raise Failed("the update is zero and tells nothing")
         chain = with_weights(read_body(seen.public.network, seen.public.image_shape), seen.model)

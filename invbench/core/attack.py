@@ -15,7 +15,7 @@ from typing import Generic, Self, TypeVar
 from torch import nn
 
 from invbench.core import progress
-from invbench.observation import Failed, Guess, Observation, Preparation, Public, Tensors, UpdateObservation
+from invbench.observation import DIVERGED, Failed, Guess, Observation, Preparation, Public, Tensors, UpdateObservation
 
 Known = TypeVar("Known")
 Seen = TypeVar("Seen", bound=Observation[object])
@@ -74,8 +74,7 @@ class UpdateAttack(Attack[Public, UpdateObservation, Guess]):
 
     def unreadable(self, seen: UpdateObservation) -> str | None:
         """That the update is not finite, of which no closed form makes a picture."""
-        finite = all(bool(tensor.isfinite().all()) for tensor in seen.update)
-        return None if finite else "the update is not finite: the clients' own computing diverged"
+        return None if seen.is_finite else DIVERGED
 
     def craft(self, public: Public, weights: Tensors, client: int) -> Tensors:
         """A malicious server's: weights and buffers, by name, that this client is given in place of the global ones.

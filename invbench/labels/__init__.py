@@ -79,15 +79,11 @@ def read_labels(strategy: str, group: Sequence[UpdateObservation]) -> list[Read]
     if strategy in _READ:
         left_out = "labels are counted from the entries that were sent, as if they were all"
         partly = strategy != "idlg" and stack_of(group[0].public).leaves_out
-        readable = [seen for seen in group if _is_finite(seen)]
+        readable = [seen for seen in group if seen.is_finite]
         read = iter(_READ[strategy](readable) if readable else [])
-        found = [next(read) if _is_finite(seen) else _even(seen) for seen in group]
+        found = [next(read) if seen.is_finite else _even(seen) for seen in group]
         return [Read(one.labels, (*one.notes, left_out) if partly else one.notes) for one in found]
     return [Read(_granted(seen)) for seen in group]
-
-
-def _is_finite(seen: UpdateObservation) -> bool:
-    return all(bool(tensor.isfinite().all()) for tensor in seen.update)
 
 
 def _even(seen: UpdateObservation) -> Read:

@@ -34,6 +34,7 @@ from invbench.observation.model import Confidences, Inversion, ModelObservation,
 from invbench.observation.participation import ParticipationGuess, ParticipationObservation, ParticipationPublic
 from invbench.observation.training_set import TrainingSetGuess, TrainingSetObservation, TrainingSetPublic
 from invbench.observation.update import (
+    DIVERGED,
     BatchStatistics,
     Guess,
     Public,
@@ -47,6 +48,7 @@ from invbench.observation.update import (
 from invbench.observation.update_attribute import UpdateAttributeObservation
 
 __all__ = [
+    "DIVERGED",
     "Answer",
     "Architecture",
     "AttributeGuess",

@@ -75,6 +75,9 @@ class SharedRound:
     update: Update
 
 
+DIVERGED = "the update is not finite: the clients' own computing diverged"
+
+
 @dataclass(frozen=True, eq=False)
 class BatchStatistics:
     """Mean and variance `(channels,)` of what one BatchNorm layer is given, over pictures and places."""
@@ -105,6 +108,11 @@ class UpdateObservation(Observation[Public]):
     buffers_before: Tensors = field(default_factory=dict)
     buffers_after: Tensors | None = None
     statistics: Mapping[str, BatchStatistics] | None = None
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every entry of the update is a number."""
+        return all(bool(tensor.isfinite().all()) for tensor in self.update)
 
     def channel_constants(self) -> tuple[Tensor, Tensor]:
         """Normalisation constants `mean, std`, each `(C, 1, 1)`."""

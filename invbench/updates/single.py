@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import vmap
 
 from invbench.defenses import Context
-from invbench.observation import Failed, Labelled, Public, Update, UpdateObservation
+from invbench.observation import DIVERGED, Failed, Labelled, Public, Update, UpdateObservation
 from invbench.updates.simulation import as_gradient, gradient_of, protocol_of, stack_of
 
 Layers = Literal["all", "last"]
@@ -44,7 +44,7 @@ def sum_of_batch(seen: UpdateObservation, layers: Layers) -> Tensor:
     """
     row = row_of(as_gradient(seen), seen, layers).double() * seen.public.pictures
     if not bool(row.isfinite().all()):
-        raise Failed("the update is not finite: the clients' own computing diverged")
+        raise Failed(DIVERGED)
     return row
 
 
