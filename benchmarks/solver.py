@@ -35,7 +35,7 @@ NEAR = 0.1
 STEPS, TARGETS, BATCHES = 600, 3, (1, 8, 32)
 READ = 25.0
 """PSNR in dB above which pictures count as read."""
-MODELS = {"lenet": "lenet", "lenet,relu": "{name: lenet, activation: relu, start: pytorch}"}
+MODELS = {"lenet": "lenet"}
 
 
 class Settings(Kept, frozen=True):
