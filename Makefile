@@ -37,7 +37,7 @@ format: $(READY) ## Put the code into its standard form
 	$(BIN)/ruff format .
 
 # One file a question; each writes its samples to benchmarks/raw/ and makes report.md anew.
-QUESTIONS := auto victims limit strongest matching intervals evaluation restarts lanes workers standing_by growth gpu attributes membership faces kkt extraction defended audit disaggregate aggregation frontier labels imprint one_round gradinversion large malicious fedavg
+QUESTIONS := auto victims limit strongest matching intervals evaluation restarts lanes workers standing_by growth gpu attributes membership faces kkt extraction defended audit disaggregate aggregation frontier labels imprint one_round gradinversion large malicious fedavg solver
 
 bench: $(READY) ## Measure speed and write benchmarks/report.md
 	for question in $(QUESTIONS); do $(BIN)/python benchmarks/$$question.py || exit 1; done

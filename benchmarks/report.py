@@ -41,6 +41,7 @@ QUESTIONS = (
     "large",
     "malicious",
     "fedavg",
+    "solver",
 )
 
 
