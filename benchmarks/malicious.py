@@ -17,6 +17,7 @@ from _table import Table
 
 from invbench.cell import Cell
 from invbench.core import execution
+from invbench.metrics._dominance import INFINITE
 from invbench.observation import Guess
 from invbench.play.answering import answer as answered
 from invbench.play.asking import attack_of
@@ -126,7 +127,7 @@ def answer(settings: Settings, samples: Samples) -> Table:
         question="CIFAR-10 training pictures, untrained `lenet` (`trap-weights`: an `mlp` of 1,000 units). Of each "
         f"target the share of its pictures above {settings.read:g} dB, and of those given back and identified among "
         "100 candidates (what is not given back is scored as a mean, which is identified by chance); targets of which "
-        "at least one is; D-SNR as the median, which a client could check.",
+        "at least one is; D-SNR, which a client could check, as the lower median.",
         command="python benchmarks/malicious.py",
         columns=[
             "attack",
@@ -165,9 +166,18 @@ def _line(row: Row) -> list[str]:
         f"{above:.3f}",
         f"{statistics.mean(row.identified) / row.pictures:.3f}",
         f"{sum(value > 0 for value in row.identified)} of {len(row.identified)}",
-        f"{statistics.median(d_snr):.3g}" if d_snr else "",
+        _outweighs(d_snr),
         f"{row.seconds:.0f}",
     ]
+
+
+def _outweighs(values: list[float]) -> str:
+    """The lower median, and in how many targets a picture has a layer to itself."""
+    if not values:
+        return ""
+    middle, alone = statistics.median_low(values), sum(value >= INFINITE for value in values)
+    shown = "infinite" if middle >= INFINITE else f"{middle:.3g}"
+    return f"{shown}, {alone} infinite" if alone else shown
 
 
 def _shown(values: list[int] | list[int | None]) -> str:

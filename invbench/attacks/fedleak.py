@@ -97,8 +97,8 @@ def partly(share: float, simulated: Update, seen: Update) -> Tensor:
     """
     every = torch.stack([_of_tensor(share, a, b) for a, b in zip(simulated, seen, strict=True)])
     largest = torch.stack([b.abs().max() for b in seen])
-    counts = largest > torch.finfo(largest.dtype).eps * largest.max()
-    return torch.where(counts, every, 0.0).sum() / counts.sum().clamp(min=1)
+    counts = ~(largest < torch.finfo(largest.dtype).eps * largest.max())  # so that NaN counts
+    return torch.where(counts, every, 0.0).sum() / counts.sum()
 
 
 def _of_tensor(share: float, simulated: Tensor, seen: Tensor) -> Tensor:

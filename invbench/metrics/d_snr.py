@@ -17,7 +17,8 @@ METRIC = Metric(
     column=Column(
         "d_snr",
         "of a malicious server: how far one picture outweighs the others of its batch in the gradient of some layer, as"
-        " a client could check; low is no proof of honesty, for some attacks spread over all pictures",
+        " a client could check; low is no proof of honesty, for some attacks spread over all pictures, and one that has"
+        " a layer to itself, which is infinite, counts as 1e9, so that a mean of 2.5e8 is one such of four",
         better="lower",
         decimals=2,
         tolerance=0.05,

@@ -48,6 +48,13 @@ def test_a_tensor_of_rounding_errors_does_not_count() -> None:
     assert float((partly(0.5, (a, 1e-3 * drawn), (b, 1e-3 * other)) - alone).abs()) > 0.1
 
 
+def test_an_update_of_zeros_or_nan_is_no_match() -> None:
+    a, zero = torch.ones(4), torch.zeros(4)
+    assert float(partly(1.0, (a, a), (zero, zero))) >= 1
+    assert float(partly(1.0, (a, a), (zero + torch.nan, a))) != float(partly(1.0, (a, a), (a, a)))
+    assert not bool(partly(1.0, (a, a), (zero + torch.nan, a)).isfinite())
+
+
 def looking(monkeypatch: pytest.MonkeyPatch, look: Look, at: Tensor, matrix: Tensor) -> Tensor:
     """The slope at a place of x'Ax / 2."""
     images, labels = digits(1)
